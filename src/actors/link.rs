@@ -1,0 +1,93 @@
+//! How one actor reaches another: a slot in which the parent publishes the newest incarnation's
+//! address. Nobody holds an address of its own, so nobody talks to a dead one.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use actix::dev::ToEnvelope;
+use actix::prelude::*;
+
+/// Why a message did not reach a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undelivered {
+    /// The mailbox is full.
+    Full,
+    /// There is no living incarnation at the moment.
+    Closed,
+}
+
+/// A way to send `M` to whichever incarnation of an actor lives now. Cheap to clone.
+pub struct Link<M>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    slot: Arc<RwLock<Option<Recipient<M>>>>,
+}
+
+impl<M> Link<M>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    /// A link that leads nowhere yet.
+    pub fn new() -> Self {
+        Self { slot: Arc::new(RwLock::new(None)) }
+    }
+
+    /// From now on messages go to `address`.
+    pub fn publish<A>(&self, address: &Addr<A>)
+    where
+        A: Actor + Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+    {
+        *self.slot.write().unwrap_or_else(PoisonError::into_inner) =
+            Some(address.clone().recipient());
+    }
+
+    /// Puts the message into the mailbox, never blocking, within the mailbox's bound (the bound
+    /// of an actix mailbox is per sender object, which is why the one recipient is shared).
+    ///
+    /// # Errors
+    /// Gives the message back with the reason.
+    pub fn try_send(&self, message: M) -> Result<(), (Undelivered, M)> {
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(recipient) = slot.as_ref() else {
+            return Err((Undelivered::Closed, message));
+        };
+        recipient.try_send(message).map_err(|error| match error {
+            SendError::Full(message) => (Undelivered::Full, message),
+            SendError::Closed(message) => (Undelivered::Closed, message),
+        })
+    }
+
+    /// Puts the message into the mailbox whatever its bound; for commands that must not be lost
+    /// and are bounded by something else (incidents). False where there is no living incarnation.
+    pub fn send_unbounded(&self, message: M) -> bool {
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().is_some_and(|recipient| {
+            let alive = recipient.connected();
+            recipient.do_send(message);
+            alive
+        })
+    }
+}
+
+impl<M> Clone for Link<M>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    fn clone(&self) -> Self {
+        Self { slot: Arc::clone(&self.slot) }
+    }
+}
+
+impl<M> Default for Link<M>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}

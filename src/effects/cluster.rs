@@ -1,0 +1,78 @@
+//! The platforms on which a Milvus cluster can run.
+
+pub mod dry_run;
+pub mod kube;
+pub mod process;
+
+/// Why the platform did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// No answer in time.
+    #[error("{operation} {object}: no answer within {seconds} s")]
+    Timeout {
+        /// What was tried, e.g. `restart`.
+        operation: &'static str,
+        /// On what.
+        object: String,
+        /// The deadline.
+        seconds: u64,
+    },
+    /// The object does not exist (any more).
+    #[error("{operation} {object}: not found")]
+    NotFound {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        object: String,
+    },
+    /// The platform does not let us.
+    #[error("{operation} {object}: forbidden: {message}")]
+    Forbidden {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        object: String,
+        /// The platform's words, cut to a line.
+        message: String,
+    },
+    /// The object changed in between.
+    #[error("{operation} {object}: changed meanwhile: {message}")]
+    Conflict {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        object: String,
+        /// The platform's words, cut to a line.
+        message: String,
+    },
+    /// It makes no sense on this platform.
+    #[error("{operation} {object}: not supported here: {message}")]
+    Unsupported {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        object: String,
+        /// Why.
+        message: String,
+    },
+    /// Everything else: unreachable, throttled, broken.
+    #[error("{operation} {object}: {message}")]
+    Failed {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        object: String,
+        /// What went wrong, cut to a line.
+        message: String,
+    },
+}
+
+impl ClusterError {
+    /// Whether the same request can succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Conflict { .. } | Self::Failed { .. } => true,
+            Self::NotFound { .. } | Self::Forbidden { .. } | Self::Unsupported { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Shows what would be done instead of doing it.

@@ -1,0 +1,22 @@
+//! Plain data in the field's terms. Owns no behaviour beyond construction and formatting, imports
+//! nothing from the other layers, and never reads a clock.
+
+pub mod alert;
+pub mod component;
+pub mod health;
+pub mod report;
+pub mod time;
+pub mod workload;
+
+pub use alert::{AlertStatus, IncidentId, Notification, Severity};
+pub use component::{ComponentId, ProberKind, Role};
+pub use health::{ComponentHealth, HealthState};
+pub use report::{
+    CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
+    ProbeReport, Reason, ReasonKind, TargetReport,
+};
+pub use time::Timestamp;
+pub use workload::{
+    Autoscaler, ClusterEvent, ComponentInventory, EventType, Inventory, Owner, Pod, PodCondition,
+    Resources, RolloutStatus, Workload, WorkloadKind, WorkloadRef,
+};

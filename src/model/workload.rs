@@ -1,0 +1,217 @@
+//! What runs a component: the workloads and pods of a platform, in domain terms.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::component::Role;
+use super::report::Reason;
+use super::time::Timestamp;
+
+/// What kind of object runs the pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum WorkloadKind {
+    /// apps/v1 Deployment.
+    Deployment,
+    /// apps/v1 StatefulSet.
+    StatefulSet,
+    /// apps/v1 DaemonSet.
+    DaemonSet,
+    /// A process of this machine (`platform = "process"`).
+    Process,
+}
+
+impl WorkloadKind {
+    /// The kind as Kubernetes spells it, `Process` for a process.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+            Self::Process => "Process",
+        }
+    }
+}
+
+/// The name of a workload.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct WorkloadRef {
+    /// Its kind.
+    pub kind: WorkloadKind,
+    /// Its namespace; empty for a process.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// As kubectl writes it: `deployment/milvus-querynode`.
+impl fmt::Display for WorkloadRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.as_str().to_lowercase(), self.name)
+    }
+}
+
+/// Who wrote the workload, as far as its owner references tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Owner {
+    /// Nobody: applied by hand, by Helm, by a GitOps tool.
+    None,
+    /// A Milvus custom resource of milvus-operator, with its name.
+    MilvusOperator {
+        /// The custom resource's name.
+        name: String,
+    },
+    /// Something falconer does not know; it acts on no such workload.
+    Unknown {
+        /// The owner's kind.
+        kind: String,
+        /// The owner's name.
+        name: String,
+    },
+}
+
+/// What scales the workload besides falconer, e.g. an HPA or a KEDA object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Autoscaler {
+    /// Its kind, e.g. `HorizontalPodAutoscaler`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// CPU and memory, of requests or limits, summed over a pod's containers. `None` where any
+/// container lacks the value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Resources {
+    /// CPU in thousandths of a core.
+    pub cpu_milli: Option<u64>,
+    /// Memory in bytes.
+    pub memory_bytes: Option<u64>,
+}
+
+/// Where a pod stands in its life, as far as the API tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum PodCondition {
+    /// Waits to be scheduled or for its containers to start.
+    Pending {
+        /// e.g. `Unschedulable: 0/3 nodes are available`.
+        message: String,
+    },
+    /// All containers run and the pod is ready.
+    Ready,
+    /// Containers run, the pod is not ready.
+    NotReady,
+    /// A container is in `CrashLoopBackOff` (or cannot start: image, config).
+    CrashLoop {
+        /// e.g. `container querynode: CrashLoopBackOff, 7 restarts`.
+        message: String,
+    },
+    /// It has a deletion timestamp.
+    Terminating,
+    /// It ended (`Succeeded`, `Failed`, evicted) and will not come back.
+    Ended {
+        /// e.g. `Evicted: the node was low on memory`.
+        message: String,
+    },
+}
+
+/// One pod of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pod {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its address; `None` until it has one.
+    pub ip: Option<String>,
+    /// Where it stands.
+    pub condition: PodCondition,
+    /// Sum of the containers' requests.
+    pub requests: Resources,
+    /// Sum of the containers' limits.
+    pub limits: Resources,
+    /// When it was started.
+    pub started_at: Option<Timestamp>,
+    /// The workload it belongs to, through its owner references.
+    pub workload: Option<WorkloadRef>,
+}
+
+/// One workload of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Workload {
+    /// Its name.
+    pub reference: WorkloadRef,
+    /// Replicas asked for.
+    pub desired_replicas: u32,
+    /// Replicas that are ready.
+    pub ready_replicas: u32,
+    /// Whether its rollout is paused.
+    pub paused: bool,
+    /// Whether a rollout is in progress right now.
+    pub rolling_out: bool,
+    /// Who wrote it.
+    pub owner: Owner,
+    /// What else scales it.
+    pub autoscaler: Option<Autoscaler>,
+}
+
+/// Everything that runs one component.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ComponentInventory {
+    /// Its Milvus role; `None` for something else.
+    pub role: Option<Role>,
+    /// Its workloads: one as a rule; two with milvus-operator, of which one has no replicas.
+    pub workloads: Vec<Workload>,
+    /// Its pods, in the order of their names.
+    pub pods: Vec<Pod>,
+}
+
+/// What a platform knows of one cluster at one instant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Inventory {
+    /// Whether the first complete list has arrived. Until then `components` says nothing.
+    pub synced: bool,
+    /// Why the platform cannot be asked at the moment; the rest is then the last known state.
+    pub error: Option<Reason>,
+    /// The components by name.
+    pub components: BTreeMap<Arc<str>, ComponentInventory>,
+}
+
+/// How far a restart or a scaling has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum RolloutStatus {
+    /// New pods are still being made or old ones removed.
+    InProgress {
+        /// e.g. `1 of 3 updated replicas are ready`.
+        message: String,
+    },
+    /// Every replica is of the newest revision and ready.
+    Complete,
+    /// The platform itself says that it will not complete.
+    Failed {
+        /// The platform's words.
+        message: String,
+    },
+}
+
+/// The two types a Kubernetes Event can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum EventType {
+    /// Something was done as intended.
+    Normal,
+    /// Something went wrong or was done because something went wrong.
+    Warning,
+}
+
+/// A line in the workload's own event log: what falconer did and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClusterEvent {
+    /// The workload it is about.
+    pub workload: WorkloadRef,
+    /// Its type.
+    pub event_type: EventType,
+    /// CamelCase, e.g. `RolloutRestarted`.
+    pub reason: &'static str,
+    /// A sentence for people.
+    pub message: String,
+}

@@ -1,0 +1,8 @@
+//! Decisions: plain functions of state, input and `now` that answer with an enum and its reason.
+//! Pure: no actor, no I/O, no clock, so the same code serves the live system and every test.
+
+pub mod backoff;
+pub mod health;
+pub mod notification;
+pub mod recovery;
+pub mod scaling;

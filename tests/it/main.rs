@@ -1,0 +1,14 @@
+//! Everything that is tested over real loopback sockets, in real time, without a real Milvus.
+//! Pure decisions are tested beside their code, with virtual time.
+
+mod alerts;
+mod config;
+mod demo;
+mod kube;
+mod milvus;
+mod probes;
+mod process;
+mod recovery;
+mod scaling;
+mod server;
+mod sim;
