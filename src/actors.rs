@@ -13,7 +13,15 @@
 //! | every child's exit guard | `ChildExited` | its parent |
 
 pub mod alerter;
+pub mod children;
+pub mod discovery;
+pub mod exit_guard;
+#[cfg(test)]
+mod harness;
 pub mod link;
+pub mod prober;
 pub mod recoverer;
+pub mod root;
 pub mod scaler;
 pub mod status;
+pub mod supervisor;

@@ -24,6 +24,14 @@ pub struct Recover {
     pub workloads: Vec<Workload>,
     /// When the incident began.
     pub unhealthy_since: Timestamp,
+    /// How many of the cluster's workload components are unhealthy, this one included.
+    pub sick_components: usize,
+    /// How many workload components the cluster has.
+    pub watched_components: usize,
+    /// Unhealthy ones among what the cluster depends on.
+    pub sick_dependencies: Vec<ComponentId>,
+    /// Why the platform cannot be asked at the moment.
+    pub platform_error: Option<Reason>,
 }
 
 /// A report found the component healthy (after success_threshold). Sent while an incident's
