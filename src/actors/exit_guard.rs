@@ -56,6 +56,7 @@ where
 
 type Make<A> = Box<dyn FnOnce(&mut Context<A>) -> A>;
 
+#[allow(clippy::large_enum_variant, reason = "one more allocation per actor would not help it")]
 enum Stage<A: Actor<Context = Context<A>>> {
     New(actix::dev::channel::AddressReceiver<A>, Make<A>),
     Alive(ContextFut<A, Context<A>>),
@@ -90,14 +91,14 @@ impl<A: Actor<Context = Context<A>>> Guard<A> {
 
     /// Makes the actor at the first poll; later ones find it alive.
     fn begin(&mut self) {
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::New(receiver, make) => {
-                let mut context = Context::with_receiver(receiver);
-                let actor = make(&mut context);
-                Stage::Alive(context.into_future(actor))
-            }
-            begun @ (Stage::Alive(_) | Stage::Over) => begun,
-        };
+        if !matches!(self.stage, Stage::New(..)) {
+            return;
+        }
+        if let Stage::New(receiver, make) = std::mem::replace(&mut self.stage, Stage::Over) {
+            let mut context = Context::with_receiver(receiver);
+            let actor = make(&mut context);
+            self.stage = Stage::Alive(context.into_future(actor));
+        }
     }
 }
 

@@ -3,111 +3,36 @@
 
 mod memory;
 mod outbox;
+mod parts;
+mod tell;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use actix::prelude::*;
-use tokio::sync::watch;
-
-use super::alerter::{RaiseAlert, ResolveAlert, UpdateAlert};
+use super::alerter::UpdateAlert;
 use super::children::{ChildExited, Children, ExitDecision, RespawnDue, respawn_later};
 use super::discovery::Discovery;
 use super::exit_guard;
-use super::link::Link;
-use super::prober::{Prober, ProberParts, ProberSettings};
-use super::recoverer::{ComponentHealthy, Recover, RecoveryPhase, RecoveryProgressed};
+use super::prober::{Prober, ProberParts};
+use super::recoverer::{ComponentHealthy, RecoveryPhase, RecoveryProgressed};
 use super::scaler::{LoadObserved, ScalingProgressed};
-use super::status::StatusBoard;
-use crate::clock::Clock;
-use crate::effects::Probe;
-use crate::metrics::Metrics;
 use crate::model::{
     ComponentId, ComponentInventory, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
-    TargetReport, Timestamp,
+    Timestamp,
 };
 use crate::policy::backoff::BackoffSettings;
-use crate::policy::health::{HealthSettings, Transition};
+use crate::policy::health::Transition;
+use actix::prelude::*;
 
 pub use memory::ClusterMemory;
-use memory::{IncidentChange, OpenIncident};
+use memory::IncidentChange;
 pub use outbox::ReportOutbox;
+pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
 use view::ClusterView;
-
-/// At most this many lines of evidence go into an alert.
-const MAX_DETAILS: usize = 10;
-
-/// How one component is watched.
-#[derive(Clone)]
-pub struct ComponentPlan {
-    /// Its name.
-    pub component: Arc<str>,
-    /// How it is probed.
-    pub kind: ProberKind,
-    /// Its schedule.
-    pub prober: ProberSettings,
-    /// Its thresholds.
-    pub health: HealthSettings,
-    /// The probe itself.
-    pub probe: Arc<dyn Probe>,
-}
-
-/// Knows how to watch what a cluster consists of. Implemented where effects are put together.
-pub trait Planner: Send + Sync {
-    /// What is watched whatever the inventory says: the service, its dependencies, the platform,
-    /// and components that the user listed.
-    fn fixed(&self) -> Vec<ComponentPlan>;
-
-    /// How a discovered component is watched; `None` where the user listed components and this is
-    /// not one of them.
-    fn discovered(&self, component: &Arc<str>) -> Option<ComponentPlan>;
-}
-
-/// Everything a supervisor is made of.
-#[derive(Clone)]
-pub struct SupervisorParts {
-    /// The cluster's name.
-    pub cluster: Arc<str>,
-    /// Names of probers below that the cluster depends on.
-    pub depends_on: BTreeSet<Arc<str>>,
-    /// How its components are watched.
-    pub planner: Arc<dyn Planner>,
-    /// The platform's inventory.
-    pub inventory: watch::Receiver<Arc<Inventory>>,
-    /// What survives a respawn.
-    pub memory: Arc<Mutex<ClusterMemory>>,
-    /// Where probers of this cluster report to; published by the parent at each respawn.
-    pub reports: ReportOutbox,
-    /// Where discovery reports to.
-    pub inventory_link: Link<InventoryChanged>,
-    /// The actors that act.
-    pub peers: Peers,
-    /// Observable state.
-    pub board: StatusBoard,
-    /// Time.
-    pub clock: Clock,
-    /// Instruments.
-    pub metrics: Metrics,
-}
-
-/// The ways to the actors that act.
-#[derive(Clone, Default)]
-pub struct Peers {
-    /// To the Alerter.
-    pub raise: Link<RaiseAlert>,
-    /// To the Alerter.
-    pub update: Link<UpdateAlert>,
-    /// To the Alerter.
-    pub resolve: Link<ResolveAlert>,
-    /// To the Recoverer.
-    pub recover: Link<Recover>,
-    /// To the Recoverer.
-    pub healthy: Link<ComponentHealthy>,
-    /// To the Scaler.
-    pub load: Link<LoadObserved>,
-}
 
 /// A probe has ended.
 #[derive(Debug, Clone, PartialEq, Message)]
@@ -292,7 +217,7 @@ impl Supervisor {
             return;
         };
         self.count(&report);
-        self.log_transition(&report, transition);
+        log_transition(&report, transition);
         if report.kind == ProberKind::Resources && !report.observation.outcome.is_failed() {
             self.on_usage(report.observation.usage.clone(), report.started_at);
         }
@@ -328,67 +253,6 @@ impl Supervisor {
         if let Some(performance) = view::aggregate_performance(&report.observation.targets) {
             self.parts.metrics.performance(&report.id, &performance);
         }
-    }
-
-    fn log_transition(&self, report: &ProbeReport, transition: Transition) {
-        let Transition::Moved { from, to } = transition else {
-            return;
-        };
-        let reason = report.observation.outcome.reason().map(ToString::to_string);
-        let (from, to) = (from.as_str(), to.as_str());
-        tracing::info!(component = %report.id, from, to, reason, "component state changed");
-    }
-
-    /// Level-triggered: said at every report of an open incident, so nothing can get lost.
-    fn raise(&self, report: &ProbeReport, open: OpenIncident) {
-        let state = match open.severity {
-            crate::model::Severity::Critical => HealthState::Unhealthy,
-            crate::model::Severity::Warning => HealthState::Degraded,
-        };
-        let alert = RaiseAlert {
-            incident: open.id,
-            component: report.id.clone(),
-            severity: open.severity,
-            title: format!("{} is {}", report.id.component, state.as_str()),
-            reason: open.reason,
-            details: evidence(report),
-            started_at: open.since,
-        };
-        self.parts.peers.raise.send_unbounded(alert);
-    }
-
-    fn resolve(&self, open: OpenIncident) {
-        let resolved = ResolveAlert { incident: open.id, ended_at: self.parts.clock.now() };
-        self.parts.peers.resolve.send_unbounded(resolved);
-    }
-
-    fn ask_for_recovery(&self, id: &ComponentId, open: &OpenIncident) {
-        let runs = |name: &str| self.inventory.components.contains_key(name);
-        let memory = self.memory();
-        let sick_dependencies = memory
-            .iter()
-            .filter(|(name, _)| self.parts.depends_on.contains(*name))
-            .filter(|(_, known)| known.tracker.state() == HealthState::Unhealthy)
-            .map(|(name, _)| self.id(name))
-            .collect();
-        let request = Recover {
-            incident: open.id.clone(),
-            component: id.clone(),
-            reason: open.reason.clone(),
-            workloads: self.workloads_of(&id.component),
-            unhealthy_since: open.since,
-            sick_components: memory.sick(runs),
-            watched_components: memory.iter().filter(|(name, _)| runs(name)).count(),
-            sick_dependencies,
-            platform_error: self.inventory.error.clone(),
-        };
-        drop(memory);
-        // Level-triggered: the next report asks again.
-        let _ = self.parts.peers.recover.try_send(request);
-    }
-
-    fn workloads_of(&self, component: &str) -> Vec<crate::model::Workload> {
-        self.inventory.components.get(component).map_or_else(Vec::new, |c| c.workloads.clone())
     }
 
     // ---- load
@@ -525,16 +389,11 @@ fn usage_of(component: &ComponentInventory, usage: &[PodUsage]) -> Vec<PodUsage>
     usage.iter().filter(is_ours).cloned().collect()
 }
 
-/// One line per target that is not healthy, and what the service says of itself.
-fn evidence(report: &ProbeReport) -> Vec<String> {
-    let line = |target: &TargetReport| {
-        let reason = target.outcome.reason()?;
-        Some(format!("{}: {} ({})", target.name, reason, target.address))
+fn log_transition(report: &ProbeReport, transition: Transition) {
+    let Transition::Moved { from, to } = transition else {
+        return;
     };
-    let targets = report.observation.targets.iter().filter_map(line);
-    let milvus = report.observation.milvus.iter().flat_map(|milvus| {
-        let quota = milvus.quota_states.iter().map(|state| format!("quota state: {state}"));
-        milvus.reasons.iter().cloned().chain(quota)
-    });
-    targets.chain(milvus).take(MAX_DETAILS).collect()
+    let reason = report.observation.outcome.reason().map(ToString::to_string);
+    let (from, to) = (from.as_str(), to.as_str());
+    tracing::info!(component = %report.id, from, to, reason, "component state changed");
 }
