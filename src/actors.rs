@@ -13,6 +13,7 @@
 //! | every child's exit guard | `ChildExited` | its parent |
 
 pub mod alerter;
+pub mod heartbeat;
 pub mod link;
 pub mod recoverer;
 pub mod scaler;

@@ -74,7 +74,7 @@ pub(super) const SPECIFICATIONS: &[Specification] = &[
         },
     },
     Specification {
-        name: "falconer_component_queries_per_second",
+        name: "falconer_component_qps",
         help: "Searches, queries, inserts, upserts and deletes a second, over all pods",
         labels: Labels::Own,
         observe: |series, emit| figure(series, emit, |report| report.qps),
@@ -91,10 +91,10 @@ pub(super) const SPECIFICATIONS: &[Specification] = &[
         labels: Labels::Own,
         observe: |series, emit| {
             let Some(report) = &series.performance else { return };
-            let quantiles = [("0.5", report.latency_p50_ms), ("0.99", report.latency_p99_ms)];
-            for (quantile, milliseconds) in quantiles {
+            let percentiles = [("50", report.latency_p50_ms), ("99", report.latency_p99_ms)];
+            for (percentile, milliseconds) in percentiles {
                 if let Some(milliseconds) = milliseconds {
-                    emit(milliseconds / 1_000.0, &[("quantile", quantile)]);
+                    emit(milliseconds / 1_000.0, &[("percentile", percentile)]);
                 }
             }
         },
