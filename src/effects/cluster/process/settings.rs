@@ -12,9 +12,9 @@ use serde::Deserialize;
 #[serde(rename_all = "lowercase")]
 pub enum OnExit {
     /// It is stopped.
+    #[default]
     Stop,
     /// It goes on, and the next falconer adopts it.
-    #[default]
     Leave,
 }
 
