@@ -15,5 +15,8 @@
 pub mod alerter;
 pub mod link;
 pub mod recoverer;
+pub mod registry;
 pub mod scaler;
 pub mod status;
+#[cfg(test)]
+pub mod testing;
