@@ -22,7 +22,10 @@ pub mod heartbeat;
 pub mod link;
 pub mod prober;
 pub mod recoverer;
+pub mod registry;
 pub mod root;
 pub mod scaler;
 pub mod status;
 pub mod supervisor;
+#[cfg(test)]
+pub mod testing;

@@ -92,10 +92,10 @@ impl ClusterMemory {
         self.components.iter()
     }
 
-    /// How many of the components that run as workloads are unhealthy.
+    /// How many of the components that run as workloads fail at the moment.
     pub fn sick(&self, is_workload: impl Fn(&str) -> bool) -> usize {
         let sick = |(name, memory): &(&Arc<str>, &ComponentMemory)| {
-            is_workload(name) && memory.tracker.state() == HealthState::Unhealthy
+            is_workload(name) && memory.is_failing()
         };
         self.components.iter().filter(sick).count()
     }
@@ -133,6 +133,12 @@ impl ClusterMemory {
 }
 
 impl ComponentMemory {
+    /// Whether it is unhealthy, or its newest probe failed and it may be so soon.
+    pub fn is_failing(&self) -> bool {
+        let health = self.tracker.health();
+        health.state == HealthState::Unhealthy || health.consecutive_failures > 0
+    }
+
     /// Which severity the present state deserves, if any.
     fn severity(&self, now: Timestamp) -> Option<Severity> {
         let kind = self.tracker.health().reason.map(|reason| reason.kind);

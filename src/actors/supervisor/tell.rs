@@ -39,7 +39,7 @@ impl Supervisor {
         let sick_dependencies = memory
             .iter()
             .filter(|(name, _)| self.parts.depends_on.contains(*name))
-            .filter(|(_, known)| known.tracker.state() == HealthState::Unhealthy)
+            .filter(|(_, known)| known.is_failing())
             .map(|(name, _)| self.id(name))
             .collect();
         let request = Recover {

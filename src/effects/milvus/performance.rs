@@ -238,7 +238,13 @@ fn is_data_path(path: &str) -> bool {
     let action = path.rsplit('/').next().unwrap_or_default();
     matches!(
         action,
-        "search" | "hybrid_search" | "advanced_search" | "query" | "get" | "insert" | "upsert"
+        "search"
+            | "hybrid_search"
+            | "advanced_search"
+            | "query"
+            | "get"
+            | "insert"
+            | "upsert"
             | "delete"
     ) && path.contains("vector")
 }
