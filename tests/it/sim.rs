@@ -1,1 +1,3 @@
-//! stub
+//! The simulated world, seen over its sockets.
+
+mod sinks;
