@@ -45,7 +45,7 @@ fn in_order(reports: &[ProbeReport]) -> Vec<&ProbeReport> {
         ProberKind::Milvus => 0,
         ProberKind::Pods | ProberKind::Process => 1,
         ProberKind::Http | ProberKind::Tcp | ProberKind::Grpc => 2,
-        ProberKind::Resources => 3,
+        ProberKind::Platform | ProberKind::Resources => 3,
     };
     let mut ordered: Vec<&ProbeReport> = reports.iter().collect();
     ordered.sort_by_key(|report| {
