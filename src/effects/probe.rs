@@ -1,1 +1,3 @@
 //! The kinds of probes.
+
+pub mod resources;
