@@ -2,6 +2,8 @@
 
 pub mod grpc;
 pub mod http;
+pub mod platform;
+pub mod resources;
 pub mod tcp;
 
 use std::time::Duration;
