@@ -81,12 +81,12 @@ fn read_certificates(path: &Path) -> Result<Vec<Certificate>, Reason> {
 pub(crate) fn read_small_file(path: &Path, limit: u64) -> Result<Vec<u8>, Reason> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .map_err(|error| {
+    std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(
+        |error| {
             let text = format!("cannot read {}: {error}", path.display());
             Reason::new(ReasonKind::Connection, text)
-        })?;
+        },
+    )?;
     Ok(bytes)
 }
 
