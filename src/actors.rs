@@ -13,10 +13,18 @@
 //! | every child's exit guard | `ChildExited` | its parent |
 
 pub mod alerter;
+pub mod children;
+pub mod discovery;
+pub mod exit_guard;
+#[cfg(test)]
+mod harness;
 pub mod link;
+pub mod prober;
 pub mod recoverer;
 pub mod registry;
+pub mod root;
 pub mod scaler;
 pub mod status;
+pub mod supervisor;
 #[cfg(test)]
-pub mod testing;
+mod testing;

@@ -76,6 +76,10 @@ impl Metrics {
     }
     /// An action was taken, verified or refused.
     pub fn action(&self, _id: &ComponentId, _kind: ActionKind, _outcome: ActionOutcome) {}
+    /// Rates and quantiles of one component, from its own metrics pages.
+    pub fn performance(&self, _id: &ComponentId, _performance: &crate::model::PerformanceReport) {}
+    /// CPU and memory of one component's pods.
+    pub fn usage(&self, _id: &ComponentId, _usage: &[crate::model::PodUsage]) {}
     /// A component's replicas as desired by its workload, and ready.
     pub fn replicas(&self, _id: &ComponentId, _desired: u32, _ready: u32) {}
 }
