@@ -137,3 +137,35 @@ async fn status(State(sources): Sources) -> Json<Status> {
         snapshot,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::heartbeat::Heartbeat;
+    use crate::actors::status::StatusBoard;
+    use crate::clock::Clock;
+    use crate::metrics::{Metrics, MetricsSettings};
+    use crate::server::About;
+
+    #[tokio::test(start_paused = true)]
+    async fn falconer_counts_as_dead_when_its_actors_stop_and_as_alive_when_they_go_on() {
+        let clock = Clock::starting_at(Timestamp::default());
+        let heartbeat = Heartbeat::new(clock);
+        let (_metrics, metrics) = Metrics::new(&MetricsSettings::default()).unwrap();
+        let sources = Arc::new(ServerSources {
+            status: StatusBoard::default(),
+            metrics,
+            heartbeat: heartbeat.clone(),
+            clock,
+            about: About::default(),
+        });
+        tokio::time::advance(HEARTBEAT_LIMIT).await;
+        assert_eq!(livez(State(Arc::clone(&sources))).await.0, StatusCode::OK);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let (code, text) = livez(State(Arc::clone(&sources))).await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(text, "the actors gave no sign of life for 11 s\n");
+        heartbeat.beat();
+        assert_eq!(livez(State(sources)).await.0, StatusCode::OK);
+    }
+}
