@@ -1,5 +1,7 @@
 //! Puts the supervision tree together and takes it down.
 
+mod children;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,26 +10,20 @@ use actix::prelude::*;
 use futures::future::join_all;
 use tokio::sync::mpsc;
 
-use super::planner::ClusterPlanner;
 use super::platform::{ClusterPlatform, start_platform};
 use super::receivers;
-use crate::actors::alerter::{self, Alerter};
-use crate::actors::exit_guard;
 use crate::actors::link::Link;
-use crate::actors::recoverer::{self, Recoverer, RecoveryProgressed};
+use crate::actors::recoverer::RecoveryProgressed;
 use crate::actors::registry::ActionRegistry;
-use crate::actors::root::{Fatal, Root, RootChild};
-use crate::actors::scaler::{self, Scaler, ScalingProgressed};
+use crate::actors::root::{Fatal, Root};
+use crate::actors::scaler::ScalingProgressed;
 use crate::actors::status::StatusBoard;
-use crate::actors::supervisor::{
-    InventoryChanged, Peers, ProbeCompleted, ReportOutbox, StopProbing, Supervisor,
-    SupervisorParts,
-};
+use crate::actors::supervisor::{InventoryChanged, Peers, ProbeCompleted, StopProbing};
+use crate::actors::{alerter, recoverer, scaler};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::effects::Cluster;
-use crate::effects::cluster::dry_run::DryRunCluster;
 use crate::metrics::Metrics;
+use children::Children;
 
 /// Room for reports in a supervisor's mailbox; beyond it the newest report of a component wins.
 const SUPERVISOR_MAILBOX: usize = 1_024;
@@ -108,8 +104,8 @@ impl Tree {
     /// Ends all deciding, and delivers what can be delivered before the deadline.
     pub async fn drain(&self, drain: alerter::Drain) {
         let acting = async {
-            self.drain_recoverer.ask(recoverer::Drain { deadline: drain.deadline }).await;
-            self.drain_scaler.ask(scaler::Drain { deadline: drain.deadline }).await;
+            self.drain_recoverer.ask(recoverer::Drain).await;
+            self.drain_scaler.ask(scaler::Drain).await;
         };
         let telling = self.drain_alerter.ask(drain);
         let both = async { tokio::join!(acting, telling) };
@@ -131,11 +127,4 @@ fn start_platforms(parts: &TreeParts) -> HashMap<Arc<str>, ClusterPlatform> {
             (Arc::from(name.as_str()), start_platform(name, cluster, parts.clock))
         })
         .collect()
-}
-
-/// The root's children while they are put together.
-struct Children {
-    children: Vec<RootChild>,
-    parts: TreeParts,
-    peers: Peers,
 }

@@ -42,11 +42,10 @@ impl<'a> Usage<'a> {
 /// reads CPU and memory last.
 fn in_order(reports: &[ProbeReport]) -> Vec<&ProbeReport> {
     let rank = |kind: ProberKind| match kind {
-        ProberKind::Platform => 0,
-        ProberKind::Milvus => 1,
-        ProberKind::Pods | ProberKind::Process => 2,
-        ProberKind::Http | ProberKind::Tcp | ProberKind::Grpc => 3,
-        ProberKind::Resources => 4,
+        ProberKind::Milvus => 0,
+        ProberKind::Pods | ProberKind::Process => 1,
+        ProberKind::Http | ProberKind::Tcp | ProberKind::Grpc => 2,
+        ProberKind::Platform | ProberKind::Resources => 3,
     };
     let mut ordered: Vec<&ProbeReport> = reports.iter().collect();
     ordered.sort_by_key(|report| {
