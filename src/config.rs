@@ -104,14 +104,16 @@ fn finish(mut document: Document, variables: &Variables) -> Result<Loaded, Confi
     let mut problems = std::mem::take(&mut document.problems);
     let mut user = std::mem::take(&mut document.tree);
     let mut origins = Origins::new(document);
-    decode::decode_leaving_out(&mut user, &origins, &mut problems);
-    environment::overlay(&mut user, variables, &mut origins, &mut problems);
-    let mut settings = decode::decode_leaving_out(&mut user, &origins, &mut problems);
+    let mut left_out = Vec::new();
+    decode::decode_leaving_out(&mut user, &origins, &mut problems, &mut left_out);
+    environment::overlay(&mut user, variables, &mut origins, &mut problems, &mut left_out);
+    let mut settings =
+        decode::decode_leaving_out(&mut user, &origins, &mut problems, &mut left_out);
     decode::unknown_keys(&user, &settings, &origins, &mut problems);
     for (name, cluster) in &mut settings.clusters {
         cluster.complete(name);
     }
-    problems.extend(rules::violations(&settings, &origins));
+    problems.extend(rules::violations(&settings, &origins, &left_out));
     problems.extend(rules::unreadable_files(&settings, &origins));
     if !problems.is_empty() {
         return Err(ConfigErrors::new(problems));

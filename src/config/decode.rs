@@ -45,11 +45,13 @@ pub(crate) fn decode(user: &Value) -> Result<Settings, Refusal> {
     })
 }
 
-/// As [`decode`], but reports what cannot be taken, removes it from `user` and goes on.
+/// As [`decode`], but reports what cannot be taken, removes it from `user`, adds its path to
+/// `left_out` and goes on.
 pub(crate) fn decode_leaving_out(
     user: &mut Value,
     origins: &Origins,
     problems: &mut Vec<Problem>,
+    left_out: &mut Vec<KeyPath>,
 ) -> Settings {
     for _ in 0..TRIES {
         let refusal = match decode(user) {
@@ -61,7 +63,9 @@ pub(crate) fn decode_leaving_out(
             location: origins.locate(&path, Part::Value),
             message: wording::refused(&path, &refusal.message),
         });
-        if !path.remove(user) {
+        let removed = path.remove(user);
+        left_out.push(path);
+        if !removed {
             break;
         }
     }
@@ -133,9 +137,10 @@ where
     let (components, common): (Map<_, _>, Map<_, _>) = std::mem::take(table)
         .into_iter()
         .partition(|(key, value)| value.is_object() && !common_fields.contains_key(key));
-    let inherited =
-        common.iter().filter(|(key, _)| fields.contains_key(*key)).map(|(k, v)| (k.clone(), v.clone()));
-    let inherited = Value::Object(inherited.collect());
+    let is_inherited = |key: &str| fields.contains_key(key) && common_fields.contains_key(key);
+    let inherited = common.iter().filter(|(key, _)| is_inherited(key));
+    let inherited = inherited.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let inherited = Value::Object(inherited);
     let mut resolved = Map::new();
     for (component, own) in components {
         resolved.insert(component, layers::merge(&[&inherited, &own])?);

@@ -23,6 +23,9 @@ struct Span {
     value: usize,
 }
 
+/// No dotted key has more parts.
+const DEEPEST_KEY: usize = 32;
+
 /// A configuration file, parsed.
 #[derive(Debug, Clone)]
 pub struct Document {
@@ -69,6 +72,11 @@ impl Document {
             problems: Vec::new(),
         };
         let text = std::mem::take(&mut document.text);
+        if let Some(offset) = too_deep(&text) {
+            let location = locate(&document.file, &text, offset);
+            let message = format!("a key of more than {DEEPEST_KEY} parts");
+            return Err(ConfigErrors::new(vec![Problem { location, message }]));
+        }
         let (table, errors) = DeTable::parse_recoverable(&text);
         if !errors.is_empty() {
             let problems = errors.iter().map(|error| {
@@ -167,6 +175,27 @@ pub fn parse_value(text: &str) -> Option<Value> {
         return None;
     }
     table.get("value").cloned()
+}
+
+/// Where a dotted key has more than [`DEEPEST_KEY`] parts. Tables are walked, and freed, by
+/// recursion, and the parser bounds the depth of brackets only.
+fn too_deep(text: &str) -> Option<usize> {
+    let (mut parts, mut quote) = (1, None);
+    for (offset, c) in text.char_indices() {
+        match (quote, c) {
+            (_, '\n') => (parts, quote) = (1, None),
+            (Some(open), _) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '.') => parts += 1,
+            (None, _) if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ' ' | '\t') => {}
+            (None, _) => parts = 1,
+        }
+        if parts > DEEPEST_KEY {
+            return Some(offset);
+        }
+    }
+    None
 }
 
 fn scalar(value: &DeValue<'_>) -> Result<Value, &'static str> {

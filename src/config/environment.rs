@@ -30,12 +30,13 @@ pub fn of_this_process() -> Variables {
 }
 
 /// Lays the variables over `user`, which must be free of errors, and tells `origins` about them.
-/// What cannot be taken becomes a problem that names the variable.
+/// What cannot be taken becomes a problem that names the variable, its path goes to `left_out`.
 pub(crate) fn overlay(
     user: &mut Value,
     variables: &Variables,
     origins: &mut Origins,
     problems: &mut Vec<Problem>,
+    left_out: &mut Vec<KeyPath>,
 ) {
     let defaults = decode::to_value(&Settings::default());
     for (name, text) in variables {
@@ -57,7 +58,10 @@ pub(crate) fn overlay(
                 *user = taken;
                 origins.set_variable(path, name);
             }
-            Err(message) => refuse(message),
+            Err(message) => {
+                refuse(message);
+                left_out.push(path);
+            }
         }
     }
 }

@@ -19,13 +19,24 @@ pub(crate) fn print(settings: &Settings, origins: &Origins) -> Result<String, St
     let text = toml::to_string(settings).map_err(|error| error.to_string())?;
     let document = Document::parse("", text.as_str()).map_err(|error| error.to_string())?;
     let keys: BTreeMap<usize, &KeyPath> = document.keys_at_line_starts();
-    let lines = text.lines().enumerate().map(|(index, line)| {
-        // A table's header has no origin of its own, nor has the rest of a text of many lines.
-        let key = keys.get(&(index + 1)).filter(|_| !line.starts_with('['));
-        match key {
-            Some(path) => format!("{line:<COMMENT_COLUMN$} # {}\n", origins.origin(path)),
-            None => format!("{line}\n"),
+    let lines: Vec<&str> = text.lines().collect();
+    // A table that holds only tables, or nothing at all, and the empty line below it.
+    let is_hollow = |index: usize| {
+        let below = lines.get(index + 1).copied().unwrap_or_default();
+        lines[index].starts_with('[') && below.is_empty()
+    };
+    let mut printed = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        if is_hollow(index) || (line.is_empty() && index > 0 && is_hollow(index - 1)) {
+            continue;
         }
-    });
-    Ok(lines.collect())
+        printed.push_str(&match keys.get(&(index + 1)) {
+            Some(path) if !line.starts_with('[') => {
+                format!("{line:<COMMENT_COLUMN$} # {}\n", origins.origin(path))
+            }
+            // A table's header has no origin of its own, nor has the rest of a text of many lines.
+            _ => format!("{line}\n"),
+        });
+    }
+    Ok(printed)
 }

@@ -30,9 +30,14 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 /// The longest time between two looks at anything.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
 
-/// Everything in `settings` that makes no sense.
-pub(crate) fn violations(settings: &Settings, origins: &Origins) -> Vec<Problem> {
-    let mut judge = Judge { settings, origins, problems: Vec::new() };
+/// Everything in `settings` that makes no sense, apart from what follows only from values that
+/// were `left_out` because they could not be read.
+pub(crate) fn violations(
+    settings: &Settings,
+    origins: &Origins,
+    left_out: &[KeyPath],
+) -> Vec<Problem> {
+    let mut judge = Judge { settings, origins, left_out, problems: Vec::new() };
     clusters::judge(&mut judge);
     probers::judge(&mut judge);
     alerter::judge(&mut judge);
@@ -44,6 +49,7 @@ pub(crate) fn violations(settings: &Settings, origins: &Origins) -> Vec<Problem>
 struct Judge<'a> {
     settings: &'a Settings,
     origins: &'a Origins,
+    left_out: &'a [KeyPath],
     problems: Vec<Problem>,
 }
 
@@ -51,6 +57,10 @@ impl Judge<'_> {
     /// The value at `path` is wrong: `"key" in [table] <what>`.
     fn value(&mut self, path: &KeyPath, what: impl AsRef<str>) {
         let path = self.origins.written(path);
+        let unread = |left_out: &KeyPath| left_out.is_within(&path) || path.is_within(left_out);
+        if self.left_out.iter().any(unread) {
+            return;
+        }
         let message = format!("{} {}", path.describe(), what.as_ref());
         let location = self.origins.locate(&path, Part::Value);
         self.problems.push(Problem { location, message });
@@ -58,6 +68,9 @@ impl Judge<'_> {
 
     /// The table at `path` is wrong as a whole: `[table] <what>`.
     fn table(&mut self, path: &KeyPath, what: impl AsRef<str>) {
+        if self.left_out.iter().any(|left_out| left_out.parent().as_ref() == Some(path)) {
+            return;
+        }
         let message = format!("[{path}] {}", what.as_ref());
         let location = self.origins.locate(path, Part::Key);
         self.problems.push(Problem { location, message });

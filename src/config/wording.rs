@@ -28,9 +28,15 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         return None;
     }
     let close_enough = 1 + length / 4;
+    let name = name.to_lowercase();
+    let distance = |known: &str| {
+        // `password` means `password_file`, however long the rest is.
+        let is_beginning = length > 2 && known.strip_prefix(&name).is_some_and(|r| r.starts_with('_'));
+        if is_beginning { 1 } else { strsim::damerau_levenshtein(&name, &known.to_lowercase()) }
+    };
     known
         .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known))
+        .map(|known| (distance(known), known))
         .filter(|(distance, known)| *distance <= close_enough && *distance < known.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
@@ -90,6 +96,10 @@ pub(crate) fn refused(path: &KeyPath, message: &str) -> String {
         let hint = did_you_mean(variant, names.iter().copied());
         return format!("{described} must be {}, not {variant:?}{hint}", list(names));
     }
+    // The standard library's own words, which do not name what is expected.
+    if message.contains("socket address") {
+        return format!("{described} must be an address and a port such as \"0.0.0.0:8000\"");
+    }
     format!("{described}: {message}")
 }
 
@@ -108,7 +118,6 @@ fn expected_words(expected: &str) -> String {
         "u16" => format!("a whole number from 0 to {}", u16::MAX),
         "u32" => format!("a whole number from 0 to {}", u32::MAX),
         "u64" | "usize" => "a whole number from 0".into(),
-        "socket address" => "an address and a port such as \"0.0.0.0:8000\"".into(),
         "path string" => "a path".into(),
         other if other.starts_with("struct ") => "a table".into(),
         other => other.into(),
@@ -143,6 +152,7 @@ mod tests {
         assert_eq!(nearest("Interval", known), Some("interval"));
         assert_eq!(nearest("tiemout", known), Some("timeout"));
         assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("password", ["username", "password_file"]), Some("password_file"));
         assert_eq!(nearest(&"x".repeat(100_000), known), None);
     }
 

@@ -12,7 +12,7 @@ use crate::config::settings::Settings;
 
 /// Every named file that cannot be used.
 pub(crate) fn unreadable_files(settings: &Settings, origins: &Origins) -> Vec<Problem> {
-    let mut judge = Judge { settings, origins, problems: Vec::new() };
+    let mut judge = Judge { settings, origins, left_out: &[], problems: Vec::new() };
     for (name, cluster) in &settings.clusters {
         let path = KeyPath::of(&["clusters", name]);
         plain(&mut judge, &path.key("kubeconfig"), &cluster.kubeconfig);

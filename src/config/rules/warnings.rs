@@ -21,14 +21,14 @@ const KUBERNETES_KEYS: [&str; 5] = ["namespace", "instance", "layout", "kubeconf
 
 /// Everything that is valid, was written, and does nothing.
 pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
-    let mut judge = Judge { settings, origins, problems: Vec::new() };
+    let mut judge = Judge { settings, origins, left_out: &[], problems: Vec::new() };
     unused(&mut judge);
     clusters(&mut judge);
     orphans(&mut judge);
     ladders(&mut judge);
     if settings.scaler.mode == ScalerMode::Target {
         let mode = KeyPath::of(&["scaler", "mode"]);
-        judge.value(&mode, "\"target\" only observes in this version; nothing is scaled");
+        judge.value(&mode, "is \"target\", which only observes in this version: nothing is scaled");
     }
     let email = KeyPath::of(&["alerter", "email"]);
     if !settings.alerter.email.is_set() && origins.is_set(&email) {
@@ -111,7 +111,7 @@ fn ladders(judge: &mut Judge<'_>) {
     });
     for (path, ladder) in std::iter::once((common, &recoverer.defaults.ladder)).chain(of_components) {
         if let Some(index) = ladder.iter().position(|step| *step == LadderStep::DeletePod) {
-            judge.value(&path.index(index), "\"delete_pod\" is skipped in this version");
+            judge.value(&path.index(index), "is \"delete_pod\", which is skipped in this version");
         }
     }
 }
