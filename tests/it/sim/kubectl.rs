@@ -104,6 +104,11 @@ async fn kubectl_restarts_scales_and_deletes() {
     .await;
     kubectl.run("annotate deployment milvus-proxy example.com/a=b").await;
     kubectl.run("rollout undo deployment/milvus-querynode").await;
-    kubectl.run("create configmap settings --from-literal=a=b").await;
+    let mut manifest = NamedTempFile::new().expect("a temporary file");
+    let text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: b}\n";
+    manifest.write_all(text).expect("written");
+    let path = manifest.path().to_str().expect("a path in UTF-8");
+    kubectl.run(&format!("apply -f {path}")).await;
+    kubectl.run(&format!("apply -f {path}")).await;
     assert!(kubectl.run("get configmaps").await.contains("settings"));
 }
