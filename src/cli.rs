@@ -1,1 +1,3 @@
-//! stub
+//! The subcommands, one file each.
+
+pub mod probe;

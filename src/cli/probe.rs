@@ -1,1 +1,3 @@
-//! stub
+//! `falconer probe`: probes everything once.
+
+pub mod render;
