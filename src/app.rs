@@ -1,6 +1,7 @@
 //! The composition root: turns settings into effects, starts the supervision tree over them, and
 //! takes it down again. The only place that knows every layer.
 
+mod mapping;
 mod planner;
 mod platform;
 mod receivers;
@@ -10,7 +11,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::prelude::*;
 use anyhow::Context as _;
 use tokio::sync::mpsc;
 
@@ -57,7 +57,7 @@ impl App {
     /// # Errors
     /// When the server cannot listen, or a receiver cannot be built from its settings.
     pub fn start(settings: Settings, options: Options) -> anyhow::Result<Self> {
-        crate::effects::tls::install_provider();
+        crate::effects::tls::install_tls_provider();
         let settings = Arc::new(settings);
         let clock = Clock::system();
         let (metrics, registry) = Metrics::new(&metrics_settings(&settings, clock))

@@ -83,7 +83,7 @@ fn process_settings(name: &str, settings: &ProcessSettings) -> process::ProcessS
             .collect(),
         working_dir: working_dir.map(Path::to_path_buf),
         log_file: settings.log_file.clone(),
-        log_max_bytes: settings.log_max_bytes.get(),
+        log_max_bytes: settings.log_max_bytes.bytes(),
         log_files: settings.log_files,
         stop_grace: settings.stop_grace.get(),
         kill_grace: settings.kill_grace.get(),

@@ -245,7 +245,7 @@ fn cores(milli: u64) -> String {
 }
 
 fn bytes(bytes: u64) -> String {
-    let mebibytes = bytes as f64 / (1 << 20) as f64;
+    let mebibytes = bytes as f64 / f64::from(1 << 20);
     if mebibytes < 1_024.0 {
         format!("{mebibytes:.0} MiB")
     } else {
