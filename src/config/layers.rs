@@ -29,9 +29,9 @@ fn convert(value: &Value) -> config::Value {
         Value::Number(number) => convert_number(number),
         Value::String(text) => ValueKind::String(text.clone()),
         Value::Array(elements) => ValueKind::Array(elements.iter().map(convert).collect()),
-        Value::Object(table) => {
-            ValueKind::Table(table.iter().map(|(key, value)| (key.clone(), convert(value))).collect())
-        }
+        Value::Object(table) => ValueKind::Table(
+            table.iter().map(|(key, value)| (key.clone(), convert(value))).collect(),
+        ),
     };
     config::Value::new(None, kind)
 }

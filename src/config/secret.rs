@@ -127,8 +127,7 @@ impl SecretFile {
         if bytes.len() as u64 > SECRET_LIMIT {
             return Err(SecretError::TooLong { path: path() });
         }
-        let text =
-            String::from_utf8(bytes).map_err(|_| SecretError::NotText { path: path() })?;
+        let text = String::from_utf8(bytes).map_err(|_| SecretError::NotText { path: path() })?;
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {
@@ -159,7 +158,9 @@ mod tests {
 
     #[test]
     fn a_secret_loses_only_the_newline_at_its_end() {
-        for (content, expected) in [("a b\n", "a b"), ("x\r\n", "x"), (" y ", " y "), ("z\n\n", "z\n")] {
+        for (content, expected) in
+            [("a b\n", "a b"), ("x\r\n", "x"), (" y ", " y "), ("z\n\n", "z\n")]
+        {
             let (_folder, secret) = file(content.as_bytes());
             assert_eq!(secret.read().unwrap(), Some(Secret::new(expected)));
         }

@@ -247,10 +247,6 @@ pub struct TelemetrySettings {
 
 impl Default for TelemetrySettings {
     fn default() -> Self {
-        Self {
-            log_format: LogFormat::Text,
-            log_level: "info".into(),
-            otlp_endpoint: String::new(),
-        }
+        Self { log_format: LogFormat::Text, log_level: "info".into(), otlp_endpoint: String::new() }
     }
 }

@@ -31,7 +31,8 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     let name = name.to_lowercase();
     let distance = |known: &str| {
         // `password` means `password_file`, however long the rest is.
-        let is_beginning = length > 2 && known.strip_prefix(&name).is_some_and(|r| r.starts_with('_'));
+        let is_beginning =
+            length > 2 && known.strip_prefix(&name).is_some_and(|r| r.starts_with('_'));
         if is_beginning { 1 } else { strsim::damerau_levenshtein(&name, &known.to_lowercase()) }
     };
     known
@@ -88,7 +89,11 @@ pub(crate) fn refused(path: &KeyPath, message: &str) -> String {
         .or_else(|| split_expected(message, "invalid value: "))
         .or_else(|| split_expected(message, "invalid length "))
     {
-        return format!("{described} must be {}, not {}", expected_words(expected), found_words(found));
+        return format!(
+            "{described} must be {}, not {}",
+            expected_words(expected),
+            found_words(found)
+        );
     }
     if let Some((variant, expected)) = split_expected(message, "unknown variant ") {
         let variant = variant.trim_matches('`');
@@ -159,13 +164,15 @@ mod tests {
     #[test]
     fn refusals_are_sentences_about_the_key() {
         let path = KeyPath::of(&["probers", "proxy", "interval"]);
-        let message = refused(&path, "invalid type: integer `30`, expected a duration such as \"30s\"");
+        let message =
+            refused(&path, "invalid type: integer `30`, expected a duration such as \"30s\"");
         assert_eq!(
             message,
             "\"interval\" in [probers.proxy] must be a duration such as \"30s\", not the number 30"
         );
         let path = KeyPath::of(&["clusters", "a", "platform"]);
-        let message = refused(&path, "unknown variant `proces`, expected `kubernetes` or `process`");
+        let message =
+            refused(&path, "unknown variant `proces`, expected `kubernetes` or `process`");
         assert_eq!(
             message,
             "\"platform\" in [clusters.a] must be \"kubernetes\" or \"process\", not \"proces\"; \

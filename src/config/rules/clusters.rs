@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::{Judge, LONGEST_TIMEOUT, WELL_KNOWN_DEPENDENCIES, names};
 use crate::config::path::KeyPath;
-use crate::config::settings::{AuthSettings, ClusterSettings, Components, Platform, ProcessSettings};
+use crate::config::settings::{
+    AuthSettings, ClusterSettings, Components, Platform, ProcessSettings,
+};
 use crate::config::values::ByteSize;
 use crate::config::wording::did_you_mean;
 use crate::model::Role;
@@ -34,16 +36,18 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
 }
 
 fn platform(judge: &mut Judge<'_>, path: &KeyPath, cluster: &ClusterSettings) {
+    if judge.is_left_out(&path.key("platform")) {
+        return;
+    }
     match cluster.platform {
-        Platform::Process if cluster.processes.is_empty() => judge.table(
+        Platform::Process if cluster.processes.is_empty() => judge.lacks(
             path,
+            &["processes"],
             "has platform = \"process\" but no process; write a table \
              [clusters.NAME.processes.PROCESS] with \"start\" or \"restart\"",
         ),
-        Platform::Kubernetes if !cluster.processes.is_empty() => judge.table(
-            &path.key("processes"),
-            "needs platform = \"process\" in the cluster's table",
-        ),
+        Platform::Kubernetes if !cluster.processes.is_empty() => judge
+            .table(&path.key("processes"), "needs platform = \"process\" in the cluster's table"),
         Platform::Process | Platform::Kubernetes => {}
     }
 }
@@ -65,7 +69,12 @@ fn components(judge: &mut Judge<'_>, path: &KeyPath, cluster: &ClusterSettings) 
     }
 }
 
-fn depends_on(judge: &mut Judge<'_>, path: &KeyPath, cluster_name: &str, cluster: &ClusterSettings) {
+fn depends_on(
+    judge: &mut Judge<'_>,
+    path: &KeyPath,
+    cluster_name: &str,
+    cluster: &ClusterSettings,
+) {
     judge.name_list(path, &cluster.depends_on);
     let probers = &judge.settings.probers.components;
     for (index, name) in cluster.depends_on.iter().enumerate() {
@@ -73,13 +82,19 @@ fn depends_on(judge: &mut Judge<'_>, path: &KeyPath, cluster_name: &str, cluster
         match probers.get(name) {
             Some(prober) if !prober.cluster.is_empty() && prober.cluster != cluster_name => {
                 let owner = &prober.cluster;
-                judge.value(&path, format!("names {name:?}, which belongs to the cluster {owner:?}"));
+                judge.value(
+                    &path,
+                    format!("names {name:?}, which belongs to the cluster {owner:?}"),
+                );
             }
             Some(_) => {}
             None if WELL_KNOWN_DEPENDENCIES.contains(&name.as_str()) || name.is_empty() => {}
             None => {
                 let hint = did_you_mean(name, probers.keys().map(String::as_str));
-                judge.value(&path, format!("names {name:?}, but there is no [probers.{name}]{hint}"));
+                judge.value(
+                    &path,
+                    format!("names {name:?}, but there is no [probers.{name}]{hint}"),
+                );
             }
         }
     }
@@ -100,8 +115,9 @@ fn auth(judge: &mut Judge<'_>, path: &KeyPath, auth: &AuthSettings) {
 
 fn process(judge: &mut Judge<'_>, path: &KeyPath, process: &ProcessSettings) {
     if process.start.is_empty() && process.restart.is_empty() {
-        judge.table(
+        judge.lacks(
             path,
+            &["start", "restart"],
             "needs \"start\" (falconer owns the process) or \"restart\" (the command that makes \
              its owner restart it)",
         );

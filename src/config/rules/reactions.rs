@@ -13,7 +13,7 @@ use crate::model::Role;
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 /// The longest that anything is kept or counted.
-const LONGEST_MEMORY: Duration = Duration::from_secs(10 * 365 * 86_400);
+const LONGEST_MEMORY: Duration = Duration::from_hours(10 * 365 * 24);
 /// The highest threshold, per cent of a request: usage above the request is possible.
 const HIGHEST_THRESHOLD: u32 = 1_000;
 /// More replicas than this are a slip of the keyboard.
@@ -34,7 +34,8 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         judge.value(&election.key("lease_name"), "must not be empty");
     }
     let signals = KeyPath::of(&["anomaly", "signals"]);
-    judge.unique(&signals, &settings.anomaly.signals, |signal| format!("{signal:?}").to_lowercase());
+    judge
+        .unique(&signals, &settings.anomaly.signals, |signal| format!("{signal:?}").to_lowercase());
 }
 
 fn recoverer(judge: &mut Judge<'_>) {
@@ -65,7 +66,12 @@ fn recovery(judge: &mut Judge<'_>, path: &KeyPath, recovery: &RecoverySettings) 
         judge.value(&ladder.index(index), "must be the last step: nothing follows \"escalate\"");
     }
     judge.duration(&path.key("cooldown"), recovery.cooldown, Duration::ZERO, LONGEST_INTERVAL);
-    judge.duration(&path.key("verify_timeout"), recovery.verify_timeout, MILLISECOND, LONGEST_INTERVAL);
+    judge.duration(
+        &path.key("verify_timeout"),
+        recovery.verify_timeout,
+        MILLISECOND,
+        LONGEST_INTERVAL,
+    );
     budget(judge, &path.key("budget"), recovery.budget);
 }
 
@@ -96,7 +102,8 @@ fn scaler(judge: &mut Judge<'_>) {
     for (index, name) in scaler.components.iter().enumerate() {
         if Role::parse(name).is_none() && !name.is_empty() {
             let hint = did_you_mean(name, Role::ALL.into_iter().map(Role::as_str));
-            judge.value(&components.index(index), format!("is no Milvus component: {name:?}{hint}"));
+            judge
+                .value(&components.index(index), format!("is no Milvus component: {name:?}{hint}"));
         }
     }
     rules(judge, &path.key("scale_up"), &scaler.scale_up);
@@ -105,8 +112,8 @@ fn scaler(judge: &mut Judge<'_>) {
 
 fn rules(judge: &mut Judge<'_>, path: &KeyPath, rules: &ScaleRules) {
     // The same bounds as those of a Kubernetes HPA, so that its manifest can be carried over.
-    let longest_window = Duration::from_secs(3_600);
-    let longest_period = Duration::from_secs(1_800);
+    let longest_window = Duration::from_hours(1);
+    let longest_period = Duration::from_mins(30);
     judge.duration(&path.key("stabilization"), rules.stabilization, Duration::ZERO, longest_window);
     let policies = path.key("policies");
     if rules.policies.is_empty() {

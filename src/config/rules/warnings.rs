@@ -106,10 +106,12 @@ fn orphans(judge: &mut Judge<'_>) {
 fn ladders(judge: &mut Judge<'_>) {
     let recoverer = &judge.settings.recoverer;
     let common = KeyPath::of(&["recoverer", "ladder"]);
-    let of_components = recoverer.components.iter().map(|(name, settings)| {
-        (KeyPath::of(&["recoverer", name, "ladder"]), &settings.ladder)
-    });
-    for (path, ladder) in std::iter::once((common, &recoverer.defaults.ladder)).chain(of_components) {
+    let of_components = recoverer
+        .components
+        .iter()
+        .map(|(name, settings)| (KeyPath::of(&["recoverer", name, "ladder"]), &settings.ladder));
+    for (path, ladder) in std::iter::once((common, &recoverer.defaults.ladder)).chain(of_components)
+    {
         if let Some(index) = ladder.iter().position(|step| *step == LadderStep::DeletePod) {
             judge.value(&path.index(index), "is \"delete_pod\", which is skipped in this version");
         }

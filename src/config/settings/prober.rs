@@ -219,13 +219,8 @@ impl Default for ExpectSettings {
 }
 
 /// The kinds that can be asked for; the others follow from the platform.
-const WRITABLE_KINDS: [ProberKind; 5] = [
-    ProberKind::Milvus,
-    ProberKind::Pods,
-    ProberKind::Http,
-    ProberKind::Tcp,
-    ProberKind::Grpc,
-];
+const WRITABLE_KINDS: [ProberKind; 5] =
+    [ProberKind::Milvus, ProberKind::Pods, ProberKind::Http, ProberKind::Tcp, ProberKind::Grpc];
 
 fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ProberKind>, D::Error> {
     values::named(deserializer, WRITABLE_KINDS, ProberKind::as_str).map(Some)
