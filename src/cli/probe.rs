@@ -1,9 +1,15 @@
 //! `falconer probe`: everything once, as a table.
 
+pub mod render;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use actix::System;
 use clap::Args;
+
+use crate::{app, config};
 
 /// Probe everything once and print a table.
 ///
@@ -23,17 +29,26 @@ pub struct ProbeArgs {
 const AFTER_HELP: &str = "\
 Examples:
   falconer probe
-  falconer probe --json | jq '.clusters'
+  falconer probe --json | jq '.components'
 
 Exit codes:
   0  everything is healthy
   1  something is not, or failed
   2  wrong arguments or wrong configuration; nothing was started";
 
-/// Probes.
+/// Probes everything once.
 ///
 /// # Errors
-/// When the probes cannot be made.
-pub fn execute(_args: ProbeArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+/// When the configuration is wrong.
+#[allow(clippy::print_stdout, reason = "this is what the command is for")]
+pub fn execute(args: ProbeArgs) -> anyhow::Result<ExitCode> {
+    let loaded = config::load(args.config.as_deref())?;
+    loaded.require_clusters()?;
+    let reports = System::new().block_on(app::probe_once(Arc::new(loaded.settings)));
+    if args.json {
+        println!("{:#}", render::json(&reports));
+    } else {
+        println!("{}", render::table(&reports));
+    }
+    Ok(if render::all_healthy(&reports) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
