@@ -49,10 +49,9 @@ async fn until(
 ) -> Arc<Inventory> {
     let mut inventory = cluster.inventory();
     let waiting = inventory.wait_for(|inventory| wanted(inventory));
-    match tokio::time::timeout(Duration::from_secs(20), waiting).await {
-        Ok(found) => found.expect("the adapter runs").clone(),
-        Err(_) => panic!("{what}: {:#?}", cluster.inventory().borrow()),
-    }
+    let found = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    let Ok(found) = found else { panic!("{what}: {:#?}", cluster.inventory().borrow()) };
+    found.expect("the adapter runs").clone()
 }
 
 async fn synced(cluster: &KubeCluster) -> Arc<Inventory> {
@@ -75,7 +74,7 @@ fn workload(kind: WorkloadKind, name: &str) -> WorkloadRef {
     WorkloadRef { kind, namespace: NAMESPACE.into(), name: name.into() }
 }
 
-/// A finished Deployment, StatefulSet or DaemonSet of one ready pod.
+/// A finished Deployment, `StatefulSet` or `DaemonSet` of one ready pod.
 fn workload_object(name: &str, component: &str, instance: &str) -> Value {
     json!({
         "metadata": {"name": name, "uid": format!("uid-{name}"), "generation": 1},

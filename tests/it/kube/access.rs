@@ -9,7 +9,7 @@ use falconer::effects::{Cluster, Probe, RestartRequest, ScaleRequest};
 use falconer::model::{ClusterEvent, EventType, Outcome, Timestamp, WorkloadKind};
 use serde_json::{Value, json};
 
-use super::fake_api::{FakeApi, apps, milvuses, pods, samples, scaled_objects};
+use super::fake_api::{FakeApi, Recorded, apps, milvuses, pods, samples, scaled_objects};
 use super::{pod_object, start, synced, workload, workload_object};
 
 type Triple = (String, String, String);
@@ -78,7 +78,7 @@ async fn use_everything(api: &FakeApi) {
     let watched = async {
         let wanted = of_table().into_iter().filter(|(_, _, verb)| verb == "watch").count();
         loop {
-            let seen: BTreeSet<_> = api.requests().iter().map(|request| request.access()).collect();
+            let seen: BTreeSet<_> = api.requests().iter().map(Recorded::access).collect();
             if seen.iter().filter(|(_, _, verb)| verb == "watch").count() == wanted {
                 return;
             }
@@ -106,7 +106,7 @@ async fn the_role_grants_exactly_what_the_code_asks_for() {
 
     use_everything(&api).await;
 
-    let asked: BTreeSet<Triple> = api.requests().iter().map(|request| request.access()).collect();
+    let asked: BTreeSet<Triple> = api.requests().iter().map(Recorded::access).collect();
     assert_eq!(asked, of_table(), "requests (left) and the table (right) differ");
     assert_eq!(of_role(), of_table(), "deploy/base/role.yaml (left) and the table (right) differ");
 }
