@@ -4,9 +4,13 @@
 //! of actors or policies. Every method bounds its own time and the size of what it reads.
 
 pub mod cluster;
+pub mod failure;
+pub mod grpc;
+pub mod http;
 pub mod milvus;
 pub mod notify;
 pub mod probe;
+pub mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +24,7 @@ use crate::model::{
 
 pub use cluster::ClusterError;
 pub use notify::NotifyError;
+pub use tls::install_tls_provider;
 
 /// Asks one component how it is.
 #[async_trait]
