@@ -89,7 +89,7 @@ impl CallError {
     }
 }
 
-/// What CheckHealth says; bounded lists.
+/// What `CheckHealth` says; bounded lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HealthAnswer {
     /// Whether the server calls itself healthy.
