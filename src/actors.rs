@@ -13,7 +13,19 @@
 //! | every child's exit guard | `ChildExited` | its parent |
 
 pub mod alerter;
+pub mod children;
+pub mod discovery;
+pub mod exit_guard;
+#[cfg(test)]
+mod harness;
+pub mod heartbeat;
 pub mod link;
+pub mod prober;
 pub mod recoverer;
+pub mod registry;
+pub mod root;
 pub mod scaler;
 pub mod status;
+pub mod supervisor;
+#[cfg(test)]
+mod testing;

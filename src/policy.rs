@@ -6,3 +6,4 @@ pub mod health;
 pub mod notification;
 pub mod recovery;
 pub mod scaling;
+pub mod workload_choice;

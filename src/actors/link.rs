@@ -1,7 +1,7 @@
 //! How one actor reaches another: a slot in which the parent publishes the newest incarnation's
 //! address. Nobody holds an address of its own, so nobody talks to a dead one.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
@@ -22,6 +22,8 @@ where
     M::Result: Send,
 {
     slot: Arc<RwLock<Option<Recipient<M>>>>,
+    /// Commands that came while there was no living incarnation, for the next one.
+    parked: Arc<Mutex<Vec<M>>>,
 }
 
 impl<M> Link<M>
@@ -31,10 +33,10 @@ where
 {
     /// A link that leads nowhere yet.
     pub fn new() -> Self {
-        Self { slot: Arc::new(RwLock::new(None)) }
+        Self { slot: Arc::new(RwLock::new(None)), parked: Arc::default() }
     }
 
-    /// From now on messages go to `address`.
+    /// From now on messages go to `address`, first of all the parked ones.
     pub fn publish<A>(&self, address: &Addr<A>)
     where
         A: Actor + Handler<M>,
@@ -61,14 +63,24 @@ where
     }
 
     /// Puts the message into the mailbox whatever its bound; for commands that must not be lost
-    /// and are bounded by something else (incidents). False where there is no living incarnation.
-    pub fn send_unbounded(&self, message: M) -> bool {
+    /// and are bounded by something else (incidents). Where there is no living incarnation the
+    /// message waits for the next one.
+    pub fn send_unbounded(&self, message: M) {
         let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
-        slot.as_ref().is_some_and(|recipient| {
-            let alive = recipient.connected();
-            recipient.do_send(message);
-            alive
-        })
+        match slot.as_ref().filter(|recipient| recipient.connected()) {
+            Some(recipient) => recipient.do_send(message),
+            None => self.parked().push(message),
+        }
+    }
+
+    /// Sends a question and waits for its answer; `None` where nobody lives to give one.
+    pub async fn ask(&self, message: M) -> Option<M::Result> {
+        let recipient = self.slot.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        recipient.send(message).await.ok()
+    }
+
+    fn parked(&self) -> std::sync::MutexGuard<'_, Vec<M>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,7 +90,7 @@ where
     M::Result: Send,
 {
     fn clone(&self) -> Self {
-        Self { slot: Arc::clone(&self.slot) }
+        Self { slot: Arc::clone(&self.slot), parked: Arc::clone(&self.parked) }
     }
 }
 

@@ -1,13 +1,33 @@
-//! Restarts what is sick, within its guards, and verifies that it helped.
+//! Restarts what is sick, within its guards, and verifies that it helped. Owns the actions under
+//! way; decides nothing itself (see `policy::recovery`) and keeps what it did in a ledger that
+//! outlives it.
+
+mod act;
+mod settings;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::prelude::*;
 use serde::Serialize;
 
-use crate::model::{ComponentId, IncidentId, Reason, Timestamp, Workload};
+pub use self::settings::RecovererSettings;
+pub use self::snapshot::{BudgetUse, RecovererSnapshot, RecoveryRecord};
 
-/// Actions under way and budgets.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct RecovererSnapshot {}
+use super::link::Link;
+use super::registry::{ActionHolder, Surroundings};
+use crate::metrics::{ActionKind, ActionOutcome};
+use crate::model::{ComponentId, IncidentId, Reason, Timestamp, Workload, WorkloadRef};
+use crate::policy::recovery::{
+    ActionUnderWay, RecoveryDecision, RecoveryLedger, RecoveryRequest, RefusalReason, decide,
+};
+
+/// How many of the newest decisions the snapshot shows.
+const RECENT_LIMIT: usize = 50;
 
 /// A component is unhealthy. Sent at every unhealthy report, so the recoverer decides anew each
 /// time; it is never a queue of work.
@@ -24,6 +44,19 @@ pub struct Recover {
     pub workloads: Vec<Workload>,
     /// When the incident began.
     pub unhealthy_since: Timestamp,
+    /// How many of the cluster's workload components are sick, this one included: unhealthy, or
+    /// failing below their threshold, so that a common cause counts before all have reached it.
+    /// Dependencies and the gRPC service do not count.
+    pub sick_components: usize,
+    /// How many workload components the cluster has.
+    pub watched_components: usize,
+    /// What the cluster depends on and is sick, in the same sense.
+    pub sick_dependencies: Vec<ComponentId>,
+    /// The oldest among the newest probes of all other workload components and dependencies: what
+    /// is known of the rest of the cluster is at least as young. `None` where there is no rest.
+    pub cluster_seen_at: Option<Timestamp>,
+    /// Why the platform cannot be asked at the moment.
+    pub platform_error: Option<Reason>,
 }
 
 /// A report found the component healthy (after success_threshold). Sent while an incident's
@@ -36,6 +69,12 @@ pub struct ComponentHealthy {
     /// Since when it is healthy.
     pub since: Timestamp,
 }
+
+/// falconer ends: decide nothing more. Answers with what is under way; its verification goes on
+/// for as long as the actor lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "Vec<ActionUnderWay>")]
+pub struct Drain;
 
 /// Where a recovery stands; a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -56,6 +95,20 @@ pub enum RecoveryPhase {
     Escalated,
 }
 
+impl RecoveryPhase {
+    /// The name in logs and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Started => "started",
+            Self::DryRun => "dry_run",
+            Self::Recovered => "recovered",
+            Self::NotRecovered => "not_recovered",
+            Self::Escalated => "escalated",
+        }
+    }
+}
+
 /// What the recoverer tells the supervisor; only when something changed.
 #[derive(Debug, Clone, PartialEq, Message)]
 #[rtype(result = "()")]
@@ -68,4 +121,197 @@ pub struct RecoveryProgressed {
     pub phase: RecoveryPhase,
     /// A sentence for people: what was done or refused, with its numbers.
     pub summary: String,
+}
+
+/// What was told last about a component, so that nothing is told twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Told {
+    incident: IncidentId,
+    phase: RecoveryPhase,
+    kind: &'static str,
+}
+
+/// Something worth telling.
+struct News {
+    incident: IncidentId,
+    component: ComponentId,
+    phase: RecoveryPhase,
+    /// A closed-set name of the reason within the phase.
+    kind: &'static str,
+    summary: String,
+    outcome: Option<ActionOutcome>,
+}
+
+/// The actor.
+pub struct Recoverer {
+    settings: RecovererSettings,
+    ledger: Arc<Mutex<RecoveryLedger>>,
+    progress: HashMap<Arc<str>, Link<RecoveryProgressed>>,
+    around: Surroundings,
+    told: HashMap<ComponentId, Told>,
+    recent: VecDeque<RecoveryRecord>,
+    /// Components whose rollout status is being asked right now.
+    polling: HashSet<ComponentId>,
+    verification_armed: bool,
+    draining: bool,
+}
+
+impl Recoverer {
+    /// A recoverer. `ledger` and `around.registry` must be the same for every incarnation;
+    /// `progress` leads from a cluster's name to its supervisor.
+    pub fn new(
+        settings: RecovererSettings,
+        ledger: Arc<Mutex<RecoveryLedger>>,
+        progress: HashMap<Arc<str>, Link<RecoveryProgressed>>,
+        around: Surroundings,
+    ) -> Self {
+        Self {
+            settings,
+            ledger,
+            progress,
+            around,
+            told: HashMap::new(),
+            recent: VecDeque::new(),
+            polling: HashSet::new(),
+            verification_armed: false,
+            draining: false,
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, RecoveryLedger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn on_recover(&mut self, report: Recover, ctx: &mut Context<Self>) {
+        if self.draining {
+            return;
+        }
+        match self.decide(&report) {
+            RecoveryDecision::Act(plan) => self.begin_action(report, plan, ctx),
+            RecoveryDecision::Refuse { reason } => self.refuse(&report, &reason),
+            RecoveryDecision::Escalate { reason } => self.escalate(&report, &reason, ctx),
+            RecoveryDecision::Wait { until, reason } => {
+                tracing::debug!(component = %report.component, %until, %reason, "recovery waits");
+            }
+            RecoveryDecision::InFlight => {}
+        }
+    }
+
+    fn decide(&self, report: &Recover) -> RecoveryDecision {
+        let now = self.around.clock.now();
+        let component = &report.component;
+        let settings = self.settings.for_component(component);
+        let mut ledger = self.ledger();
+        let (incident, since) = (&report.incident, report.unhealthy_since);
+        ledger.saw_sick(component, incident, since, settings.ladder_memory, now);
+        if !report.workloads.is_empty() && !self.around.clusters.contains_key(&component.cluster) {
+            return RecoveryDecision::Refuse { reason: RefusalReason::NoPlatform };
+        }
+        let request = self.request(report);
+        decide(&request, &ledger, settings, &self.settings.global, now)
+    }
+
+    fn request(&self, report: &Recover) -> RecoveryRequest {
+        let cluster = &report.component.cluster;
+        RecoveryRequest {
+            incident: report.incident.clone(),
+            component: report.component.clone(),
+            workloads: report.workloads.clone(),
+            unhealthy_since: report.unhealthy_since,
+            sick_components: report.sick_components,
+            watched_components: report.watched_components,
+            sick_dependencies: report.sick_dependencies.clone(),
+            cluster_seen_at: report.cluster_seen_at,
+            platform_error: report.platform_error.clone(),
+            being_scaled: report
+                .workloads
+                .iter()
+                .map(|workload| &workload.reference)
+                .filter(|reference| {
+                    self.around.registry.holder(cluster, reference) == Some(ActionHolder::Scaler)
+                })
+                .cloned()
+                .collect(),
+        }
+    }
+
+    fn refuse(&mut self, report: &Recover, reason: &RefusalReason) {
+        self.tell(News {
+            incident: report.incident.clone(),
+            component: report.component.clone(),
+            phase: RecoveryPhase::Refused,
+            kind: reason.as_str(),
+            summary: reason.to_string(),
+            outcome: Some(ActionOutcome::Refused),
+        });
+    }
+
+    /// Logs, counts, remembers and sends on, unless it is what was told last.
+    fn tell(&mut self, news: News) {
+        let told = Told { incident: news.incident.clone(), phase: news.phase, kind: news.kind };
+        let repeated = self.told.get(&news.component) == Some(&told);
+        if let Some(outcome) = news.outcome
+            && (!repeated || outcome != ActionOutcome::Refused)
+        {
+            self.around.metrics.action(&news.component, ActionKind::Restart, outcome);
+        }
+        if repeated {
+            return;
+        }
+        self.told.insert(news.component.clone(), told);
+        tracing::info!(
+            component = %news.component,
+            phase = news.phase.as_str(),
+            kind = news.kind,
+            summary = news.summary,
+            "recovery progressed"
+        );
+        self.remember(&news);
+        let component = news.component;
+        let Some(link) = self.progress.get(&component.cluster) else { return };
+        let (incident, phase, summary) = (news.incident, news.phase, news.summary);
+        link.send_unbounded(RecoveryProgressed { incident, component, phase, summary });
+    }
+
+    fn release(&self, component: &ComponentId, workload: &WorkloadRef) {
+        self.around.registry.release(&component.cluster, workload, ActionHolder::Recoverer);
+    }
+
+    fn on_drain(&mut self) -> Vec<ActionUnderWay> {
+        self.draining = true;
+        self.publish();
+        self.ledger().all_in_flight().cloned().collect()
+    }
+}
+
+impl Actor for Recoverer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.resume(ctx);
+    }
+}
+
+impl Handler<Recover> for Recoverer {
+    type Result = ();
+
+    fn handle(&mut self, report: Recover, ctx: &mut Self::Context) {
+        self.on_recover(report, ctx);
+    }
+}
+
+impl Handler<ComponentHealthy> for Recoverer {
+    type Result = ();
+
+    fn handle(&mut self, report: ComponentHealthy, ctx: &mut Self::Context) {
+        self.on_component_healthy(&report, ctx);
+    }
+}
+
+impl Handler<Drain> for Recoverer {
+    type Result = Vec<ActionUnderWay>;
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
+        self.on_drain()
+    }
 }

@@ -4,8 +4,10 @@ pub mod grpc;
 pub mod healthz;
 pub mod http;
 pub mod milvus;
+pub mod platform;
 pub mod pods;
 pub mod process;
+pub mod resources;
 pub mod scrape;
 pub mod tcp;
 

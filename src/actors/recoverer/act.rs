@@ -1,0 +1,229 @@
+//! Carrying out a step: the event, the request to the platform, and what comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::{News, Recover, Recoverer, RecoveryPhase};
+use crate::actors::registry::ActionHolder;
+use crate::effects::{Applied, Cluster, ClusterError, RestartRequest};
+use crate::metrics::ActionOutcome;
+use crate::model::{ClusterEvent, ComponentId, EventType, IncidentId, WorkloadRef};
+use crate::policy::recovery::refusal::words;
+use crate::policy::recovery::{ActionStep, EscalationReason, PlannedAction, RefusalReason};
+
+/// What is needed when the platform's answer arrives.
+struct Sent {
+    incident: IncidentId,
+    component: ComponentId,
+    plan: PlannedAction,
+}
+
+/// The deadlines of one step.
+#[derive(Clone, Copy)]
+struct Deadlines {
+    event: Duration,
+    request: Duration,
+}
+
+impl Recoverer {
+    /// Puts the action into the ledger, then asks the platform for it.
+    pub(super) fn begin_action(
+        &mut self,
+        report: Recover,
+        plan: PlannedAction,
+        ctx: &mut Context<Self>,
+    ) {
+        let component = report.component.clone();
+        let Some(cluster) = self.around.clusters.get(&component.cluster).cloned() else {
+            self.refuse(&report, &RefusalReason::NoPlatform);
+            return;
+        };
+        let who = ActionHolder::Recoverer;
+        if self.around.registry.claim(&component.cluster, &plan.workload, who).is_err() {
+            let workload = plan.workload.clone();
+            self.refuse(&report, &RefusalReason::BeingScaled { workload });
+            return;
+        }
+        let now = self.around.clock.now();
+        let settings = self.settings.for_component(&component);
+        let global = &self.settings.global;
+        self.ledger().begin(&component, &report.incident, &plan, settings, global, now);
+        tracing::info!(
+            component = %component,
+            incident = %report.incident,
+            workload = %plan.workload,
+            step = plan.step.as_str(),
+            key = plan.idempotency_key,
+            reason = %report.reason,
+            "recovery step begins"
+        );
+        self.publish();
+        let event = self.event(
+            &plan.workload,
+            EventType::Warning,
+            match plan.step {
+                ActionStep::RolloutRestart => "RolloutRestart",
+            },
+            format!(
+                "falconer restarts {}: {} is unhealthy since {}: {}",
+                plan.workload, component, report.unhealthy_since, report.reason
+            ),
+        );
+        let deadlines = Deadlines {
+            event: self.settings.event_timeout,
+            request: self.settings.request_timeout,
+        };
+        let sent = Sent { incident: report.incident, component, plan: plan.clone() };
+        let answer = carry_out(cluster, event, plan, deadlines);
+        ctx.spawn(
+            answer
+                .into_actor(self)
+                .map(move |answer, act, ctx| act.on_action_answered(sent, answer, ctx)),
+        );
+    }
+
+    fn on_action_answered(
+        &mut self,
+        sent: Sent,
+        answer: Result<Applied, ClusterError>,
+        ctx: &mut Context<Self>,
+    ) {
+        let now = self.around.clock.now();
+        let Sent { incident, component, plan } = sent;
+        let settings = self.settings.for_component(&component).clone();
+        let (phase, kind, summary, outcome) = match answer {
+            Ok(Applied { applied: true, change }) => {
+                self.ledger().accepted(&component, now);
+                tracing::info!(component = %component, change, "platform accepted the change");
+                let used = self.ledger().component_actions(&component, settings.budget.per, now);
+                let summary = format!(
+                    "restarting {} ({} of {} actions per {}); to be healthy within {}",
+                    plan.workload,
+                    used,
+                    settings.budget.actions,
+                    words(settings.budget.per),
+                    words(settings.verify_timeout)
+                );
+                (RecoveryPhase::Started, plan.step.as_str(), summary, ActionOutcome::Started)
+            }
+            Ok(Applied { applied: false, change }) => {
+                self.ledger().shown(&component, now);
+                self.release(&component, &plan.workload);
+                let summary = format!("dry run: would restart {}: {change}", plan.workload);
+                (RecoveryPhase::DryRun, plan.step.as_str(), summary, ActionOutcome::DryRun)
+            }
+            Err(error) if error.is_retryable() => {
+                let delay = self.ledger().postponed(&component, &settings, now);
+                self.release(&component, &plan.workload);
+                let summary = format!("not restarted: {error}; trying again in {}", words(delay));
+                let phase = RecoveryPhase::NotRecovered;
+                (phase, "platform_retry", summary, ActionOutcome::Error)
+            }
+            Err(error) => {
+                self.ledger().not_recovered(&component, now);
+                self.release(&component, &plan.workload);
+                let summary = format!("not restarted: {error}");
+                let phase = RecoveryPhase::NotRecovered;
+                (phase, "platform_refused", summary, ActionOutcome::Error)
+            }
+        };
+        self.tell(News { incident, component, phase, kind, summary, outcome: Some(outcome) });
+        self.arm_verification(ctx);
+    }
+
+    /// Says once that the incident is left to a person.
+    pub(super) fn escalate(
+        &mut self,
+        report: &Recover,
+        reason: &EscalationReason,
+        ctx: &mut Context<Self>,
+    ) {
+        let now = self.around.clock.now();
+        self.ledger().escalated(&report.component, &report.incident, now);
+        let running = report.workloads.iter().find(|workload| workload.desired_replicas > 0);
+        if let Some(workload) = running {
+            let message = format!("{}: {reason}", report.component);
+            let event = self.event(&workload.reference, EventType::Warning, "Escalated", message);
+            self.write_event(&report.component, event, ctx);
+        }
+        self.tell(News {
+            incident: report.incident.clone(),
+            component: report.component.clone(),
+            phase: RecoveryPhase::Escalated,
+            kind: "escalated",
+            summary: reason.to_string(),
+            outcome: None,
+        });
+    }
+
+    /// An event to write; none in dry-run, which must leave no trace.
+    pub(super) fn event(
+        &self,
+        workload: &WorkloadRef,
+        event_type: EventType,
+        reason: &'static str,
+        message: String,
+    ) -> Option<ClusterEvent> {
+        let workload = workload.clone();
+        (!self.settings.dry_run).then_some(ClusterEvent { workload, event_type, reason, message })
+    }
+
+    /// Writes an event in the background, at best.
+    pub(super) fn write_event(
+        &self,
+        component: &ComponentId,
+        event: Option<ClusterEvent>,
+        ctx: &mut Context<Self>,
+    ) {
+        let cluster = self.around.clusters.get(&component.cluster).cloned();
+        if let (Some(cluster), Some(event)) = (cluster, event) {
+            let deadline = self.settings.event_timeout;
+            let written = async move { record(cluster.as_ref(), &event, deadline).await };
+            ctx.spawn(written.into_actor(self));
+        }
+    }
+}
+
+async fn carry_out(
+    cluster: Arc<dyn Cluster>,
+    event: Option<ClusterEvent>,
+    plan: PlannedAction,
+    deadlines: Deadlines,
+) -> Result<Applied, ClusterError> {
+    if let Some(event) = event {
+        record(cluster.as_ref(), &event, deadlines.event).await;
+    }
+    match plan.step {
+        ActionStep::RolloutRestart => {
+            let request = RestartRequest {
+                workload: plan.workload,
+                at: plan.at,
+                idempotency_key: plan.idempotency_key,
+            };
+            tokio::time::timeout(deadlines.request, cluster.restart(&request)).await.unwrap_or_else(
+                |_| {
+                    Err(ClusterError::Timeout {
+                        operation: "restart",
+                        object: request.workload.to_string(),
+                        seconds: deadlines.request.as_secs(),
+                    })
+                },
+            )
+        }
+    }
+}
+
+/// Writes `event`, at best: an action is never given up for the want of a line in a log.
+async fn record(cluster: &dyn Cluster, event: &ClusterEvent, deadline: Duration) {
+    match tokio::time::timeout(deadline, cluster.record_event(event)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::debug!(workload = %event.workload, %error, "event was not written");
+        }
+        Err(_) => {
+            tracing::debug!(workload = %event.workload, "event was not written in time");
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! One per Milvus cluster: judges every report, keeps incidents, and tells the Alerter, the
+//! Recoverer and the Scaler. Parent of the cluster's probers and of its discovery.
+
+mod memory;
+mod outbox;
+mod parts;
+mod tell;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::alerter::UpdateAlert;
+use super::children::{ChildExited, Children, ExitDecision, RespawnDue, respawn_later};
+use super::discovery::Discovery;
+use super::exit_guard;
+use super::prober::{Prober, ProberParts};
+use super::recoverer::{ComponentHealthy, RecoveryPhase, RecoveryProgressed};
+use super::scaler::{LoadObserved, ScalingProgressed};
+use crate::model::{
+    ComponentId, ComponentInventory, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
+    Timestamp,
+};
+use crate::policy::backoff::BackoffSettings;
+use crate::policy::health::Transition;
+use actix::prelude::*;
+
+pub use memory::ClusterMemory;
+use memory::IncidentChange;
+pub use outbox::ReportOutbox;
+pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
+use view::ClusterView;
+
+/// A probe has ended.
+#[derive(Debug, Clone, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct ProbeCompleted(pub ProbeReport);
+
+/// The platform's inventory has changed.
+#[derive(Debug, Clone, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct InventoryChanged(pub Arc<Inventory>);
+
+/// Ends all probing of this cluster, for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct StopProbing;
+
+const DISCOVERY: &str = "discovery";
+
+/// The actor.
+pub struct Supervisor {
+    parts: SupervisorParts,
+    view: ClusterView,
+    children: Children,
+    inventory: Arc<Inventory>,
+    /// Components with a prober because discovery found them.
+    discovered: BTreeSet<Arc<str>>,
+    /// The newest resources report.
+    usage: Vec<PodUsage>,
+    stopped: bool,
+}
+
+impl Supervisor {
+    /// A supervisor whose probers start with it. `address` is where its children report their end.
+    pub fn new(parts: SupervisorParts, address: Addr<Self>) -> Self {
+        Self {
+            view: ClusterView::new(Arc::clone(&parts.cluster), parts.board.clone()),
+            children: Children::new(address.recipient()),
+            inventory: Arc::default(),
+            discovered: BTreeSet::new(),
+            usage: Vec::new(),
+            stopped: false,
+            parts,
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, ClusterMemory> {
+        self.parts.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn id(&self, component: &Arc<str>) -> ComponentId {
+        ComponentId::new(Arc::clone(&self.parts.cluster), Arc::clone(component))
+    }
+
+    // ---- children
+
+    fn start_children(&mut self) {
+        for plan in self.parts.planner.fixed() {
+            self.watch(plan);
+        }
+        let inventory = self.parts.inventory.clone();
+        let link = self.parts.inventory_link.clone();
+        self.children.add(
+            DISCOVERY.to_owned(),
+            DISCOVERY,
+            BackoffSettings::default(),
+            Box::new(move |notice| {
+                let (inventory, link) = (inventory.clone(), link.clone());
+                exit_guard::start(1, move |_| Discovery::new(inventory, link), notice).abort
+            }),
+            self.parts.clock.now(),
+        );
+    }
+
+    fn watch(&mut self, plan: ComponentPlan) {
+        let now = self.parts.clock.now();
+        let mut memory = self.memory();
+        memory.watch(&plan.component, plan.kind, plan.health, now);
+        if let Some(known) = memory.get(&plan.component) {
+            self.view.watched(&plan.component, known);
+        }
+        drop(memory);
+        let parts = ProberParts {
+            id: self.id(&plan.component),
+            kind: plan.kind,
+            settings: plan.prober.clone(),
+            probe: plan.probe,
+            reports: self.parts.reports.clone(),
+            clock: self.parts.clock,
+            metrics: self.parts.metrics.clone(),
+        };
+        tracing::info!(component = %parts.id, kind = plan.kind.as_str(), "watching component");
+        let factory = Box::new(move |notice| {
+            let parts = parts.clone();
+            exit_guard::start(parts.settings.mailbox, move |_| Prober::new(parts), notice).abort
+        });
+        let key = prober_key(&plan.component);
+        self.children.add(key, "prober", plan.prober.backoff, factory, now);
+    }
+
+    fn forget(&mut self, component: &Arc<str>) {
+        self.children.remove(&prober_key(component));
+        self.discovered.remove(component);
+        let incident = self.memory().forget(component);
+        self.view.forgotten(component);
+        let id = self.id(component);
+        self.parts.metrics.component_removed(&id);
+        tracing::info!(component = %id, "component is gone, no longer watched");
+        if let Some(open) = incident {
+            self.resolve(open);
+        }
+    }
+
+    fn on_child_exited(&mut self, exit: ChildExited, ctx: &mut Context<Self>) {
+        if self.stopped {
+            return;
+        }
+        let (now, random) = (self.parts.clock.now(), fastrand::f64());
+        match self.children.on_exit(&exit, now, random, &self.parts.metrics) {
+            ExitDecision::Ignore => {}
+            ExitDecision::RespawnAfter(delay) => {
+                respawn_later(ctx.address().recipient(), exit.key, delay);
+            }
+            ExitDecision::Escalate => ctx.stop(),
+        }
+    }
+
+    // ---- inventory
+
+    fn on_inventory(&mut self, inventory: Arc<Inventory>) {
+        if self.stopped {
+            return;
+        }
+        if inventory.synced {
+            self.follow_workloads(&inventory);
+        }
+        for (name, component) in &inventory.components {
+            let desired = component.workloads.iter().map(|w| w.desired_replicas).sum();
+            let ready = component.workloads.iter().map(|w| w.ready_replicas).sum();
+            self.parts.metrics.replicas(&self.id(name), desired, ready);
+        }
+        self.view.inventory(&inventory);
+        self.inventory = inventory;
+    }
+
+    fn follow_workloads(&mut self, inventory: &Inventory) {
+        let gone: Vec<Arc<str>> = self
+            .discovered
+            .iter()
+            .filter(|name| !inventory.components.contains_key(*name))
+            .cloned()
+            .collect();
+        for component in gone {
+            self.forget(&component);
+        }
+        for component in inventory.components.keys() {
+            if self.children.contains(&prober_key(component)) {
+                continue;
+            }
+            if let Some(plan) = self.parts.planner.discovered(component) {
+                self.discovered.insert(Arc::clone(component));
+                self.watch(plan);
+            }
+        }
+    }
+
+    // ---- reports
+
+    fn on_report(&mut self, report: ProbeReport) {
+        if self.stopped {
+            return;
+        }
+        self.judge(report);
+        for waiting in self.parts.reports.take_waiting().into_values() {
+            self.judge(waiting);
+        }
+    }
+
+    fn judge(&mut self, report: ProbeReport) {
+        let now = self.parts.clock.now();
+        let judged = self.memory().observe(&report, now);
+        let Some((transition, change)) = judged else {
+            return;
+        };
+        self.count(&report);
+        log_transition(&report, transition);
+        if report.kind == ProberKind::Resources && !report.observation.outcome.is_failed() {
+            self.on_usage(report.observation.usage.clone(), report.started_at);
+        }
+        if let IncidentChange::Resolved(open) = change {
+            self.resolve(open);
+        }
+        let id = report.id.clone();
+        let known = self.memory().get(&id.component).cloned();
+        if let Some(memory) = known {
+            if let Some(open) = memory.incident.clone() {
+                self.raise(&report, open);
+            }
+            self.parts.metrics.state_changed(&id, memory.tracker.state());
+            let health = memory.tracker.health();
+            self.view.reported(report, &memory);
+            match (health.state, &memory.incident) {
+                (HealthState::Unhealthy, Some(open)) => self.ask_for_recovery(&id, open),
+                (HealthState::Healthy, _) => {
+                    let healthy = ComponentHealthy { component: id, since: health.since };
+                    // A report a second makes up for one that does not fit.
+                    let _ = self.parts.peers.healthy.try_send(healthy);
+                }
+                (HealthState::Unhealthy | HealthState::Degraded | HealthState::Unknown, _) => {}
+            }
+        }
+    }
+
+    fn count(&self, report: &ProbeReport) {
+        let canaries = report.observation.milvus.iter().flat_map(|milvus| &milvus.canaries);
+        for canary in canaries {
+            self.parts.metrics.query_completed(&report.id, canary);
+        }
+        if let Some(performance) = view::aggregate_performance(&report.observation.targets) {
+            self.parts.metrics.performance(&report.id, &performance);
+        }
+    }
+
+    // ---- load
+
+    fn on_usage(&mut self, usage: Vec<PodUsage>, observed_at: Timestamp) {
+        self.usage = usage;
+        let inventory = Arc::clone(&self.inventory);
+        for (name, component) in &inventory.components {
+            let usage = usage_of(component, &self.usage);
+            self.view.usage(name, usage.clone());
+            self.parts.metrics.usage(&self.id(name), &usage);
+            let Some(role) = component.role else {
+                continue;
+            };
+            let health = self
+                .memory()
+                .get(name)
+                .map_or(HealthState::Unknown, |memory| memory.tracker.state());
+            let load = LoadObserved {
+                component: self.id(name),
+                role,
+                workloads: component.workloads.clone(),
+                pods: component.pods.clone(),
+                usage,
+                health,
+                observed_at,
+            };
+            // The next resources report replaces one that does not fit.
+            let _ = self.parts.peers.load.try_send(load);
+        }
+    }
+
+    // ---- what came of it
+
+    fn on_recovery(&mut self, progress: RecoveryProgressed) {
+        if progress.phase == RecoveryPhase::Started {
+            self.grant_grace(&progress.component);
+        }
+        self.view.recovery(&progress.component, progress.summary.clone());
+        let update = UpdateAlert { incident: progress.incident, action: progress.summary };
+        self.parts.peers.update.send_unbounded(update);
+    }
+
+    /// A restarted component may fail while it comes up, and so may the service it is part of.
+    fn grant_grace(&mut self, restarted: &ComponentId) {
+        let now = self.parts.clock.now();
+        let mut memory = self.memory();
+        let until = now + memory.grace_of(&restarted.component);
+        memory.grant_grace(&restarted.component, until, true);
+        let services: BTreeMap<Arc<str>, Duration> = memory
+            .iter()
+            .filter(|(_, known)| known.kind == ProberKind::Milvus)
+            .map(|(name, known)| (Arc::clone(name), known.settings.startup_grace))
+            .collect();
+        for (service, grace) in services {
+            memory.grant_grace(&service, now + grace, false);
+        }
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Self::Context) {
+        self.start_children();
+    }
+}
+
+impl Handler<ProbeCompleted> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, message: ProbeCompleted, _: &mut Self::Context) {
+        self.on_report(message.0);
+    }
+}
+
+impl Handler<InventoryChanged> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, message: InventoryChanged, _: &mut Self::Context) {
+        self.on_inventory(message.0);
+    }
+}
+
+impl Handler<RecoveryProgressed> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, message: RecoveryProgressed, _: &mut Self::Context) {
+        self.on_recovery(message);
+    }
+}
+
+impl Handler<ScalingProgressed> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, message: ScalingProgressed, _: &mut Self::Context) {
+        self.view.scaling(&message.component, message.summary);
+    }
+}
+
+impl Handler<ChildExited> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, message: ChildExited, ctx: &mut Self::Context) {
+        self.on_child_exited(message, ctx);
+    }
+}
+
+impl Handler<RespawnDue> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, message: RespawnDue, _: &mut Self::Context) {
+        if !self.stopped {
+            self.children.respawn(&message.key, self.parts.clock.now());
+        }
+    }
+}
+
+impl Handler<StopProbing> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: StopProbing, _: &mut Self::Context) {
+        self.stopped = true;
+        self.children.clear();
+    }
+}
+
+fn prober_key(component: &str) -> String {
+    format!("prober/{component}")
+}
+
+fn usage_of(component: &ComponentInventory, usage: &[PodUsage]) -> Vec<PodUsage> {
+    let is_ours = |sample: &&PodUsage| component.pods.iter().any(|pod| *pod.name == *sample.pod);
+    usage.iter().filter(is_ours).cloned().collect()
+}
+
+fn log_transition(report: &ProbeReport, transition: Transition) {
+    let Transition::Moved { from, to } = transition else {
+        return;
+    };
+    let reason = report.observation.outcome.reason().map(ToString::to_string);
+    let (from, to) = (from.as_str(), to.as_str());
+    tracing::info!(component = %report.id, from, to, reason, "component state changed");
+}

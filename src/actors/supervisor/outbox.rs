@@ -1,0 +1,45 @@
+//! The way of a report from a prober to its supervisor: bounded, never blocking, newest wins.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::ProbeCompleted;
+use crate::actors::link::Link;
+use crate::metrics::Metrics;
+use crate::model::ProbeReport;
+
+/// Sends reports into the supervisor's mailbox; what does not fit waits here, one per component.
+#[derive(Clone)]
+pub struct ReportOutbox {
+    link: Link<ProbeCompleted>,
+    waiting: Arc<Mutex<BTreeMap<Arc<str>, ProbeReport>>>,
+    metrics: Metrics,
+}
+
+impl ReportOutbox {
+    /// An outbox in front of `link`.
+    pub fn new(link: Link<ProbeCompleted>, metrics: Metrics) -> Self {
+        Self { link, waiting: Arc::default(), metrics }
+    }
+
+    /// Hands over one report. Where the mailbox is full it replaces the component's older one.
+    pub fn report(&self, report: ProbeReport) {
+        let Err((_, ProbeCompleted(report))) = self.link.try_send(ProbeCompleted(report)) else {
+            return;
+        };
+        let component = Arc::clone(&report.id.component);
+        let replaced = self.lock().insert(component, report).is_some();
+        if replaced {
+            self.metrics.mailbox_dropped("supervisor");
+        }
+    }
+
+    /// Takes what did not fit, for the supervisor to handle now.
+    pub fn take_waiting(&self) -> BTreeMap<Arc<str>, ProbeReport> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, ProbeReport>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,266 @@
+//! The supervisor with its probers in virtual time, against in-memory probes.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::*;
+use crate::actors::alerter::{RaiseAlert, ResolveAlert};
+use crate::actors::harness::{Recorder, in_virtual_time};
+use crate::actors::link::Link;
+use crate::actors::prober::ProberSettings;
+use crate::actors::recoverer::Recover;
+use crate::actors::status::StatusBoard;
+use crate::clock::Clock;
+use crate::effects::Probe;
+use crate::metrics::Metrics;
+use crate::model::{
+    Outcome, Owner, ProbeObservation, Reason, ReasonKind, Role, Severity, Workload, WorkloadKind,
+    WorkloadRef,
+};
+use crate::policy::health::HealthSettings;
+
+/// A component whose answers a test decides.
+#[derive(Default)]
+struct Scripted {
+    sick: AtomicBool,
+    panics: AtomicBool,
+    probes: AtomicU32,
+}
+
+#[async_trait]
+impl Probe for Scripted {
+    async fn probe(&self, _: Duration) -> ProbeObservation {
+        self.probes.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.panics.load(Ordering::SeqCst), "the probe itself is broken");
+        ProbeObservation::of(if self.sick.load(Ordering::SeqCst) {
+            Outcome::failed(ReasonKind::Timeout, "timeout after 5s")
+        } else {
+            Outcome::Healthy
+        })
+    }
+}
+
+struct Plans(BTreeMap<Arc<str>, Arc<Scripted>>, bool);
+
+impl Plans {
+    fn plan(component: &Arc<str>, probe: &Arc<Scripted>) -> ComponentPlan {
+        ComponentPlan {
+            component: Arc::clone(component),
+            kind: ProberKind::Pods,
+            prober: ProberSettings {
+                interval: Duration::from_secs(1),
+                ..ProberSettings::default()
+            },
+            health: HealthSettings::default(),
+            probe: Arc::clone(probe) as Arc<dyn Probe>,
+        }
+    }
+}
+
+impl Planner for Plans {
+    fn fixed(&self) -> Vec<ComponentPlan> {
+        if self.1 {
+            return Vec::new();
+        }
+        self.0.iter().map(|(name, probe)| Self::plan(name, probe)).collect()
+    }
+
+    fn discovered(&self, component: &Arc<str>) -> Option<ComponentPlan> {
+        self.0.get(component).map(|probe| Self::plan(component, probe))
+    }
+}
+
+type Seen<M> = Arc<Mutex<Vec<M>>>;
+
+struct Fixture {
+    probes: BTreeMap<Arc<str>, Arc<Scripted>>,
+    inventory: watch::Sender<Arc<Inventory>>,
+    raised: Seen<RaiseAlert>,
+    resolved: Seen<ResolveAlert>,
+    recover: Seen<Recover>,
+    board: StatusBoard,
+    _address: Addr<Supervisor>,
+}
+
+impl Fixture {
+    fn start(components: &[&str], discovered: bool, depends_on: &[&str]) -> Self {
+        let probes: BTreeMap<Arc<str>, Arc<Scripted>> =
+            components.iter().map(|name| (Arc::from(*name), Arc::default())).collect();
+        let (inventory, receiver) = watch::channel(Arc::new(Inventory::default()));
+        let peers = Peers::default();
+        let (raised, resolved, recover) = (
+            Recorder::behind(&peers.raise),
+            Recorder::behind(&peers.resolve),
+            Recorder::behind(&peers.recover),
+        );
+        let board = StatusBoard::default();
+        let link = Link::new();
+        let parts = SupervisorParts {
+            cluster: "milvus-ha".into(),
+            depends_on: depends_on.iter().map(|name| Arc::from(*name)).collect(),
+            planner: Arc::new(Plans(probes.clone(), discovered)),
+            inventory: receiver,
+            memory: Arc::default(),
+            reports: ReportOutbox::new(link.clone(), Metrics::default()),
+            inventory_link: Link::new(),
+            peers,
+            board: board.clone(),
+            clock: Clock::starting_at(Timestamp::from_millis(1_000_000)),
+            metrics: Metrics::default(),
+        };
+        let inventory_link = parts.inventory_link.clone();
+        let address = Supervisor::create(move |ctx| Supervisor::new(parts, ctx.address()));
+        link.publish(&address);
+        inventory_link.publish(&address);
+        Self { probes, inventory, raised, resolved, recover, board, _address: address }
+    }
+
+    fn state(&self, component: &str) -> Option<HealthState> {
+        let snapshot = self.board.snapshot();
+        Some(snapshot.clusters.get("milvus-ha")?.components.get(component)?.health.state)
+    }
+
+    fn make_sick(&self, component: &str, sick: bool) {
+        self.probes[component].sick.store(sick, Ordering::SeqCst);
+    }
+
+    fn publish(&self, components: &[&str]) {
+        let workload = |name: &str| Workload {
+            reference: WorkloadRef {
+                kind: WorkloadKind::Deployment,
+                namespace: "milvus".into(),
+                name: format!("milvus-{name}").into(),
+            },
+            desired_replicas: 2,
+            ready_replicas: 2,
+            paused: false,
+            rolling_out: false,
+            owner: Owner::None,
+            autoscaler: None,
+        };
+        let entry = |name: &&str| {
+            let component = ComponentInventory {
+                role: Role::parse(name),
+                workloads: vec![workload(name)],
+                pods: Vec::new(),
+            };
+            (Arc::from(*name), component)
+        };
+        let components = components.iter().map(entry).collect();
+        let inventory = Inventory { synced: true, error: None, components };
+        self.inventory.send_replace(Arc::new(inventory));
+    }
+}
+
+async fn seconds(count: u64) {
+    tokio::time::sleep(Duration::from_secs(count)).await;
+}
+
+#[test]
+fn an_incident_is_raised_after_the_threshold_and_resolved_once() {
+    in_virtual_time(async {
+        let fixture = Fixture::start(&["proxy", "querynode"], false, &[]);
+        seconds(10).await;
+        assert_eq!(fixture.state("querynode"), Some(HealthState::Healthy));
+        assert!(fixture.raised.lock().unwrap().is_empty());
+
+        fixture.make_sick("querynode", true);
+        seconds(10).await;
+        let raised = fixture.raised.lock().unwrap().clone();
+        let first = raised.first().expect("an alert");
+        assert_eq!(first.title, "querynode is unhealthy");
+        assert_eq!(first.severity, Severity::Critical);
+        assert!(raised.iter().all(|alert| alert.incident == first.incident));
+        assert_eq!(fixture.state("proxy"), Some(HealthState::Healthy));
+
+        fixture.make_sick("querynode", false);
+        seconds(10).await;
+        let resolved = fixture.resolved.lock().unwrap().clone();
+        assert_eq!(resolved.len(), 1);
+        assert_eq!(resolved[0].incident, first.incident);
+    });
+}
+
+#[test]
+fn recovery_is_asked_for_with_what_runs_the_component_and_what_else_is_sick() {
+    in_virtual_time(async {
+        let fixture = Fixture::start(&["querynode", "etcd"], false, &["etcd"]);
+        fixture.publish(&["querynode"]);
+        seconds(5).await;
+        fixture.make_sick("querynode", true);
+        fixture.make_sick("etcd", true);
+        seconds(10).await;
+        let asked = fixture.recover.lock().unwrap().clone();
+        let last = asked.iter().rfind(|m| &*m.component.component == "querynode").unwrap();
+        assert_eq!(last.workloads.len(), 1);
+        assert_eq!((last.sick_components, last.watched_components), (1, 1));
+        assert_eq!(last.sick_dependencies, [ComponentId::new("milvus-ha", "etcd")]);
+    });
+}
+
+#[test]
+fn probers_come_and_go_with_the_workloads() {
+    in_virtual_time(async {
+        let fixture = Fixture::start(&["proxy", "datanode"], true, &[]);
+        seconds(3).await;
+        assert_eq!(fixture.state("proxy"), None);
+        fixture.publish(&["proxy", "datanode", "attu"]);
+        seconds(3).await;
+        assert_eq!(fixture.state("proxy"), Some(HealthState::Healthy));
+        assert_eq!(fixture.state("attu"), None);
+
+        fixture.make_sick("datanode", true);
+        seconds(10).await;
+        assert_eq!(fixture.state("datanode"), Some(HealthState::Unhealthy));
+        fixture.publish(&["proxy"]);
+        seconds(1).await;
+        assert_eq!(fixture.state("datanode"), None);
+        assert_eq!(fixture.resolved.lock().unwrap().len(), 1);
+        let probes = fixture.probes["datanode"].probes.load(Ordering::SeqCst);
+        seconds(10).await;
+        assert_eq!(fixture.probes["datanode"].probes.load(Ordering::SeqCst), probes);
+    });
+}
+
+#[test]
+fn a_prober_that_panics_comes_back_after_its_back_off_and_its_sibling_never_notices() {
+    in_virtual_time(async {
+        let fixture = Fixture::start(&["proxy", "querynode"], false, &[]);
+        seconds(5).await;
+        fixture.probes["querynode"].panics.store(true, Ordering::SeqCst);
+        seconds(2).await;
+        fixture.probes["querynode"].panics.store(false, Ordering::SeqCst);
+        let sibling_before = fixture.probes["proxy"].probes.load(Ordering::SeqCst);
+        let before = fixture.probes["querynode"].probes.load(Ordering::SeqCst);
+        seconds(60).await;
+        let after = fixture.probes["querynode"].probes.load(Ordering::SeqCst);
+        assert!(after - before >= 50, "{} probes after the respawn", after - before);
+        let sibling = fixture.probes["proxy"].probes.load(Ordering::SeqCst) - sibling_before;
+        assert!((59..=61).contains(&sibling), "{sibling} probes of the sibling in 60 s");
+    });
+}
+
+#[test]
+fn an_unreachable_platform_is_no_incident_of_each_component() {
+    let reason = Reason::new(ReasonKind::PlatformUnavailable, "the API does not answer");
+    let mut memory = ClusterMemory::default();
+    let name: Arc<str> = "querynode".into();
+    let at = |second: u64| Timestamp::from_millis(second * 1_000);
+    memory.watch(&name, ProberKind::Pods, HealthSettings::default(), at(0));
+    for second in 100..110 {
+        let report = ProbeReport {
+            id: ComponentId::new("milvus-ha", "querynode"),
+            kind: ProberKind::Pods,
+            started_at: at(second),
+            duration: Duration::ZERO,
+            observation: ProbeObservation::of(Outcome::Failed { reason: reason.clone() }),
+        };
+        let (_, change) = memory.observe(&report, at(second)).expect("in order");
+        assert_eq!(change, IncidentChange::None);
+    }
+    assert_eq!(memory.get("querynode").unwrap().tracker.state(), HealthState::Unhealthy);
+}

@@ -1,0 +1,208 @@
+//! Why nothing is done: a closed set, each with its numbers and its words.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::settings::Budget;
+use crate::model::{ComponentId, Reason, Timestamp, WorkloadRef};
+
+/// Why a guard refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefusalReason {
+    /// Recovery is switched off for the component.
+    Disabled,
+    /// Nothing runs the component as far as falconer knows.
+    NoWorkload,
+    /// No platform is configured for the cluster.
+    NoPlatform,
+    /// The platform cannot be asked, so what is known of the workload may be old.
+    PlatformUnavailable {
+        /// Why.
+        error: Reason,
+    },
+    /// What the cluster depends on is sick.
+    DependencySick {
+        /// Which.
+        dependencies: Vec<ComponentId>,
+    },
+    /// So much is sick at once that it must have one cause, which a restart does not remove.
+    CommonCause {
+        /// How many components are sick.
+        sick: usize,
+        /// Of how many.
+        watched: usize,
+    },
+    /// The component is switched off on purpose.
+    ScaledToZero {
+        /// The workload.
+        workload: WorkloadRef,
+    },
+    /// More than one workload has replicas.
+    SeveralWorkloads {
+        /// Which.
+        workloads: Vec<WorkloadRef>,
+    },
+    /// The workload's rollout is paused.
+    Paused {
+        /// The workload.
+        workload: WorkloadRef,
+    },
+    /// Something falconer does not know owns the workload.
+    UnknownOwner {
+        /// The workload.
+        workload: WorkloadRef,
+        /// The owner's kind.
+        kind: String,
+        /// The owner's name.
+        name: String,
+    },
+    /// Somebody rolls the workload out right now.
+    RolloutInProgress {
+        /// The workload.
+        workload: WorkloadRef,
+    },
+    /// falconer changes the workload's replicas right now.
+    BeingScaled {
+        /// The workload.
+        workload: WorkloadRef,
+    },
+    /// As many actions as allowed are under way in the cluster.
+    AnotherInFlight {
+        /// On which components.
+        components: Vec<ComponentId>,
+        /// How many are allowed.
+        max_concurrent: usize,
+    },
+    /// The last action on the component is too recent.
+    Cooldown {
+        /// How much of the cooldown is left.
+        left: Duration,
+    },
+    /// The component has had its share of actions.
+    ComponentBudgetSpent {
+        /// The budget.
+        budget: Budget,
+        /// When it has room again, from now.
+        free_in: Duration,
+    },
+    /// All components together have had their share of actions.
+    GlobalBudgetSpent {
+        /// The budget.
+        budget: Budget,
+        /// When it has room again, from now.
+        free_in: Duration,
+    },
+    /// The incident was escalated.
+    LeftToPerson {
+        /// When.
+        since: Timestamp,
+    },
+}
+
+impl RefusalReason {
+    /// A name for machines.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::NoWorkload => "no_workload",
+            Self::NoPlatform => "no_platform",
+            Self::PlatformUnavailable { .. } => "platform_unavailable",
+            Self::DependencySick { .. } => "dependency_sick",
+            Self::CommonCause { .. } => "common_cause",
+            Self::ScaledToZero { .. } => "scaled_to_zero",
+            Self::SeveralWorkloads { .. } => "several_workloads",
+            Self::Paused { .. } => "paused",
+            Self::UnknownOwner { .. } => "unknown_owner",
+            Self::RolloutInProgress { .. } => "rollout_in_progress",
+            Self::BeingScaled { .. } => "being_scaled",
+            Self::AnotherInFlight { .. } => "another_in_flight",
+            Self::Cooldown { .. } => "cooldown",
+            Self::ComponentBudgetSpent { .. } => "component_budget_spent",
+            Self::GlobalBudgetSpent { .. } => "global_budget_spent",
+            Self::LeftToPerson { .. } => "left_to_person",
+        }
+    }
+}
+
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disabled => f.write_str("recovery is disabled for this component"),
+            Self::NoWorkload => f.write_str("nothing to restart: falconer only tells"),
+            Self::NoPlatform => {
+                f.write_str("no platform is configured for this cluster: falconer only tells")
+            }
+            Self::PlatformUnavailable { error } => {
+                write!(f, "not restarted: the platform cannot be asked ({error})")
+            }
+            Self::DependencySick { dependencies } => write!(
+                f,
+                "not restarted: it depends on {}, which {} sick: mend that first",
+                list(dependencies),
+                if dependencies.len() == 1 { "is" } else { "are" }
+            ),
+            Self::CommonCause { sick, watched } => write!(
+                f,
+                "not restarted: {sick} of {watched} components are sick at once, which points to \
+                 a common cause"
+            ),
+            Self::ScaledToZero { workload } => {
+                write!(f, "not restarted: {workload} is scaled to zero on purpose")
+            }
+            Self::SeveralWorkloads { workloads } => write!(
+                f,
+                "not restarted: {} have replicas at the same time: a rollout may be in progress",
+                list(workloads)
+            ),
+            Self::Paused { workload } => {
+                write!(f, "not restarted: the rollout of {workload} is paused")
+            }
+            Self::UnknownOwner { workload, kind, name } => write!(
+                f,
+                "not restarted: {workload} is owned by {kind}/{name}, which falconer does not know"
+            ),
+            Self::RolloutInProgress { workload } => {
+                write!(f, "not restarted: a rollout of {workload} is in progress already")
+            }
+            Self::BeingScaled { workload } => {
+                write!(f, "not restarted yet: the replicas of {workload} are being changed")
+            }
+            Self::AnotherInFlight { components, max_concurrent } => write!(
+                f,
+                "not restarted yet: {} under way in this cluster, at most {max_concurrent} at a \
+                 time",
+                list(components)
+            ),
+            Self::Cooldown { left } => {
+                write!(f, "not restarted yet: cooldown, {} left", words(*left))
+            }
+            Self::ComponentBudgetSpent { budget, free_in } => write!(
+                f,
+                "not restarted: the component's budget of {} is spent, room again in {}",
+                budget_words(*budget),
+                words(*free_in)
+            ),
+            Self::GlobalBudgetSpent { budget, free_in } => write!(
+                f,
+                "not restarted: the global budget of {} is spent, room again in {}",
+                budget_words(*budget),
+                words(*free_in)
+            ),
+            Self::LeftToPerson { since } => write!(f, "left to a person since {since}"),
+        }
+    }
+}
+
+fn budget_words(budget: Budget) -> String {
+    format!("{} actions per {}", budget.actions, words(budget.per))
+}
+
+fn list<T: fmt::Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A duration for people: whole seconds, rounded up, so that nothing left to wait is "0s".
+pub fn words(duration: Duration) -> String {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+}
