@@ -5,67 +5,15 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
-
+use super::alert::{Alert, OpenAlert, ReceiverState};
 use super::delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told, decide,
 };
 use super::route::NotificationSettings;
-use crate::model::{
-    AlertStatus, ComponentId, IncidentId, Notification, Reason, Severity, Timestamp,
-};
+use crate::model::{AlertStatus, IncidentId, Notification, Timestamp};
 
 /// Evidence lines that are kept of one incident.
 const MAX_DETAILS: usize = 40;
-
-/// What is known of one incident.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Alert {
-    /// The incident.
-    pub incident: IncidentId,
-    /// The sick component.
-    pub component: ComponentId,
-    /// How bad.
-    pub severity: Severity,
-    /// e.g. `querynode is unhealthy`.
-    pub title: String,
-    /// What was seen.
-    pub reason: Reason,
-    /// Lines of evidence.
-    pub details: Vec<String>,
-    /// What falconer does about it.
-    pub action: String,
-    /// Since when.
-    pub started_at: Timestamp,
-}
-
-/// One alert and where it stands at each receiver.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct OpenAlert {
-    /// What the next message will say.
-    pub alert: Alert,
-    /// When the alerter learnt of it.
-    pub raised_at: Timestamp,
-    /// Its end, if it is over.
-    pub resolution: Option<Resolution>,
-    /// By the receiver's name.
-    pub deliveries: BTreeMap<Arc<str>, Delivery>,
-}
-
-/// How one receiver does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ReceiverState {
-    /// Attempts in a row that found the receiver out of reach.
-    pub outages: u32,
-    /// Nothing is tried before this instant.
-    pub blocked_until: Option<Timestamp>,
-    /// When it was last found out of reach, while it is.
-    pub failed_at: Option<Timestamp>,
-    /// Why the newest failed attempt failed; cleared by a success.
-    pub last_error: Option<String>,
-    /// When it last accepted a message.
-    pub delivered_at: Option<Timestamp>,
-}
 
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,7 +140,7 @@ impl AlertBook {
             open.resolution.is_some()
                 && open.deliveries.values().all(|one| matches!(one, Delivery::Closed { .. }))
         });
-        over.map(|(incident, open)| Finished { incident, outcomes: outcomes(&open) }).collect()
+        over.map(|(incident, open)| Finished { incident, outcomes: open.outcomes() }).collect()
     }
 
     /// The next step for a receiver that has nothing in flight: the most severe message first,
@@ -299,55 +247,6 @@ impl AlertBook {
     }
 }
 
-impl ReceiverState {
-    /// Until when nothing is tried, if that is still to come. While draining, one attempt is made
-    /// whatever the back-off says.
-    fn blocked_for(&self, pace: Pace, now: Timestamp) -> Option<Timestamp> {
-        let until = self.blocked_until.filter(|until| *until > now)?;
-        match pace {
-            Pace::Normal => Some(until),
-            Pace::Draining { since } => {
-                self.failed_at.is_some_and(|failed| failed >= since).then_some(until)
-            }
-        }
-    }
-}
-
-impl Delivery {
-    /// The message under way, its failed attempts, and what was accepted before.
-    fn progress(&self) -> (Option<Draft>, u32, Option<Told>) {
-        match self {
-            Self::Waiting { .. } | Self::Closed { .. } => (None, 0, None),
-            Self::Delivered { told } => (None, 0, Some(*told)),
-            Self::Sending { draft, failures, told, .. }
-            | Self::Retrying { draft, failures, told, .. } => (Some(*draft), *failures, *told),
-        }
-    }
-}
-
-impl OpenAlert {
-    fn message(&self, draft: Draft) -> Notification {
-        let Alert { incident, component, title, reason, details, action, started_at, .. } =
-            self.alert.clone();
-        Notification {
-            incident,
-            component,
-            severity: draft.severity,
-            status: draft.status,
-            title,
-            reason,
-            details,
-            action,
-            started_at,
-            ended_at: self.resolution.map(|end| end.ended_at).filter(|_| match draft.status {
-                AlertStatus::Resolved => true,
-                AlertStatus::Firing => false,
-            }),
-            sent_at: draft.made_at,
-        }
-    }
-}
-
 fn accepted(draft: Draft, now: Timestamp) -> Delivery {
     match draft.status {
         AlertStatus::Firing => {
@@ -355,15 +254,4 @@ fn accepted(draft: Draft, now: Timestamp) -> Delivery {
         }
         AlertStatus::Resolved => Delivery::Closed { reason: CloseReason::ResolvedDelivered },
     }
-}
-
-fn outcomes(open: &OpenAlert) -> BTreeMap<Arc<str>, CloseReason> {
-    let closed = open.deliveries.iter().filter_map(|(receiver, delivery)| match delivery {
-        Delivery::Closed { reason } => Some((Arc::clone(receiver), *reason)),
-        Delivery::Waiting { .. }
-        | Delivery::Sending { .. }
-        | Delivery::Delivered { .. }
-        | Delivery::Retrying { .. } => None,
-    });
-    closed.collect()
 }

@@ -88,6 +88,18 @@ pub enum Delivery {
     },
 }
 
+impl Delivery {
+    /// The message under way, its failed attempts, and what was accepted before.
+    pub(super) fn progress(&self) -> (Option<Draft>, u32, Option<Told>) {
+        match self {
+            Self::Waiting { .. } | Self::Closed { .. } => (None, 0, None),
+            Self::Delivered { told } => (None, 0, Some(*told)),
+            Self::Sending { draft, failures, told, .. }
+            | Self::Retrying { draft, failures, told, .. } => (Some(*draft), *failures, *told),
+        }
+    }
+}
+
 /// Why a message is sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
