@@ -10,7 +10,7 @@ use super::delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told, decide,
 };
 use super::route::NotificationSettings;
-use crate::model::{AlertStatus, IncidentId, Notification, Timestamp};
+use crate::model::{AlertStatus, IncidentId, Notification, Severity, Timestamp};
 
 /// Evidence lines that are kept of one incident.
 const MAX_DETAILS: usize = 40;
@@ -48,6 +48,15 @@ pub struct Finished {
     pub incident: IncidentId,
     /// How it ended at each receiver.
     pub outcomes: BTreeMap<Arc<str>, CloseReason>,
+}
+
+/// A message that could be sent now.
+struct Candidate {
+    /// The smallest goes first: by severity, news before repeats, by age.
+    rank: (Reverse<Severity>, bool, Timestamp),
+    incident: IncidentId,
+    status: AlertStatus,
+    reason: SendReason,
 }
 
 /// The alerter's memory.
@@ -152,17 +161,36 @@ impl AlertBook {
         pace: Pace,
         now: Timestamp,
     ) -> NextStep {
-        let blocked = self.receiver(receiver).blocked_for(pace, now);
-        let mut best: Option<(_, IncidentId, AlertStatus, SendReason)> = None;
-        let mut wake: Option<Timestamp> = None;
+        let (best, wake) = self.choose(receiver, settings, pace, now);
+        if let Some(Candidate { incident, status, reason, .. }) = best {
+            if let Some(until) = self.receiver(receiver).blocked_for(pace, now) {
+                return NextStep::WaitUntil(until);
+            }
+            if let Some(notification) = self.begin(&incident, receiver, status, now) {
+                return NextStep::Send { notification: Box::new(notification), reason };
+            }
+        }
+        wake.map_or(NextStep::Idle, NextStep::WaitUntil)
+    }
+
+    /// The message to send first, and when the earliest of the others is due.
+    fn choose(
+        &self,
+        receiver: &str,
+        settings: &NotificationSettings,
+        pace: Pace,
+        now: Timestamp,
+    ) -> (Option<Candidate>, Option<Timestamp>) {
+        let (mut best, mut wake): (Option<Candidate>, Option<Timestamp>) = (None, None);
         for open in self.alerts.values() {
             let Some(delivery) = open.deliveries.get(receiver) else { continue };
             let severity = open.alert.severity;
             match decide(delivery, severity, open.resolution, settings, pace, now) {
                 NotificationDecision::Send { status, reason } => {
                     let rank = (Reverse(severity), reason == SendReason::Repeat, open.raised_at);
-                    if best.as_ref().is_none_or(|(other, ..)| rank < *other) {
-                        best = Some((rank, open.alert.incident.clone(), status, reason));
+                    if best.as_ref().is_none_or(|other| rank < other.rank) {
+                        let incident = open.alert.incident.clone();
+                        best = Some(Candidate { rank, incident, status, reason });
                     }
                 }
                 NotificationDecision::Wait { until, .. } => {
@@ -171,19 +199,7 @@ impl AlertBook {
                 NotificationDecision::Close { .. } => {}
             }
         }
-        match (best, blocked, wake) {
-            (Some(_), Some(until), _) => NextStep::WaitUntil(until),
-            (Some((_, incident, status, reason)), None, _) => {
-                match self.begin(&incident, receiver, status, now) {
-                    Some(notification) => {
-                        NextStep::Send { notification: Box::new(notification), reason }
-                    }
-                    None => NextStep::Idle,
-                }
-            }
-            (None, _, Some(until)) => NextStep::WaitUntil(until),
-            (None, _, None) => NextStep::Idle,
-        }
+        (best, wake)
     }
 
     /// Marks a message as in flight and writes it.
