@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::effects::{Applied, Cluster, ClusterError, RestartRequest, ScaleRequest};
 use crate::model::{
-    Autoscaler, ClusterEvent, Inventory, Owner, RolloutStatus, Workload, WorkloadKind, WorkloadRef,
+    ClusterEvent, Inventory, Owner, RolloutStatus, Workload, WorkloadKind, WorkloadRef,
 };
 
 /// How the platform answers one request.
@@ -148,9 +148,4 @@ pub fn workload(component: &str, replicas: u32) -> Workload {
         owner: Owner::None,
         autoscaler: None,
     }
-}
-
-/// An HPA.
-pub fn hpa() -> Autoscaler {
-    Autoscaler { kind: "HorizontalPodAutoscaler".to_owned(), name: "milvus-proxy".to_owned() }
 }
