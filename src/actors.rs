@@ -18,6 +18,7 @@ pub mod discovery;
 pub mod exit_guard;
 #[cfg(test)]
 mod harness;
+pub mod heartbeat;
 pub mod link;
 pub mod prober;
 pub mod recoverer;

@@ -4,9 +4,13 @@
 //! of actors or policies. Every method bounds its own time and the size of what it reads.
 
 pub mod cluster;
+pub mod failure;
+pub mod grpc;
+pub mod http;
 pub mod milvus;
 pub mod notify;
 pub mod probe;
+pub mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +24,7 @@ use crate::model::{
 
 pub use cluster::ClusterError;
 pub use notify::NotifyError;
+pub use tls::install_tls_provider;
 
 /// Asks one component how it is.
 #[async_trait]
@@ -48,6 +53,16 @@ pub trait Cluster: Send + Sync {
     /// Sets the number of replicas through the scale subresource, only if it is still
     /// `request.from`.
     async fn scale(&self, request: &ScaleRequest) -> Result<Applied, ClusterError>;
+
+    /// The exact change that `restart` would make, as text; nothing is asked or changed.
+    fn describe_restart(&self, request: &RestartRequest) -> String {
+        format!("restart {} at {}", request.workload, request.at)
+    }
+
+    /// The exact change that `scale` would make, as text; nothing is asked or changed.
+    fn describe_scale(&self, request: &ScaleRequest) -> String {
+        format!("scale {} from {} to {} replicas", request.workload, request.from, request.to)
+    }
 
     /// Writes a line into the workload's event log.
     async fn record_event(&self, event: &ClusterEvent) -> Result<(), ClusterError>;

@@ -1,12 +1,32 @@
 //! Every instrument of falconer, in one place. Labels come from closed enums and from configured
-//! names, never from error texts or pod names.
+//! names, never from error texts or pod names. Never decides anything.
+//!
+//! Gauges are read from a table of present values when somebody scrapes, so the series of a
+//! component that is no longer watched end with it. Counters and histograms stay until the process
+//! ends, as Prometheus expects.
+
+mod export;
+mod gauges;
+mod instruments;
+mod process;
+mod table;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+
 use crate::model::{
-    AlertStatus, CollectionProbe, ComponentId, HealthState, Outcome, ProberKind, Severity,
+    AlertStatus, CollectionProbe, ComponentId, HealthState, Outcome, PerformanceReport, PodUsage,
+    ProberKind, Severity, TargetReport, Timestamp,
 };
+
+pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
+pub use table::aggregate_performance;
+
+use instruments::{Instruments, METER_NAME, Naming};
+use table::{SharedTable, UsageRatios};
 
 /// How an attempt to act ended; a closed set, used as a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +45,20 @@ pub enum ActionOutcome {
     DryRun,
 }
 
+impl ActionOutcome {
+    /// The value of the metric label, e.g. `dry_run`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Error => "error",
+            Self::Refused => "refused",
+            Self::DryRun => "dry_run",
+        }
+    }
+}
+
 /// What kind of action; a closed set, used as a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ActionKind {
@@ -36,50 +70,401 @@ pub enum ActionKind {
     ScaleDown,
 }
 
-/// Handles to all instruments. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+impl ActionKind {
+    /// The value of the metric label, e.g. `scale_up`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::ScaleUp => "scale_up",
+            Self::ScaleDown => "scale_down",
+        }
+    }
+}
+
+/// Handles to all instruments. Cheap to clone. The default one counts into nothing.
+#[derive(Debug, Clone)]
 pub struct Metrics {
-    _inner: Arc<()>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    instruments: Instruments,
+    table: SharedTable,
+    naming: Naming,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let nowhere = SdkMeterProvider::builder().build();
+        Self::on(&nowhere, Naming { cluster_label: false }, Timestamp::default())
+    }
 }
 
 impl Metrics {
+    /// Instruments that are exported as `settings` say, and the handle that serves them.
+    ///
+    /// # Errors
+    /// When the OTLP endpoint is not a URL that can be used; an endpoint that does not answer is
+    /// no error: it is tried again for ever.
+    pub fn new(settings: &MetricsSettings) -> Result<(Self, MetricsRegistry), MetricsError> {
+        let registry = MetricsRegistry::new(settings)?;
+        let naming = Naming { cluster_label: settings.cluster_label };
+        let metrics = Self::on(registry.provider(), naming, settings.started_at);
+        Ok((metrics, registry))
+    }
+
+    fn on(provider: &SdkMeterProvider, naming: Naming, started_at: Timestamp) -> Self {
+        use opentelemetry::metrics::MeterProvider as _;
+        let meter = provider.meter(METER_NAME);
+        let table = SharedTable::default();
+        gauges::register(&meter, &table, naming);
+        process::register(&meter, started_at);
+        let instruments = Instruments::new(&meter);
+        Self { inner: Arc::new(Inner { instruments, table, naming }) }
+    }
+
     /// One probe ended.
     pub fn probe_completed(
         &self,
-        _id: &ComponentId,
-        _kind: ProberKind,
-        _outcome: &Outcome,
-        _took: Duration,
+        id: &ComponentId,
+        kind: ProberKind,
+        outcome: &Outcome,
+        took: Duration,
     ) {
+        let instruments = &self.inner.instruments;
+        let mut labels = Naming::own(id);
+        labels.push(KeyValue::new("kind", kind.as_str()));
+        instruments.probe_duration.record(took.as_secs_f64(), &labels);
+        if let Outcome::Failed { reason } = outcome {
+            labels.push(KeyValue::new("reason", reason.kind.as_str()));
+            instruments.probe_failures.add(1, &labels);
+            labels.pop();
+        }
+        labels.push(KeyValue::new("outcome", outcome.as_str()));
+        instruments.probes.add(1, &labels);
     }
+
     /// A canary query ended; feeds `milvus_query_latency_seconds`, `milvus_query_total` and
-    /// `milvus_collection_size`.
-    pub fn query_completed(&self, _id: &ComponentId, _canary: &CollectionProbe) {}
+    /// `milvus_collection_size`. The latency of a failed query is not recorded, and its collection's
+    /// size is unknown until a query succeeds again.
+    pub fn query_completed(&self, id: &ComponentId, canary: &CollectionProbe) {
+        let collection = KeyValue::new("collection", canary.collection.clone());
+        let mut labels = self.inner.naming.reference(id, [collection]);
+        let status = if canary.error.is_none() {
+            let seconds = canary.latency.as_secs_f64();
+            self.inner.instruments.query_latency.record(seconds, &labels);
+            "success"
+        } else {
+            "failure"
+        };
+        labels.push(KeyValue::new("status", status));
+        self.inner.instruments.queries.add(1, &labels);
+        let rows = if canary.error.is_none() { canary.rows } else { None };
+        self.inner.table.component(id, |series| {
+            match rows {
+                Some(rows) => series.collections.insert(canary.collection.clone(), rows),
+                None => series.collections.remove(&canary.collection),
+            };
+        });
+    }
+
     /// A component's judged state; feeds `milvus_component_health` and `falconer_component_state`.
-    pub fn state_changed(&self, _id: &ComponentId, _state: HealthState) {}
-    /// A component is no longer watched: its series end.
-    pub fn component_removed(&self, _id: &ComponentId) {}
+    pub fn state_changed(&self, id: &ComponentId, state: HealthState) {
+        self.inner.table.component(id, |series| series.state = Some(state));
+    }
+
+    /// A component is no longer watched: its gauges end.
+    pub fn component_removed(&self, id: &ComponentId) {
+        self.inner.table.remove(id);
+    }
+
     /// A message was replaced or dropped because the mailbox of `actor` was full.
-    pub fn mailbox_dropped(&self, _actor: &'static str) {}
+    pub fn mailbox_dropped(&self, actor: &'static str) {
+        self.inner.instruments.mailbox_dropped.add(1, &[KeyValue::new("actor", actor)]);
+    }
+
     /// How many messages wait in the mailbox of `actor`.
-    pub fn mailbox_depth(&self, _actor: &'static str, _depth: usize) {}
+    pub fn mailbox_depth(&self, actor: &'static str, depth: usize) {
+        let depth = u64::try_from(depth).unwrap_or(u64::MAX);
+        self.inner.instruments.mailbox_depth.record(depth, &[KeyValue::new("actor", actor)]);
+    }
+
     /// An actor was made anew.
-    pub fn respawned(&self, _actor: &'static str) {}
-    /// A message to people was accepted or not by a receiver.
+    pub fn respawned(&self, actor: &'static str) {
+        self.inner.instruments.respawns.add(1, &[KeyValue::new("actor", actor)]);
+    }
+
+    /// A message to people was accepted or not by a receiver. `receiver` is a configured name.
     pub fn alert_sent(
         &self,
-        _receiver: &str,
-        _severity: Severity,
-        _status: AlertStatus,
-        _delivered: bool,
+        receiver: &str,
+        severity: Severity,
+        status: AlertStatus,
+        delivered: bool,
     ) {
+        let outcome = if delivered { "delivered" } else { "failed" };
+        let labels = [
+            KeyValue::new("receiver", receiver.to_owned()),
+            KeyValue::new("severity", severity.as_str()),
+            KeyValue::new("status", status.as_str()),
+            KeyValue::new("outcome", outcome),
+        ];
+        self.inner.instruments.alerts.add(1, &labels);
     }
+
     /// An action was taken, verified or refused.
-    pub fn action(&self, _id: &ComponentId, _kind: ActionKind, _outcome: ActionOutcome) {}
-    /// Rates and quantiles of one component, from its own metrics pages.
-    pub fn performance(&self, _id: &ComponentId, _performance: &crate::model::PerformanceReport) {}
-    /// CPU and memory of one component's pods.
-    pub fn usage(&self, _id: &ComponentId, _usage: &[crate::model::PodUsage]) {}
+    pub fn action(&self, id: &ComponentId, kind: ActionKind, outcome: ActionOutcome) {
+        let mut labels = Naming::own(id);
+        labels.push(KeyValue::new("kind", kind.as_str()));
+        labels.push(KeyValue::new("outcome", outcome.as_str()));
+        self.inner.instruments.actions.add(1, &labels);
+    }
+
     /// A component's replicas as desired by its workload, and ready.
-    pub fn replicas(&self, _id: &ComponentId, _desired: u32, _ready: u32) {}
+    pub fn replicas(&self, id: &ComponentId, desired: u32, ready: u32) {
+        self.inner.table.component(id, |series| series.replicas = Some((desired, ready)));
+    }
+
+    /// What a component's own metrics pages say, over all its pods; see [`aggregate_performance`].
+    pub fn performance(&self, id: &ComponentId, report: &PerformanceReport) {
+        self.inner.table.component(id, |series| series.performance = Some(report.clone()));
+    }
+
+    /// The same from the targets of one report; nothing changes where no target was scraped.
+    pub fn targets_scraped(&self, id: &ComponentId, targets: &[TargetReport]) {
+        let scraped = targets.iter().filter_map(|target| target.performance.as_ref());
+        if let Some(report) = aggregate_performance(scraped) {
+            self.performance(id, &report);
+        }
+    }
+
+    /// CPU and memory of a component's pods, as shares of their requests.
+    pub fn usage(&self, id: &ComponentId, usage: &[PodUsage]) {
+        let ratios = UsageRatios::of(usage);
+        self.inner.table.component(id, |series| series.usage = ratios);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ReasonKind;
+
+    fn metrics(cluster_label: bool) -> (Metrics, MetricsRegistry) {
+        let settings = MetricsSettings { cluster_label, ..MetricsSettings::default() };
+        Metrics::new(&settings).expect("no endpoint, nothing to fail")
+    }
+
+    fn querynode() -> ComponentId {
+        ComponentId::new("milvus-ha", "querynode")
+    }
+
+    fn canary(rows: Option<u64>, error: Option<&str>) -> CollectionProbe {
+        CollectionProbe {
+            collection: "products".into(),
+            rows,
+            latency: Duration::from_millis(20),
+            error: error.map(Into::into),
+        }
+    }
+
+    fn feed_everything(metrics: &Metrics) {
+        let id = querynode();
+        metrics.probe_completed(&id, ProberKind::Pods, &Outcome::Healthy, Duration::from_millis(3));
+        let failed = Outcome::failed(ReasonKind::Timeout, "no answer within 5 s");
+        metrics.probe_completed(&id, ProberKind::Pods, &failed, Duration::from_secs(5));
+        metrics.query_completed(&id, &canary(Some(42), None));
+        metrics.state_changed(&id, HealthState::Healthy);
+        metrics.mailbox_dropped("supervisor");
+        metrics.mailbox_depth("supervisor", 3);
+        metrics.respawned("prober");
+        metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
+        metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);
+        metrics.replicas(&id, 3, 2);
+        metrics.performance(
+            &id,
+            &PerformanceReport {
+                qps: Some(12.5),
+                error_rate: Some(0.25),
+                latency_p50_ms: Some(4.0),
+                latency_p99_ms: Some(80.0),
+                resident_memory_bytes: Some(1 << 30),
+                cpu_cores: Some(0.5),
+                read_queue_length: Some(2.0),
+                error: None,
+            },
+        );
+        metrics.usage(
+            &id,
+            &[PodUsage {
+                pod: "querynode-abc".into(),
+                cpu_milli: Some(500),
+                memory_bytes: Some(1 << 20),
+                cpu_percent_of_request: Some(50),
+                memory_percent_of_request: Some(25),
+                cpu_percent_of_limit: None,
+                memory_percent_of_limit: None,
+                sampled_at: None,
+            }],
+        );
+    }
+
+    fn series<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+        let of_family = |line: &&str| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '))
+        };
+        page.lines().filter(of_family).collect()
+    }
+
+    #[test]
+    fn the_reference_families_keep_their_names_and_labels_with_one_cluster() {
+        let (metrics, registry) = metrics(false);
+        metrics.query_completed(&querynode(), &canary(Some(42), None));
+        metrics.query_completed(&querynode(), &canary(None, Some("deadline exceeded")));
+        metrics.query_completed(&querynode(), &canary(Some(43), None));
+        metrics.state_changed(&querynode(), HealthState::Healthy);
+        let page = registry.encode().unwrap();
+        assert_eq!(
+            series(&page, "milvus_query_total"),
+            [
+                r#"milvus_query_total{collection="products",status="failure"} 1"#,
+                r#"milvus_query_total{collection="products",status="success"} 2"#,
+            ]
+        );
+        assert_eq!(
+            series(&page, "milvus_query_latency_seconds_count"),
+            [r#"milvus_query_latency_seconds_count{collection="products"} 2"#]
+        );
+        assert_eq!(
+            series(&page, "milvus_collection_size"),
+            [r#"milvus_collection_size{collection="products"} 43"#]
+        );
+        assert_eq!(
+            series(&page, "milvus_component_health"),
+            [r#"milvus_component_health{component="querynode"} 1"#]
+        );
+        assert!(page.contains("# TYPE milvus_query_latency_seconds histogram"), "{page}");
+        assert!(page.contains("# TYPE milvus_query_total counter"), "{page}");
+        assert!(!page.contains("otel_scope") && !page.contains("target_info"), "{page}");
+    }
+
+    #[test]
+    fn several_clusters_are_told_apart_by_a_label() {
+        let (metrics, registry) = metrics(true);
+        for cluster in ["blue", "green"] {
+            metrics.state_changed(&ComponentId::new(cluster, "proxy"), HealthState::Unhealthy);
+        }
+        let page = registry.encode().unwrap();
+        assert_eq!(
+            series(&page, "milvus_component_health"),
+            [
+                r#"milvus_component_health{cluster="blue",component="proxy"} 0"#,
+                r#"milvus_component_health{cluster="green",component="proxy"} 0"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn health_is_one_while_it_serves_and_absent_while_unknown() {
+        let (metrics, registry) = metrics(false);
+        let expectations = [
+            (HealthState::Unknown, None),
+            (HealthState::Healthy, Some("1")),
+            (HealthState::Degraded, Some("1")),
+            (HealthState::Unhealthy, Some("0")),
+            (HealthState::Unknown, None),
+        ];
+        for (state, expected) in expectations {
+            metrics.state_changed(&querynode(), state);
+            let page = registry.encode().unwrap();
+            let health = series(&page, "milvus_component_health");
+            let value = health.first().and_then(|line| line.rsplit(' ').next());
+            assert_eq!(value, expected, "{state:?}");
+            let states = series(&page, "falconer_component_state");
+            let set: Vec<_> = states.iter().filter(|line| line.ends_with(" 1")).collect();
+            assert_eq!((states.len(), set.len()), (HealthState::ALL.len(), 1), "{state:?}");
+            assert!(set[0].contains(&format!("state=\"{}\"", state.as_str())), "{set:?}");
+        }
+    }
+
+    #[test]
+    fn the_gauges_of_a_removed_component_end() {
+        let (metrics, registry) = metrics(false);
+        feed_everything(&metrics);
+        let page = registry.encode().unwrap();
+        for family in ["milvus_component_health", "falconer_replicas", "milvus_collection_size"] {
+            assert!(!series(&page, family).is_empty(), "{family} is missing in {page}");
+        }
+        metrics.component_removed(&querynode());
+        let page = registry.encode().unwrap();
+        let families = gauges::SPECIFICATIONS.iter().map(|specification| specification.name);
+        for family in families {
+            assert!(series(&page, family).is_empty(), "{family} goes on in {page}");
+        }
+        assert!(!series(&page, "falconer_probes_total").is_empty(), "counters stay");
+    }
+
+    #[test]
+    fn the_size_of_a_collection_whose_query_fails_is_unknown() {
+        let (metrics, registry) = metrics(false);
+        metrics.query_completed(&querynode(), &canary(Some(42), None));
+        metrics.query_completed(&querynode(), &canary(None, Some("collection not loaded")));
+        assert!(series(&registry.encode().unwrap(), "milvus_collection_size").is_empty());
+    }
+
+    #[test]
+    fn every_gauge_shows_what_it_was_fed() {
+        let (metrics, registry) = metrics(false);
+        feed_everything(&metrics);
+        let page = registry.encode().unwrap();
+        let id = r#"cluster="milvus-ha",component="querynode""#;
+        for expected in [
+            r#"milvus_collection_size{collection="products"} 42"#.to_owned(),
+            format!(r#"falconer_replicas{{{id},state="desired"}} 3"#),
+            format!(r#"falconer_replicas{{{id},state="ready"}} 2"#),
+            format!("falconer_component_qps{{{id}}} 12.5"),
+            format!("falconer_component_error_ratio{{{id}}} 0.25"),
+            format!(r#"falconer_component_latency_seconds{{{id},percentile="50"}} 0.004"#),
+            format!(r#"falconer_component_latency_seconds{{{id},percentile="99"}} 0.08"#),
+            format!(r#"falconer_component_cpu_request_ratio{{{id},over_pods="max"}} 0.5"#),
+            format!(r#"falconer_component_memory_request_ratio{{{id},over_pods="average"}} 0.25"#),
+            format!(r#"falconer_probes_total{{{id},kind="pods",outcome="failed"}} 1"#),
+            format!(r#"falconer_probe_failures_total{{{id},kind="pods",reason="timeout"}} 1"#),
+            format!(r#"falconer_actions_total{{{id},kind="restart",outcome="started"}} 1"#),
+            r#"falconer_mailbox_depth{actor="supervisor"} 3"#.to_owned(),
+            r#"falconer_mailbox_dropped_total{actor="supervisor"} 1"#.to_owned(),
+            r#"falconer_actor_respawns_total{actor="prober"} 1"#.to_owned(),
+            r#"falconer_alerts_total{outcome="delivered",receiver="email",severity="critical",status="firing"} 1"#.to_owned(),
+        ] {
+            assert!(page.lines().any(|line| line == expected), "{expected} is missing in\n{page}");
+        }
+        assert!(!page.contains("querynode-abc"), "no pod names in labels");
+    }
+
+    #[test]
+    fn the_default_metrics_take_everything_and_show_nothing() {
+        feed_everything(&Metrics::default());
+    }
+
+    #[test]
+    fn promtool_accepts_the_whole_page_without_a_complaint() {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+        let (metrics, registry) = metrics(true);
+        feed_everything(&metrics);
+        let mut promtool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("promtool must be installed (Debian: apt-get install prometheus)");
+        let page = registry.encode().unwrap();
+        promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+        let output = promtool.wait_with_output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    }
 }

@@ -1,13 +1,57 @@
 //! Tells people: one alert per incident, repeated, resolved, retried until it is accepted.
+//!
+//! Every receiver has its own queue and its own back-off, with one send in flight, so that one that
+//! hangs never slows another. What was told to whom is kept in the [`AlertBook`], which outlives the
+//! actor: a respawned alerter goes on where the former one stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use actix::prelude::*;
+use futures::channel::oneshot;
 use serde::Serialize;
 
-use crate::model::{ComponentId, IncidentId, Reason, Severity, Timestamp};
+use super::status::StatusBoard;
+use crate::clock::Clock;
+use crate::effects::{Notifier, NotifyError};
+use crate::metrics::Metrics;
+use crate::model::{ComponentId, IncidentId, Notification, Reason, Severity, Timestamp};
+use crate::policy::notification::{
+    Alert, AlertBook, Finished, NextStep, NotificationSettings, OpenAlert, Pace, ReceiverState,
+    SendFailure, SendReason,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// The shortest time for which the timer is set, so that rounding never makes it spin.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// Settings of the alerter. Its `receivers` are those that it is made with.
+pub type AlerterSettings = NotificationSettings;
 
 /// Open alerts and their delivery.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct AlerterSnapshot {}
+pub struct AlerterSnapshot {
+    /// Every open alert with its state at each receiver: when it was told, when it is retried, and
+    /// why the newest attempt failed.
+    pub alerts: Vec<OpenAlert>,
+    /// By the receiver's name.
+    pub receivers: BTreeMap<Arc<str>, ReceiverSnapshot>,
+    /// Whether the process ends and the waits are skipped.
+    pub draining: bool,
+}
+
+/// One receiver.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ReceiverSnapshot {
+    /// Whether a message is on its way at the moment.
+    pub in_flight: bool,
+    /// Outages, the end of the back-off, the newest error and the newest success.
+    #[serde(flatten)]
+    pub state: ReceiverState,
+}
 
 /// An incident has begun, or its severity, reason or evidence has changed.
 /// Sending it again for the same incident only updates what the next message will say.
@@ -48,4 +92,281 @@ pub struct ResolveAlert {
     pub incident: IncidentId,
     /// When it ended.
     pub ended_at: Timestamp,
+}
+
+/// The process ends: deliver what was never accepted, now, ignoring `group_wait` and back-off.
+/// Answers when nothing is in flight any more or the deadline has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// How long the sender will wait.
+    pub deadline: Duration,
+}
+
+/// The actor.
+pub struct Alerter {
+    settings: AlerterSettings,
+    receivers: BTreeMap<Arc<str>, Arc<dyn Notifier>>,
+    book: Arc<Mutex<AlertBook>>,
+    board: StatusBoard,
+    clock: Clock,
+    metrics: Metrics,
+    /// Receivers to which this incarnation is sending right now.
+    in_flight: BTreeSet<Arc<str>>,
+    /// The timer of the next `NotificationDue`.
+    due: Option<SpawnHandle>,
+    pace: Pace,
+    drained: Vec<oneshot::Sender<()>>,
+}
+
+/// What one round of decisions brought.
+#[derive(Default)]
+struct Round {
+    finished: Vec<Finished>,
+    sends: Vec<(Arc<str>, Box<Notification>, SendReason)>,
+    wake: Option<Timestamp>,
+}
+
+impl Alerter {
+    /// An alerter for these receivers. `book` is what the former incarnation left; a new one for
+    /// the first.
+    pub fn new(
+        settings: AlerterSettings,
+        receivers: Vec<Arc<dyn Notifier>>,
+        book: Arc<Mutex<AlertBook>>,
+        board: StatusBoard,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
+        let receivers: BTreeMap<Arc<str>, Arc<dyn Notifier>> =
+            receivers.into_iter().map(|one| (Arc::from(one.name()), one)).collect();
+        let settings =
+            AlerterSettings { receivers: receivers.keys().cloned().collect(), ..settings };
+        Self {
+            settings,
+            receivers,
+            book,
+            board,
+            clock,
+            metrics,
+            in_flight: BTreeSet::new(),
+            due: None,
+            pace: Pace::Normal,
+            drained: Vec::new(),
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, AlertBook> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn raise(&mut self, message: RaiseAlert) {
+        let RaiseAlert { incident, component, severity, title, reason, details, started_at } =
+            message;
+        let action = String::new();
+        let alert =
+            Alert { incident, component, severity, title, reason, details, action, started_at };
+        let (incident, title) = (alert.incident.clone(), alert.title.clone());
+        if self.book().raise(alert, &self.settings, self.clock.now()) {
+            tracing::info!(%incident, title, severity = severity.as_str(), "alert raised");
+        }
+    }
+
+    fn resolve(&mut self, message: &ResolveAlert) {
+        if self.book().resolve(&message.incident, message.ended_at, self.clock.now()) {
+            tracing::info!(incident = %message.incident, "alert resolved");
+        }
+    }
+
+    /// Asks the policy about every receiver that is free, begins what it says, and sets the timer.
+    fn advance(&mut self, ctx: &mut Context<Self>) {
+        let round = self.decide();
+        for finished in &round.finished {
+            log_finished(finished);
+        }
+        for (receiver, notification, reason) in round.sends {
+            self.begin_send(receiver, notification, reason, ctx);
+        }
+        self.arm(round.wake, ctx);
+        self.publish();
+        if self.in_flight.is_empty() && matches!(self.pace, Pace::Draining { .. }) {
+            for waiting in self.drained.drain(..) {
+                // A sender that has stopped waiting is of no interest.
+                let _ = waiting.send(());
+            }
+        }
+    }
+
+    fn decide(&self) -> Round {
+        let now = self.clock.now();
+        let mut book = self.book();
+        let mut round =
+            Round { finished: book.settle(&self.settings, self.pace, now), ..Round::default() };
+        for receiver in self.receivers.keys().filter(|name| !self.in_flight.contains(*name)) {
+            match book.next(receiver, &self.settings, self.pace, now) {
+                NextStep::Send { notification, reason } => {
+                    round.sends.push((Arc::clone(receiver), notification, reason));
+                }
+                NextStep::WaitUntil(at) => {
+                    round.wake = Some(round.wake.map_or(at, |other| other.min(at)));
+                }
+                NextStep::Idle => {}
+            }
+        }
+        round
+    }
+
+    fn begin_send(
+        &mut self,
+        receiver: Arc<str>,
+        notification: Box<Notification>,
+        reason: SendReason,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(notifier) = self.receivers.get(&receiver).map(Arc::clone) else { return };
+        self.in_flight.insert(Arc::clone(&receiver));
+        let limit = self.settings.send_timeout;
+        let sending = async move {
+            let sent = tokio::time::timeout(limit, notifier.notify(&notification)).await;
+            let result = sent.unwrap_or_else(|_| {
+                let receiver = notifier.name().to_owned();
+                Err(NotifyError::Timeout { receiver, seconds: limit.as_secs() })
+            });
+            (notification, result)
+        };
+        ctx.spawn(sending.into_actor(self).map(move |(notification, result), alerter, ctx| {
+            alerter.on_send_done(&receiver, &notification, reason, result);
+            alerter.advance(ctx);
+        }));
+    }
+
+    fn on_send_done(
+        &mut self,
+        receiver: &Arc<str>,
+        notification: &Notification,
+        reason: SendReason,
+        result: Result<(), NotifyError>,
+    ) {
+        self.in_flight.remove(receiver);
+        let Notification { incident, severity, status, .. } = notification;
+        self.metrics.alert_sent(receiver, *severity, *status, result.is_ok());
+        let (severity, status) = (severity.as_str(), status.as_str());
+        match &result {
+            Ok(()) => {
+                tracing::info!(%receiver, %incident, severity, status, ?reason, "alert delivered");
+            }
+            Err(error) => {
+                tracing::warn!(%receiver, %incident, severity, status, %error, "alert not delivered");
+            }
+        }
+        let result = result.map_err(|error| SendFailure {
+            outage: error.is_retryable(),
+            error: error.to_string(),
+        });
+        let (now, random) = (self.clock.now(), fastrand::f64());
+        self.book().finish(incident, receiver, result, &self.settings, random, now);
+    }
+
+    /// Sets the one timer to the next instant at which something is due.
+    fn arm(&mut self, wake: Option<Timestamp>, ctx: &mut Context<Self>) {
+        if let Some(handle) = self.due.take() {
+            ctx.cancel_future(handle);
+        }
+        self.due = wake.map(|at| {
+            let wait = at.since(self.clock.now()).max(SHORTEST_WAIT);
+            ctx.run_later(wait, |alerter, ctx| {
+                alerter.due = None;
+                alerter.advance(ctx);
+            })
+        });
+    }
+
+    fn publish(&self) {
+        let book = self.book();
+        let receiver = |name: &Arc<str>| ReceiverSnapshot {
+            in_flight: self.in_flight.contains(name),
+            state: book.receiver(name),
+        };
+        let snapshot = AlerterSnapshot {
+            alerts: book.alerts().cloned().collect(),
+            receivers: self
+                .receivers
+                .keys()
+                .map(|name| (Arc::clone(name), receiver(name)))
+                .collect(),
+            draining: matches!(self.pace, Pace::Draining { .. }),
+        };
+        drop(book);
+        self.board.update(|status| status.alerter = snapshot);
+    }
+
+    fn begin_drain(&mut self, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {
+        let (done, drained) = oneshot::channel();
+        self.drained.push(done);
+        self.pace = Pace::Draining { since: self.clock.now() };
+        self.advance(ctx);
+        drained
+    }
+}
+
+fn log_finished(finished: &Finished) {
+    let incident = &finished.incident;
+    if finished.outcomes.is_empty() {
+        tracing::info!(%incident, "alert closed without a receiver");
+    }
+    for (receiver, outcome) in &finished.outcomes {
+        tracing::info!(%incident, %receiver, ?outcome, "alert closed");
+    }
+}
+
+impl Actor for Alerter {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let open = self.book().alerts().count();
+        if open > 0 {
+            tracing::info!(open, "alerter resumed with open alerts");
+        }
+        self.advance(ctx);
+    }
+}
+
+impl Handler<RaiseAlert> for Alerter {
+    type Result = ();
+
+    fn handle(&mut self, message: RaiseAlert, ctx: &mut Self::Context) {
+        self.raise(message);
+        self.advance(ctx);
+    }
+}
+
+impl Handler<UpdateAlert> for Alerter {
+    type Result = ();
+
+    fn handle(&mut self, message: UpdateAlert, _: &mut Self::Context) {
+        self.book().update(&message.incident, message.action);
+        self.publish();
+    }
+}
+
+impl Handler<ResolveAlert> for Alerter {
+    type Result = ();
+
+    fn handle(&mut self, message: ResolveAlert, ctx: &mut Self::Context) {
+        self.resolve(&message);
+        self.advance(ctx);
+    }
+}
+
+impl Handler<Drain> for Alerter {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, message: Drain, ctx: &mut Self::Context) -> Self::Result {
+        let drained = self.begin_drain(ctx);
+        Box::pin(async move {
+            if tokio::time::timeout(message.deadline, drained).await.is_err() {
+                tracing::warn!("alerts still in flight at the end of the drain");
+            }
+        })
+    }
 }

@@ -73,6 +73,12 @@ where
         }
     }
 
+    /// Sends a question and waits for its answer; `None` where nobody lives to give one.
+    pub async fn ask(&self, message: M) -> Option<M::Result> {
+        let recipient = self.slot.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        recipient.send(message).await.ok()
+    }
+
     fn parked(&self) -> std::sync::MutexGuard<'_, Vec<M>> {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,39 @@
-//! The ways to reach people.
+//! The ways to reach people: mail, Slack, any webhook, the log. Each is a [`Notifier`]; when to
+//! send what is not decided here.
+//!
+//! [`Notifier`]: super::Notifier
+
+pub mod email;
+mod http;
+pub mod log;
+pub mod render;
+pub mod secret;
+pub mod slack;
+pub mod webhook;
+
+pub use email::{EmailLogin, EmailNotifier, EmailSettings, SmtpSecurity};
+pub use log::LogNotifier;
+pub use secret::SecretSource;
+pub use slack::{SlackNotifier, SlackSettings};
+pub use webhook::{WebhookFormat, WebhookNotifier, WebhookSettings};
+
+use std::time::Duration;
+
+/// A receiver's settings make no sense; found before anything is sent.
+#[derive(Debug, thiserror::Error)]
+#[error("{receiver}: {message}")]
+pub struct SetupError {
+    /// The receiver's name.
+    pub receiver: String,
+    /// What is wrong with which setting; no secrets.
+    pub message: String,
+}
+
+impl SetupError {
+    pub(crate) fn new(receiver: &str, message: impl Into<String>) -> Self {
+        Self { receiver: receiver.to_owned(), message: message.into() }
+    }
+}
 
 /// Why a message was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +65,22 @@ pub enum NotifyError {
 }
 
 impl NotifyError {
+    pub(crate) fn timeout(receiver: &str, limit: Duration) -> Self {
+        let seconds = limit.as_millis().div_ceil(1_000);
+        let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+        Self::Timeout { receiver: receiver.to_owned(), seconds }
+    }
+
+    pub(crate) fn unavailable(receiver: &str, message: impl AsRef<str>) -> Self {
+        let message = render::one_line(message.as_ref(), render::ERROR_LIMIT);
+        Self::Unavailable { receiver: receiver.to_owned(), message }
+    }
+
+    pub(crate) fn refused(receiver: &str, message: impl AsRef<str>) -> Self {
+        let message = render::one_line(message.as_ref(), render::ERROR_LIMIT);
+        Self::Refused { receiver: receiver.to_owned(), message }
+    }
+
     /// Whether trying again soon makes sense. A refusal is retried too, but only slowly: somebody
     /// may mend the password.
     pub fn is_retryable(&self) -> bool {

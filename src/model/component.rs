@@ -122,6 +122,8 @@ pub enum ProberKind {
     Grpc,
     /// CPU and memory of all pods, from metrics.k8s.io.
     Resources,
+    /// Whether the platform itself (the Kubernetes API) can be asked.
+    Platform,
 }
 
 impl ProberKind {
@@ -135,6 +137,7 @@ impl ProberKind {
             Self::Tcp => "tcp",
             Self::Grpc => "grpc",
             Self::Resources => "resources",
+            Self::Platform => "platform",
         }
     }
 }

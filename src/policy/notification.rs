@@ -1,1 +1,20 @@
-//! stub
+//! Who is told what and when: one alert per incident, repeated while it fires, retried until it is
+//! accepted, resolved once. Pure; never sends anything itself.
+//!
+//! - [`NotificationSettings`] and its routes: who is told.
+//! - [`Delivery`] and [`decide`]: the state machine of one alert at one receiver.
+//! - [`AlertBook`]: all open alerts, all receivers; what survives a respawn of the alerter.
+
+mod book;
+mod delivery;
+mod route;
+
+pub use book::{Alert, AlertBook, Finished, NextStep, OpenAlert, ReceiverState, SendFailure};
+pub use delivery::{
+    CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
+    WaitReason, decide,
+};
+pub use route::{NotificationSettings, Route};
+
+#[cfg(test)]
+mod simulation;

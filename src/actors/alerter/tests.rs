@@ -1,0 +1,363 @@
+//! The alerter in virtual time, with receivers in memory.
+
+use std::collections::VecDeque;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::model::{AlertStatus, ReasonKind};
+use crate::policy::notification::Delivery;
+
+const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// What a receiver does with one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Accept,
+    Unavailable,
+    Hang,
+    Panic,
+}
+
+/// A receiver in memory: follows its script, then accepts.
+struct Fake {
+    name: &'static str,
+    clock: Clock,
+    script: Mutex<VecDeque<Answer>>,
+    tried: Mutex<Vec<(u64, AlertStatus)>>,
+    accepted: Mutex<Vec<(u64, Notification)>>,
+}
+
+impl Fake {
+    fn seconds(&self) -> u64 {
+        self.clock.now().since(START).as_secs()
+    }
+
+    /// Seconds since the start and status of what was accepted.
+    fn accepted(&self) -> Vec<(u64, AlertStatus)> {
+        let accepted = self.accepted.lock().unwrap();
+        accepted.iter().map(|(at, notification)| (*at, notification.status)).collect()
+    }
+
+    fn last(&self) -> Notification {
+        self.accepted.lock().unwrap().last().unwrap().1.clone()
+    }
+}
+
+#[async_trait]
+impl Notifier for Fake {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+        self.tried.lock().unwrap().push((self.seconds(), notification.status));
+        let answer = self.script.lock().unwrap().pop_front().unwrap_or(Answer::Accept);
+        match answer {
+            Answer::Accept => {
+                self.accepted.lock().unwrap().push((self.seconds(), notification.clone()));
+                Ok(())
+            }
+            Answer::Unavailable => Err(NotifyError::Unavailable {
+                receiver: self.name.into(),
+                message: "connection refused".into(),
+            }),
+            Answer::Hang => std::future::pending().await,
+            Answer::Panic => panic!("a bug in a receiver"),
+        }
+    }
+}
+
+struct Stage {
+    clock: Clock,
+    board: StatusBoard,
+    book: Arc<Mutex<AlertBook>>,
+    settings: AlerterSettings,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let mut settings = AlerterSettings::default();
+        settings.backoff.jitter = 0.0;
+        Self {
+            clock: Clock::starting_at(START),
+            board: StatusBoard::default(),
+            book: Arc::default(),
+            settings,
+        }
+    }
+
+    fn fake(&self, name: &'static str, script: &[Answer]) -> Arc<Fake> {
+        Arc::new(Fake {
+            name,
+            clock: self.clock,
+            script: Mutex::new(script.iter().copied().collect()),
+            tried: Mutex::default(),
+            accepted: Mutex::default(),
+        })
+    }
+
+    fn start(&self, fakes: &[&Arc<Fake>]) -> Addr<Alerter> {
+        let receivers = fakes.iter().map(|fake| Arc::clone(*fake) as Arc<dyn Notifier>).collect();
+        Alerter::new(
+            self.settings.clone(),
+            receivers,
+            Arc::clone(&self.book),
+            self.board.clone(),
+            self.clock,
+            Metrics::default(),
+        )
+        .start()
+    }
+}
+
+fn component() -> ComponentId {
+    ComponentId::new("milvus-ha", "querynode")
+}
+
+fn incident() -> IncidentId {
+    IncidentId::new(&component(), START)
+}
+
+fn raise(severity: Severity) -> RaiseAlert {
+    RaiseAlert {
+        incident: incident(),
+        component: component(),
+        severity,
+        title: "querynode is unhealthy".into(),
+        reason: Reason::new(ReasonKind::Timeout, "no answer within 5 s"),
+        details: vec!["querynode-abc: timeout after 5s".into()],
+        started_at: START,
+    }
+}
+
+fn resolve(seconds: u64) -> ResolveAlert {
+    ResolveAlert { incident: incident(), ended_at: START + Duration::from_secs(seconds) }
+}
+
+async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// Runs in virtual time.
+fn play(scene: impl Future<Output = ()>) {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap()
+    };
+    System::with_tokio_rt(runtime).block_on(scene);
+}
+
+use AlertStatus::{Firing, Resolved};
+
+#[test]
+fn an_incident_is_told_repeated_and_resolved() {
+    play(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[]);
+        let alerter = stage.start(&[&email]);
+        alerter.send(raise(Severity::Critical)).await.unwrap();
+        let update =
+            UpdateAlert { incident: incident(), action: "restarting deployment/querynode".into() };
+        alerter.send(update).await.unwrap();
+        pass(400).await;
+        alerter.send(resolve(400)).await.unwrap();
+        pass(1_000).await;
+        assert_eq!(email.accepted(), [(5, Firing), (305, Firing), (400, Resolved)]);
+        let last = email.last();
+        assert_eq!(last.action, "restarting deployment/querynode");
+        assert_eq!(last.ended_at, Some(START + Duration::from_secs(400)));
+        assert!(stage.board.snapshot().alerter.alerts.is_empty());
+    });
+}
+
+#[test]
+fn raising_again_sends_nothing_by_itself() {
+    play(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[]);
+        let alerter = stage.start(&[&email]);
+        for _ in 0..20 {
+            alerter.send(raise(Severity::Critical)).await.unwrap();
+            pass(10).await;
+        }
+        assert_eq!(email.accepted(), [(5, Firing)]);
+    });
+}
+
+#[test]
+fn a_blip_within_group_wait_bothers_nobody() {
+    play(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[]);
+        let alerter = stage.start(&[&email]);
+        alerter.send(raise(Severity::Critical)).await.unwrap();
+        pass(4).await;
+        alerter.send(resolve(4)).await.unwrap();
+        pass(1_000).await;
+        assert_eq!(email.tried.lock().unwrap().len(), 0);
+    });
+}
+
+#[test]
+fn a_failed_send_is_retried_with_back_off_and_is_not_marked_as_sent() {
+    play(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[Answer::Unavailable; 3]);
+        let alerter = stage.start(&[&email]);
+        alerter.send(raise(Severity::Warning)).await.unwrap();
+        pass(6).await;
+        let snapshot = stage.board.snapshot().alerter;
+        let Delivery::Retrying { error, told, .. } = &snapshot.alerts[0].deliveries["email"] else {
+            panic!("{:?}", snapshot.alerts[0].deliveries);
+        };
+        assert_eq!((error.as_str(), *told), ("email: connection refused", None));
+        assert!(snapshot.receivers["email"].state.blocked_until.is_some());
+        pass(30).await;
+        let tried: Vec<u64> = email.tried.lock().unwrap().iter().map(|(at, _)| *at).collect();
+        assert_eq!(tried, [5, 6, 8, 12]);
+        assert_eq!(email.accepted(), [(12, Firing)]);
+        assert_eq!(stage.board.snapshot().alerter.receivers["email"].state.last_error, None);
+    });
+}
+
+#[test]
+fn a_receiver_that_missed_the_incident_is_told_the_whole_story_once() {
+    play(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[Answer::Unavailable; 4]);
+        let slack = stage.fake("slack", &[]);
+        let alerter = stage.start(&[&email, &slack]);
+        alerter.send(raise(Severity::Critical)).await.unwrap();
+        pass(13).await;
+        alerter.send(resolve(13)).await.unwrap();
+        pass(600).await;
+        assert_eq!(slack.accepted(), [(5, Firing), (13, Resolved)]);
+        assert_eq!(email.accepted(), [(20, Resolved)]);
+    });
+}
+
+#[test]
+fn a_receiver_that_hangs_does_not_slow_the_others() {
+    play(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[Answer::Hang]);
+        let slack = stage.fake("slack", &[]);
+        let alerter = stage.start(&[&email, &slack]);
+        alerter.send(raise(Severity::Critical)).await.unwrap();
+        pass(10).await;
+        assert!(stage.board.snapshot().alerter.receivers["email"].in_flight);
+        alerter.send(resolve(10)).await.unwrap();
+        pass(600).await;
+        assert_eq!(slack.accepted(), [(5, Firing), (10, Resolved)]);
+        let tried: Vec<u64> = email.tried.lock().unwrap().iter().map(|(at, _)| *at).collect();
+        assert_eq!(tried, [5, 36], "a timeout after 30 s, then the first back-off");
+        assert_eq!(email.accepted(), [(36, Resolved)]);
+    });
+}
+
+#[test]
+fn a_raised_severity_is_told_at_once() {
+    play(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[]);
+        let alerter = stage.start(&[&email]);
+        alerter.send(raise(Severity::Warning)).await.unwrap();
+        pass(60).await;
+        alerter.send(raise(Severity::Critical)).await.unwrap();
+        pass(10).await;
+        assert_eq!(email.accepted(), [(5, Firing), (60, Firing)]);
+        assert_eq!(email.last().severity, Severity::Critical);
+    });
+}
+
+#[test]
+fn a_respawned_alerter_goes_on_from_the_book() {
+    play(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[Answer::Accept, Answer::Panic]);
+        let alerter = stage.start(&[&email]);
+        alerter.send(raise(Severity::Warning)).await.unwrap();
+        pass(60).await;
+        // The escalation's send panics and takes the actor with it.
+        let task = tokio::task::spawn(async move {
+            let _ = alerter.send(raise(Severity::Critical)).await;
+            pass(1).await;
+            alerter.connected()
+        });
+        assert!(!task.await.unwrap(), "the first incarnation is dead");
+        let _second = stage.start(&[&email]);
+        pass(20).await;
+        assert_eq!(email.accepted(), [(5, Firing)], "what may be under way is not doubled");
+        pass(20).await;
+        assert_eq!(email.accepted(), [(5, Firing), (91, Firing)]);
+        assert_eq!(email.last().severity, Severity::Critical);
+    });
+}
+
+#[test]
+fn draining_delivers_what_waits_and_answers_when_it_is_done() {
+    play(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[]);
+        let alerter = stage.start(&[&email]);
+        alerter.send(raise(Severity::Critical)).await.unwrap();
+        pass(1).await;
+        alerter.send(Drain { deadline: Duration::from_secs(10) }).await.unwrap();
+        assert_eq!(email.accepted(), [(1, Firing)]);
+        assert_eq!(stage.clock.now().since(START).as_secs(), 1);
+    });
+}
+
+#[test]
+fn draining_ends_at_its_deadline_though_a_receiver_hangs() {
+    play(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[Answer::Hang]);
+        let slack = stage.fake("slack", &[Answer::Unavailable]);
+        let alerter = stage.start(&[&email, &slack]);
+        alerter.send(raise(Severity::Critical)).await.unwrap();
+        alerter.send(Drain { deadline: Duration::from_secs(10) }).await.unwrap();
+        assert_eq!(stage.clock.now().since(START).as_secs(), 10);
+        assert_eq!(slack.accepted().len(), 1);
+    });
+}
+
+#[test]
+fn an_idle_drain_answers_at_once() {
+    play(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[]);
+        let alerter = stage.start(&[&email]);
+        alerter.send(Drain { deadline: Duration::from_secs(10) }).await.unwrap();
+        assert_eq!(stage.clock.now(), START);
+    });
+}
+
+#[test]
+fn without_send_resolved_the_alert_just_closes() {
+    play(async {
+        let mut stage = Stage::new();
+        stage.settings.send_resolved = false;
+        let email = stage.fake("email", &[]);
+        let alerter = stage.start(&[&email]);
+        alerter.send(raise(Severity::Critical)).await.unwrap();
+        pass(20).await;
+        alerter.send(resolve(20)).await.unwrap();
+        pass(20).await;
+        assert_eq!(email.accepted(), [(5, Firing)]);
+        assert!(stage.board.snapshot().alerter.alerts.is_empty());
+    });
+}
+
+#[test]
+fn an_alert_without_any_receiver_shows_in_the_status_until_it_is_over() {
+    play(async {
+        let stage = Stage::new();
+        let alerter = stage.start(&[]);
+        alerter.send(raise(Severity::Critical)).await.unwrap();
+        assert_eq!(stage.board.snapshot().alerter.alerts.len(), 1);
+        alerter.send(resolve(1)).await.unwrap();
+        assert_eq!(stage.board.snapshot().alerter.alerts.len(), 0);
+    });
+}

@@ -1,0 +1,74 @@
+//! From the shape of `actors.toml` to the settings that actors and policies declare.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::actors::alerter::AlerterSettings;
+use crate::actors::recoverer::RecovererSettings;
+use crate::config::settings;
+use crate::policy::notification::Route;
+use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
+
+/// The alerter's settings; it adds the receivers itself.
+pub fn alerter(settings: &settings::AlerterSettings) -> AlerterSettings {
+    let route = |route: &settings::Route| Route { severity: route.severity, to: route.to.clone() };
+    AlerterSettings {
+        repeat_interval: settings.repeat_interval.get(),
+        group_wait: settings.group_wait.get(),
+        send_resolved: settings.send_resolved,
+        routes: settings.routes.iter().map(route).collect(),
+        send_timeout: settings.email.timeout.get() + Duration::from_secs(5),
+        ..AlerterSettings::default()
+    }
+}
+
+/// The recoverer's settings.
+///
+/// `settle` is how long the first action on an incident waits for fresh news of the rest of the
+/// cluster: one interval of the probers.
+pub fn recoverer(
+    settings: &settings::RecovererSettings,
+    settle: Duration,
+    dry_run: bool,
+) -> RecovererSettings {
+    let defaults = &settings.defaults;
+    let recovery =
+        |settings: &settings::RecoverySettings| RecoverySettings { settle, ..recovery(settings) };
+    let components = settings.components.iter();
+    RecovererSettings {
+        default: recovery(&settings::RecoverySettings::from(defaults)),
+        components: components
+            .map(|(name, component)| (Arc::from(name.as_str()), recovery(component)))
+            .collect(),
+        global: GlobalSettings {
+            budget: budget(defaults.global_budget),
+            max_concurrent: defaults.max_concurrent as usize,
+        },
+        dry_run,
+        ..RecovererSettings::default()
+    }
+}
+
+fn recovery(settings: &settings::RecoverySettings) -> RecoverySettings {
+    RecoverySettings {
+        enabled: settings.enabled,
+        ladder: settings.ladder.iter().filter_map(|step| ladder_step(*step)).collect(),
+        cooldown: settings.cooldown.get(),
+        budget: budget(settings.budget),
+        verify_timeout: settings.verify_timeout.get(),
+        ..RecoverySettings::default()
+    }
+}
+
+/// `delete_pod` is not carried out in this version; loading the settings warned about it.
+fn ladder_step(step: settings::LadderStep) -> Option<LadderStep> {
+    match step {
+        settings::LadderStep::DeletePod => None,
+        settings::LadderStep::RolloutRestart => Some(LadderStep::RolloutRestart),
+        settings::LadderStep::Escalate => Some(LadderStep::Escalate),
+    }
+}
+
+fn budget(budget: settings::Budget) -> Budget {
+    Budget { actions: budget.actions as usize, per: budget.per.get() }
+}

@@ -1,0 +1,237 @@
+//! Says how each component of a cluster is watched: which probe, how often, with which thresholds.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::actors::prober::ProberSettings;
+use crate::actors::supervisor::{ComponentPlan, Planner};
+use crate::app::platform::ClusterPlatform;
+use crate::clock::Clock;
+use crate::config::settings::{
+    self, AuthSettings, ClusterSettings, Components, ConnectionMode, Platform,
+};
+use crate::config::{SecretFile, Settings};
+use crate::effects::Probe;
+use crate::effects::grpc::GrpcEndpoint;
+use crate::effects::milvus::credentials::{Credentials, SecretSource};
+use crate::effects::probe::platform::PlatformProbe;
+use crate::effects::probe::{
+    Connection, GrpcProbe, GrpcProbeSettings, HttpProbe, HttpProbeSettings, MilvusProbe,
+    MilvusProbeSettings, PodsProbe, PodsProbeSettings, ProcessProbe, ProcessProbeSettings,
+    TcpProbe, TcpProbeSettings,
+};
+use crate::model::ProberKind;
+use crate::policy::health::HealthSettings;
+
+/// The prober of the whole service over gRPC; always there.
+const SERVICE: &str = "milvus";
+/// The prober of the Kubernetes API.
+const PLATFORM: &str = "kubernetes";
+/// The prober of CPU and memory.
+const RESOURCES: &str = "resources";
+
+/// Plans one cluster.
+pub struct ClusterPlanner {
+    name: Arc<str>,
+    settings: Arc<Settings>,
+    cluster: ClusterSettings,
+    platform: ClusterPlatform,
+    clock: Clock,
+}
+
+impl ClusterPlanner {
+    /// The planner of the cluster `name` on its started platform.
+    pub fn new(
+        name: Arc<str>,
+        settings: Arc<Settings>,
+        cluster: ClusterSettings,
+        platform: ClusterPlatform,
+        clock: Clock,
+    ) -> Self {
+        Self { name, settings, cluster, platform, clock }
+    }
+
+    fn plan(&self, component: &str, kind: ProberKind, probe: Arc<dyn Probe>) -> ComponentPlan {
+        let prober = self.settings.prober(component);
+        ComponentPlan {
+            component: component.into(),
+            kind,
+            prober: ProberSettings {
+                interval: prober.interval.get(),
+                timeout: prober.timeout.get(),
+                jitter: prober.jitter,
+                mailbox: prober.mailbox,
+                backoff: prober.backoff.to_policy(),
+            },
+            health: HealthSettings {
+                failure_threshold: prober.failure_threshold,
+                success_threshold: prober.success_threshold,
+                startup_grace: self.settings.supervisor.startup_grace.get(),
+            },
+            probe,
+        }
+    }
+
+    /// A prober of the table `[probers]` that is not a Milvus component; `None` for one that only
+    /// overrides how a component is probed.
+    fn dependency(&self, name: &str, prober: &settings::ProberSettings) -> Option<ComponentPlan> {
+        let kind = prober.kind?;
+        let connection = connection(prober.connection);
+        let probe: Arc<dyn Probe> = match kind {
+            ProberKind::Http => Arc::new(HttpProbe::new(HttpProbeSettings {
+                expected_status: prober.expect.status,
+                body_contains: Some(prober.expect.body_contains.clone())
+                    .filter(|text| !text.is_empty()),
+                connection,
+                ..HttpProbeSettings::new(prober.url.as_str())
+            })),
+            ProberKind::Tcp => {
+                Arc::new(TcpProbe::new(TcpProbeSettings { address: prober.address.clone() }))
+            }
+            ProberKind::Grpc => Arc::new(GrpcProbe::new(grpc(prober))),
+            ProberKind::Milvus => self.service(name, prober),
+            // These belong to what the platform runs and are planned with it.
+            ProberKind::Pods
+            | ProberKind::Process
+            | ProberKind::Resources
+            | ProberKind::Platform => return None,
+        };
+        Some(self.plan(name, kind, probe))
+    }
+
+    fn service(&self, name: &str, prober: &settings::ProberSettings) -> Arc<dyn Probe> {
+        let auth = &self.cluster.auth;
+        let endpoint = if prober.url.is_empty() { &self.cluster.milvus } else { &prober.url };
+        tracing::debug!(cluster = %self.name, prober = name, endpoint, "planning service prober");
+        Arc::new(MilvusProbe::new(MilvusProbeSettings {
+            endpoint: GrpcEndpoint {
+                url: endpoint.clone(),
+                ca_file: given(&auth.tls_ca_file),
+                server_name: Some(auth.tls_server_name.clone()).filter(|name| !name.is_empty()),
+            },
+            credentials: credentials(auth),
+            database: self.cluster.database.clone(),
+            canary_collections: prober.canary_collections.clone(),
+            connection: connection(prober.connection),
+            clock: self.clock,
+        }))
+    }
+
+    /// Whether a prober of the table belongs to this cluster.
+    fn is_ours(&self, name: &str, prober: &settings::ProberSettings) -> bool {
+        let names_it = |cluster: &ClusterSettings| cluster.depends_on.iter().any(|d| d == name);
+        if !prober.cluster.is_empty() {
+            return prober.cluster == *self.name;
+        }
+        names_it(&self.cluster) || !self.settings.clusters.values().any(names_it)
+    }
+
+    fn workload_plans(&self) -> Vec<ComponentPlan> {
+        match self.cluster.platform {
+            Platform::Process => self
+                .cluster
+                .processes
+                .iter()
+                .map(|(name, p)| self.process(name, &p.health))
+                .collect(),
+            Platform::Kubernetes => match &self.cluster.components {
+                Components::Auto => Vec::new(),
+                Components::List(names) => names.iter().map(|name| self.pods(name)).collect(),
+            },
+        }
+    }
+
+    fn pods(&self, component: &str) -> ComponentPlan {
+        let prober = self.settings.prober(component);
+        let probe = PodsProbe::new(
+            PodsProbeSettings {
+                component: component.into(),
+                metrics_port: self.cluster.metrics_port,
+                connection: connection(prober.connection),
+            },
+            self.platform.cluster.inventory(),
+            self.clock,
+        );
+        self.plan(component, ProberKind::Pods, Arc::new(probe))
+    }
+
+    fn process(&self, component: &str, health: &str) -> ComponentPlan {
+        let prober = self.settings.prober(component);
+        let probe = ProcessProbe::new(
+            ProcessProbeSettings {
+                connection: connection(prober.connection),
+                ..ProcessProbeSettings::new(component, health)
+            },
+            self.platform.cluster.inventory(),
+            self.clock,
+        );
+        self.plan(component, ProberKind::Process, Arc::new(probe))
+    }
+}
+
+impl Planner for ClusterPlanner {
+    fn fixed(&self) -> Vec<ComponentPlan> {
+        let mut plans: BTreeMap<Arc<str>, ComponentPlan> = BTreeMap::new();
+        let mut add = |plan: ComponentPlan| {
+            plans.insert(Arc::clone(&plan.component), plan);
+        };
+        let service = self.service(SERVICE, &self.settings.prober(SERVICE));
+        add(self.plan(SERVICE, ProberKind::Milvus, service));
+        let resources = Arc::clone(&self.platform.resources);
+        add(self.plan(RESOURCES, ProberKind::Resources, resources));
+        if self.cluster.platform == Platform::Kubernetes {
+            let probe = PlatformProbe::new(self.platform.cluster.inventory());
+            add(self.plan(PLATFORM, ProberKind::Platform, Arc::new(probe)));
+        }
+        self.workload_plans().into_iter().for_each(&mut add);
+        for (name, prober) in &self.settings.probers.components {
+            if self.is_ours(name, prober)
+                && let Some(plan) = self.dependency(name, prober)
+            {
+                add(plan);
+            }
+        }
+        plans.into_values().collect()
+    }
+
+    fn discovered(&self, component: &Arc<str>) -> Option<ComponentPlan> {
+        match (self.cluster.platform, &self.cluster.components) {
+            (Platform::Kubernetes, Components::Auto) => Some(self.pods(component)),
+            (Platform::Kubernetes, Components::List(_)) | (Platform::Process, _) => None,
+        }
+    }
+}
+
+fn connection(mode: ConnectionMode) -> Connection {
+    match mode {
+        ConnectionMode::Fresh => Connection::Fresh,
+        ConnectionMode::Reuse => Connection::Reuse,
+    }
+}
+
+/// A bare `host:port` is plain text; a URL says what it is.
+fn grpc(prober: &settings::ProberSettings) -> GrpcProbeSettings {
+    let given = if prober.url.is_empty() { &prober.address } else { &prober.url };
+    let url = if given.contains("://") { given.clone() } else { format!("http://{given}") };
+    GrpcProbeSettings {
+        endpoint: GrpcEndpoint { url, ..GrpcEndpoint::default() },
+        service: String::new(),
+    }
+}
+
+fn credentials(auth: &AuthSettings) -> Credentials {
+    let file = |secret: &SecretFile| SecretSource::File(secret.path().to_path_buf());
+    if auth.token_file.is_set() {
+        Credentials::Token(file(&auth.token_file))
+    } else if auth.username.is_empty() {
+        Credentials::None
+    } else {
+        let password = file(&auth.password_file);
+        Credentials::Password { user: auth.username.clone(), password }
+    }
+}
+
+fn given(path: &Path) -> Option<PathBuf> {
+    (!path.as_os_str().is_empty()).then(|| path.to_path_buf())
+}

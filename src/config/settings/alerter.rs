@@ -1,0 +1,186 @@
+//! `[alerter]` and its receivers: who is told, how and how often.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::config::secret::{Secret, SecretFile};
+use crate::config::values::{self, HumanDuration};
+use crate::model::Severity;
+
+/// `[alerter]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlerterSettings {
+    /// The same firing alert is not sent again within this.
+    pub repeat_interval: HumanDuration,
+    /// How long the first message of an incident waits for more evidence.
+    pub group_wait: HumanDuration,
+    /// How long a change of a group waits for more changes.
+    pub group_interval: HumanDuration,
+    /// Whether the end of an incident is told.
+    pub send_resolved: bool,
+    /// Who gets what; empty = everybody gets everything.
+    pub routes: Vec<Route>,
+    /// `[alerter.email]`.
+    pub email: EmailSettings,
+    /// `[alerter.slack]`.
+    pub slack: SlackSettings,
+    /// `[alerter.log]`.
+    pub log: LogReceiverSettings,
+    /// `[alerter.webhook.NAME]`.
+    pub webhook: BTreeMap<String, WebhookSettings>,
+}
+
+impl Default for AlerterSettings {
+    fn default() -> Self {
+        Self {
+            repeat_interval: HumanDuration::from_secs(300),
+            group_wait: HumanDuration::from_secs(5),
+            group_interval: HumanDuration::from_secs(60),
+            send_resolved: true,
+            routes: Vec::new(),
+            email: EmailSettings::default(),
+            slack: SlackSettings::default(),
+            log: LogReceiverSettings::default(),
+            webhook: BTreeMap::new(),
+        }
+    }
+}
+
+impl AlerterSettings {
+    /// The names of all receivers that are set up, as routes name them: `email`, `slack`, `log`
+    /// and the names of the webhooks.
+    pub fn receivers(&self) -> Vec<&str> {
+        let fixed = [
+            ("email", self.email.is_set()),
+            ("slack", self.slack.webhook_url_file.is_set()),
+            ("log", self.log.enabled),
+        ];
+        let fixed = fixed.into_iter().filter(|(_, set)| *set).map(|(name, _)| name);
+        fixed.chain(self.webhook.keys().map(String::as_str)).collect()
+    }
+}
+
+/// One route: alerts of `severity` go to the receivers in `to`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Route {
+    /// Which alerts; `None` = all.
+    #[serde(deserialize_with = "severity")]
+    pub severity: Option<Severity>,
+    /// Names of receivers.
+    pub to: Vec<String>,
+}
+
+fn severity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Severity>, D::Error> {
+    values::named(deserializer, [Severity::Warning, Severity::Critical], Severity::as_str).map(Some)
+}
+
+/// How the connection to the mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailSecurity {
+    /// Plain first, then STARTTLS, which must succeed.
+    #[default]
+    Starttls,
+    /// TLS from the first byte.
+    Tls,
+    /// None; to loopback only.
+    None,
+}
+
+/// `[alerter.email]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EmailSettings {
+    /// The mail server; empty = no mail.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: MailSecurity,
+    /// The user; empty = no login.
+    pub username: String,
+    /// The file with the user's password.
+    pub password_file: SecretFile,
+    /// The sender.
+    pub from: String,
+    /// The addressees.
+    pub to: Vec<String>,
+    /// The deadline of one delivery.
+    pub timeout: HumanDuration,
+    /// The certificate authority that signed the server's certificate (PEM); empty = the system's.
+    pub ca_file: PathBuf,
+}
+
+impl Default for EmailSettings {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            port: 587,
+            security: MailSecurity::default(),
+            username: String::new(),
+            password_file: SecretFile::default(),
+            from: String::new(),
+            to: Vec::new(),
+            timeout: HumanDuration::from_secs(30),
+            ca_file: PathBuf::new(),
+        }
+    }
+}
+
+impl EmailSettings {
+    /// Whether there is a mail server.
+    pub fn is_set(&self) -> bool {
+        !self.host.is_empty()
+    }
+}
+
+/// `[alerter.slack]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SlackSettings {
+    /// The file with the URL of the incoming webhook, which is a secret; none = no Slack.
+    pub webhook_url_file: SecretFile,
+}
+
+/// `[alerter.log]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogReceiverSettings {
+    /// Whether alerts are written to the log too.
+    pub enabled: bool,
+}
+
+impl Default for LogReceiverSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// What a webhook is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WebhookFormat {
+    /// The shape of Alertmanager's webhooks, which many tools take.
+    #[default]
+    Alertmanager,
+    /// falconer's own notification.
+    Falconer,
+}
+
+/// `[alerter.webhook.NAME]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WebhookSettings {
+    /// The URL; empty where it is in `url_file`.
+    pub url: String,
+    /// The file with the URL, where that is a secret.
+    pub url_file: SecretFile,
+    /// What is sent.
+    pub format: WebhookFormat,
+    /// Headers that are added.
+    pub headers: BTreeMap<String, Secret>,
+}

@@ -1,0 +1,113 @@
+//! `[scaler]`: the bounds and the thresholds between which replicas follow the load.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::values::HumanDuration;
+
+/// How the number of replicas is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScalerMode {
+    /// One more above a threshold, one fewer below half of both.
+    #[default]
+    Step,
+    /// The algorithm of the Kubernetes HPA.
+    Target,
+}
+
+/// What the value of a policy counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PolicyType {
+    /// Per cent of the present replicas.
+    #[default]
+    Percent,
+    /// Pods.
+    Pods,
+}
+
+/// At most `value` per `period`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScalePolicy {
+    /// What `value` counts.
+    #[serde(rename = "type")]
+    pub policy_type: PolicyType,
+    /// How much.
+    pub value: u32,
+    /// In which time.
+    pub period: HumanDuration,
+}
+
+impl Default for ScalePolicy {
+    fn default() -> Self {
+        Self { policy_type: PolicyType::Percent, value: 100, period: HumanDuration::from_secs(60) }
+    }
+}
+
+/// How fast replicas are added or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScaleRules {
+    /// The window whose most careful recommendation is followed.
+    pub stabilization: HumanDuration,
+    /// The limits; the one that allows most counts.
+    pub policies: Vec<ScalePolicy>,
+}
+
+/// `[scaler]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScalerSettings {
+    /// Whether anything is scaled at all.
+    pub enabled: bool,
+    /// Whether changes are only shown.
+    pub dry_run: bool,
+    /// Between two looks at the load.
+    pub interval: HumanDuration,
+    /// How the number of replicas is found.
+    pub mode: ScalerMode,
+    /// Which components are scaled.
+    pub components: Vec<String>,
+    /// Never fewer.
+    pub min_replicas: u32,
+    /// Never more.
+    pub max_replicas: u32,
+    /// CPU, per cent of the request.
+    pub cpu_threshold: u32,
+    /// Memory, per cent of the request.
+    pub memory_threshold: u32,
+    /// How fast replicas are added.
+    pub scale_up: ScaleRules,
+    /// How fast replicas are removed.
+    pub scale_down: ScaleRules,
+}
+
+impl Default for ScalerSettings {
+    fn default() -> Self {
+        let policy = |value, seconds| ScalePolicy {
+            policy_type: PolicyType::Percent,
+            value,
+            period: HumanDuration::from_secs(seconds),
+        };
+        Self {
+            enabled: true,
+            dry_run: false,
+            interval: HumanDuration::from_secs(15),
+            mode: ScalerMode::default(),
+            components: vec!["proxy".into(), "querynode".into()],
+            min_replicas: 2,
+            max_replicas: 10,
+            cpu_threshold: 70,
+            memory_threshold: 80,
+            scale_up: ScaleRules {
+                stabilization: HumanDuration::from_secs(0),
+                policies: vec![policy(100, 15)],
+            },
+            scale_down: ScaleRules {
+                stabilization: HumanDuration::from_secs(300),
+                policies: vec![policy(50, 60)],
+            },
+        }
+    }
+}

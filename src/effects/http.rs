@@ -1,0 +1,205 @@
+//! One bounded HTTP GET, for every probe that asks over HTTP. Follows no redirect, uses no proxy
+//! from the environment, reads no more than it was told to, and ends within its budget.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Certificate, Client, redirect};
+use tokio::time::{Instant, timeout};
+
+use super::failure;
+use super::tls::install_tls_provider;
+use crate::model::{Reason, ReasonKind};
+
+/// Most header lines that an answer may have.
+const MAX_HEADERS: usize = 100;
+
+/// Largest file of certificates that is read, in bytes.
+const CA_FILE_LIMIT: u64 = 1024 * 1024;
+
+/// Whether each probe opens its own connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Connection {
+    /// A new connection for every probe: sees what a new client of the service sees.
+    #[default]
+    Fresh,
+    /// The connection is kept between probes: cheaper, above all with TLS.
+    Reuse,
+}
+
+/// How to make an HTTP client.
+#[derive(Debug, Clone, Default)]
+pub struct HttpClientSettings {
+    /// Fresh or kept connections.
+    pub connection: Connection,
+    /// Headers sent with every request.
+    pub headers: HeaderMap,
+    /// Whether the client needs TLS at all. Without it no root certificates are loaded.
+    pub tls: bool,
+    /// A PEM file with the certificates to trust instead of the machine's own.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Makes a client for [`http_get`] and [`http_stream`].
+///
+/// # Errors
+/// When the certificates cannot be read.
+pub fn http_client(settings: &HttpClientSettings) -> Result<Client, Reason> {
+    install_tls_provider();
+    let mut builder = Client::builder()
+        .user_agent(concat!("falconer/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .http1_only()
+        .http1_max_headers(MAX_HEADERS)
+        .default_headers(settings.headers.clone());
+    if settings.connection == Connection::Fresh {
+        builder = builder.pool_max_idle_per_host(0);
+    }
+    builder = match &settings.ca_file {
+        Some(path) => builder.tls_certs_only(read_certificates(path)?),
+        None if settings.tls => builder,
+        // An image without root certificates must still be able to probe over plain HTTP.
+        None => builder.tls_certs_only([]),
+    };
+    builder.build().map_err(|error| {
+        Reason::new(ReasonKind::Connection, format!("TLS: {}", failure::describe(&error)))
+    })
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<Certificate>, Reason> {
+    let pem = read_small_file(path, CA_FILE_LIMIT)?;
+    Certificate::from_pem_bundle(&pem).map_err(|error| {
+        Reason::new(ReasonKind::Connection, format!("{}: {error}", path.display()))
+    })
+}
+
+/// Reads a file of certificates or a secret, of at most `limit` bytes. It is meant for small local
+/// files, so it does not leave the caller's thread.
+pub(crate) fn read_small_file(path: &Path, limit: u64) -> Result<Vec<u8>, Reason> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(
+        |error| {
+            let text = format!("cannot read {}: {error}", path.display());
+            Reason::new(ReasonKind::Connection, text)
+        },
+    )?;
+    Ok(bytes)
+}
+
+/// The first line and the interesting headers of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerHead {
+    /// The status, e.g. 200.
+    pub status: u16,
+    /// Where a redirect points to.
+    pub location: Option<String>,
+    /// Whether the body went on after the limit; the rest was not read.
+    pub truncated: bool,
+    /// From the start of the connection to the end of what was read.
+    pub latency: Duration,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Everything but the body.
+    pub head: AnswerHead,
+    /// The body, or as much of it as the limit allowed.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as text, with what is not UTF-8 replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The reason for an answer whose status is not `expected`, or `None` where it is.
+    pub fn unexpected_status(&self, expected: u16) -> Option<Reason> {
+        let status = self.head.status;
+        if status == expected {
+            return None;
+        }
+        if (300..400).contains(&status)
+            && let Some(location) = &self.head.location
+        {
+            return Some(Reason::new(ReasonKind::BadAnswer, format!("redirected to {location}")));
+        }
+        let text = self.text();
+        let body = text.trim();
+        let separator = if body.is_empty() { "" } else { ": " };
+        Some(Reason::new(ReasonKind::Status, format!("status {status}{separator}{body}")))
+    }
+}
+
+/// Asks `url` once and keeps at most `limit` bytes of the body, all within `budget`.
+///
+/// # Errors
+/// When there is no HTTP answer in time. A status other than 200 is not an error here.
+pub async fn http_get(
+    client: &Client,
+    url: &str,
+    limit: usize,
+    budget: Duration,
+) -> Result<Answer, Reason> {
+    let mut body = Vec::new();
+    let head =
+        http_stream(client, url, limit as u64, budget, |part| body.extend_from_slice(part)).await?;
+    Ok(Answer { head, body })
+}
+
+/// Asks `url` once and hands at most `limit` bytes of the body to `on_part`, piece by piece, all
+/// within `budget`. Nothing is kept, so the memory used does not grow with the body.
+///
+/// # Errors
+/// When there is no HTTP answer in time, or it breaks off.
+pub async fn http_stream(
+    client: &Client,
+    url: &str,
+    limit: u64,
+    budget: Duration,
+    on_part: impl FnMut(&[u8]),
+) -> Result<AnswerHead, Reason> {
+    match timeout(budget, stream_body(client, url, limit, on_part)).await {
+        Ok(result) => result,
+        Err(_) => Err(failure::timeout(budget)),
+    }
+}
+
+async fn stream_body(
+    client: &Client,
+    url: &str,
+    limit: u64,
+    mut on_part: impl FnMut(&[u8]),
+) -> Result<AnswerHead, Reason> {
+    let started = Instant::now();
+    let mut response = client.get(url).send().await.map_err(|error| request_reason(&error))?;
+    let status = response.status().as_u16();
+    let location = response
+        .headers()
+        .get(reqwest::header::LOCATION)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let mut left = limit;
+    let mut truncated = false;
+    while let Some(part) = response.chunk().await.map_err(|error| request_reason(&error))? {
+        let fits = usize::try_from(left).unwrap_or(usize::MAX).min(part.len());
+        on_part(&part[..fits]);
+        left -= fits as u64;
+        if fits < part.len() {
+            truncated = true;
+            break;
+        }
+    }
+    Ok(AnswerHead { status, location, truncated, latency: started.elapsed() })
+}
+
+fn request_reason(error: &reqwest::Error) -> Reason {
+    if error.is_builder() {
+        return Reason::new(ReasonKind::BadAnswer, failure::describe(error));
+    }
+    failure::classify(error)
+}

@@ -1,0 +1,208 @@
+//! Mail over SMTP: settings, and one mail for all recipients per notification. What a mail says is
+//! in `email/message.rs`, how it gets there in `email/smtp.rs`.
+
+mod message;
+mod smtp;
+mod stream;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lettre::message::Mailbox;
+
+use super::{NotifyError, SecretSource, SetupError};
+use crate::effects::Notifier;
+use crate::model::Notification;
+
+/// How the connection to the mail server is protected; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SmtpSecurity {
+    /// Plain at first, then upgraded; a server that does not offer it is refused.
+    #[default]
+    StartTls,
+    /// TLS from the first byte.
+    Tls,
+    /// None at all; only to this machine.
+    None,
+}
+
+impl SmtpSecurity {
+    /// The name as it stands in `actors.toml`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StartTls => "starttls",
+            Self::Tls => "tls",
+            Self::None => "none",
+        }
+    }
+
+    /// The port that is usual for it.
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::StartTls => 587,
+            Self::Tls => 465,
+            Self::None => 25,
+        }
+    }
+}
+
+/// Who logs in.
+#[derive(Debug, Clone)]
+pub struct EmailLogin {
+    /// The user's name.
+    pub username: String,
+    /// Where the password is; read for each mail.
+    pub password: SecretSource,
+}
+
+/// Settings of the receiver `email`.
+#[derive(Debug, Clone)]
+pub struct EmailSettings {
+    /// The mail server's name or address; also the name its certificate must bear.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: SmtpSecurity,
+    /// Who logs in, if anybody.
+    pub login: Option<EmailLogin>,
+    /// The sender, e.g. `falconer <alerts@example.com>`.
+    pub from: String,
+    /// The recipients, all in one mail.
+    pub to: Vec<String>,
+    /// PEM file with the only authorities to trust, instead of the system's; read for each mail.
+    pub ca_file: Option<PathBuf>,
+    /// For one mail as a whole, from the name look-up to the server's acceptance.
+    pub timeout: Duration,
+}
+
+/// Sends mails.
+#[derive(Debug, Clone)]
+pub struct EmailNotifier {
+    settings: EmailSettings,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+}
+
+impl EmailNotifier {
+    const NAME: &'static str = "email";
+
+    /// A receiver with these settings.
+    ///
+    /// # Errors
+    /// When an address is none, there is no recipient, or an unprotected connection would leave
+    /// this machine.
+    pub fn new(settings: EmailSettings) -> Result<Self, SetupError> {
+        let wrong = |message: String| SetupError::new(Self::NAME, message);
+        let mailbox = |key: &str, address: &str| {
+            let parsed = address.parse::<Mailbox>();
+            let parsed = parsed.map_err(|error| wrong(format!("{key}: {address:?}: {error}")))?;
+            if parsed.email.to_string().is_ascii() {
+                Ok(parsed)
+            } else {
+                Err(wrong(format!("{key}: {address:?}: not an ASCII address")))
+            }
+        };
+        if settings.security == SmtpSecurity::None && !is_loopback(&settings.host) {
+            let host = &settings.host;
+            return Err(wrong(format!(
+                "security = \"none\" is for this machine only, and host is {host:?}"
+            )));
+        }
+        let from = mailbox("from", &settings.from)?;
+        let to = settings.to.iter().map(|one| mailbox("to", one)).collect::<Result<Vec<_>, _>>()?;
+        if to.is_empty() {
+            return Err(wrong("to: there is no recipient".to_owned()));
+        }
+        Ok(Self { settings, from, to })
+    }
+
+    async fn send(&self, notification: &Notification) -> Result<(), smtp::Failure> {
+        let mail = message::build(&self.from, &self.to, notification)
+            .map_err(|error| smtp::Failure::Refused(format!("cannot write the mail: {error}")))?;
+        let refused = smtp::deliver(&self.settings, mail.envelope(), &mail.formatted()).await?;
+        for smtp::RefusedRecipient { address, answer } in refused {
+            tracing::warn!(
+                incident = %notification.incident, recipient = %address, answer,
+                "mail accepted for some recipients only"
+            );
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Notifier for EmailNotifier {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+        let limit = self.settings.timeout;
+        let sent = tokio::time::timeout(limit, self.send(notification)).await;
+        match sent.unwrap_or(Err(smtp::Failure::Timeout)) {
+            Ok(()) => Ok(()),
+            Err(smtp::Failure::Timeout) => Err(NotifyError::timeout(Self::NAME, limit)),
+            Err(smtp::Failure::Unavailable(message)) => {
+                Err(NotifyError::unavailable(Self::NAME, message))
+            }
+            Err(smtp::Failure::Refused(message)) => Err(NotifyError::refused(Self::NAME, message)),
+        }
+    }
+}
+
+/// Whether the host is this machine by its very name. The addresses are checked once more when the
+/// name is looked up.
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> EmailSettings {
+        EmailSettings {
+            host: "smtp.example.com".into(),
+            port: 587,
+            security: SmtpSecurity::StartTls,
+            login: None,
+            from: "falconer <alerts@example.com>".into(),
+            to: vec!["admin@example.com".into()],
+            ca_file: None,
+            timeout: Duration::from_secs(20),
+        }
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused_before_anything_is_sent() {
+        let refusal = |change: fn(&mut EmailSettings)| {
+            let mut settings = settings();
+            change(&mut settings);
+            EmailNotifier::new(settings).map(|_| ()).unwrap_err().to_string()
+        };
+        assert!(EmailNotifier::new(settings()).is_ok());
+        assert_eq!(
+            refusal(|settings| settings.security = SmtpSecurity::None),
+            "email: security = \"none\" is for this machine only, and host is \"smtp.example.com\""
+        );
+        assert!(refusal(|settings| settings.to.clear()).contains("no recipient"));
+        assert!(refusal(|settings| settings.from = "nobody".into()).contains("from: \"nobody\""));
+        assert!(
+            refusal(|settings| settings.to = vec!["a@b.example\r\nBcc: c@d.example".into()])
+                .contains("to: ")
+        );
+    }
+
+    #[test]
+    fn an_unprotected_connection_may_lead_to_this_machine() {
+        for host in ["127.0.0.1", "localhost", "::1", "127.9.9.9"] {
+            let settings =
+                EmailSettings { host: host.into(), security: SmtpSecurity::None, ..settings() };
+            assert!(EmailNotifier::new(settings).is_ok(), "{host}");
+        }
+    }
+}

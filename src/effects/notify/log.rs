@@ -1,0 +1,35 @@
+//! The receiver that is always there: a line in falconer's own log.
+
+use async_trait::async_trait;
+
+use super::{NotifyError, render};
+use crate::effects::Notifier;
+use crate::model::{AlertStatus, Notification, Severity};
+
+/// Writes each notification to the log. Never fails.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogNotifier;
+
+#[async_trait]
+impl Notifier for LogNotifier {
+    fn name(&self) -> &'static str {
+        "log"
+    }
+
+    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+        let Notification { incident, component, title, reason, action, .. } = notification;
+        let lasted = render::lasted(notification);
+        match (notification.status, notification.severity) {
+            (AlertStatus::Firing, Severity::Critical) => {
+                tracing::error!(%incident, %component, title, %reason, action, "alert firing");
+            }
+            (AlertStatus::Firing, Severity::Warning) => {
+                tracing::warn!(%incident, %component, title, %reason, action, "alert firing");
+            }
+            (AlertStatus::Resolved, _) => {
+                tracing::info!(%incident, %component, title, lasted, action, "alert over");
+            }
+        }
+        Ok(())
+    }
+}

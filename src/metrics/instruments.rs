@@ -1,0 +1,100 @@
+//! The counters and histograms, and how series are labelled.
+
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+use opentelemetry::{KeyValue, StringValue};
+
+use crate::model::ComponentId;
+
+/// The name of the one meter.
+pub(super) const METER_NAME: &str = "falconer";
+
+/// Upper bounds of the buckets for probes and queries, in seconds: from a local answer to the
+/// longest time-out that makes sense.
+const LATENCY_BOUNDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Which labels name a component.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Naming {
+    /// Whether the reference's families also carry `cluster`: only with several clusters.
+    pub(super) cluster_label: bool,
+}
+
+impl Naming {
+    /// The labels of the reference's families: `own`, and `cluster` with several clusters.
+    pub(super) fn reference(
+        self,
+        id: &ComponentId,
+        own: impl IntoIterator<Item = KeyValue>,
+    ) -> Vec<KeyValue> {
+        let cluster = self.cluster_label.then(|| Self::cluster(id));
+        own.into_iter().chain(cluster).collect()
+    }
+
+    /// The labels of falconer's own families: always `cluster` and `component`.
+    pub(super) fn own(id: &ComponentId) -> Vec<KeyValue> {
+        vec![Self::cluster(id), Self::component(id)]
+    }
+
+    /// The label `component`.
+    pub(super) fn component(id: &ComponentId) -> KeyValue {
+        KeyValue::new("component", StringValue::from(id.component.clone()))
+    }
+
+    fn cluster(id: &ComponentId) -> KeyValue {
+        KeyValue::new("cluster", StringValue::from(id.cluster.clone()))
+    }
+}
+
+/// Everything that counts or measures as it happens.
+#[derive(Debug)]
+pub(super) struct Instruments {
+    pub(super) query_latency: Histogram<f64>,
+    pub(super) queries: Counter<u64>,
+    pub(super) probe_duration: Histogram<f64>,
+    pub(super) probes: Counter<u64>,
+    pub(super) probe_failures: Counter<u64>,
+    pub(super) mailbox_depth: Gauge<u64>,
+    pub(super) mailbox_dropped: Counter<u64>,
+    pub(super) respawns: Counter<u64>,
+    pub(super) alerts: Counter<u64>,
+    pub(super) actions: Counter<u64>,
+}
+
+impl Instruments {
+    /// Makes them known to `meter`.
+    pub(super) fn new(meter: &Meter) -> Self {
+        let counter = |name, help| meter.u64_counter(name).with_description(help).build();
+        let histogram = |name, help| {
+            meter
+                .f64_histogram(name)
+                .with_description(help)
+                .with_boundaries(LATENCY_BOUNDS.to_vec())
+                .build()
+        };
+        Self {
+            query_latency: histogram(
+                "milvus_query_latency_seconds",
+                "Latency of successful canary queries",
+            ),
+            queries: counter("milvus_query_total", "Canary queries by how they ended"),
+            probe_duration: histogram("falconer_probe_duration_seconds", "How long probes took"),
+            probes: counter("falconer_probes_total", "Probes by their verdict"),
+            probe_failures: counter("falconer_probe_failures_total", "Failed probes by reason"),
+            mailbox_depth: meter
+                .u64_gauge("falconer_mailbox_depth")
+                .with_description("Messages that wait in an actor's mailbox")
+                .build(),
+            mailbox_dropped: counter(
+                "falconer_mailbox_dropped_total",
+                "Messages replaced or dropped because a mailbox was full",
+            ),
+            respawns: counter("falconer_actor_respawns_total", "Actors made anew after they ended"),
+            alerts: counter("falconer_alerts_total", "Messages to people by how they fared"),
+            actions: counter(
+                "falconer_actions_total",
+                "Restarts and changes of replicas by how they ended",
+            ),
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! All open alerts at all receivers: what is open, what is next, what became of it. The one piece
+//! of state that survives a respawn of the alerter. Sends nothing and reads no clock.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::delivery::{
+    CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told, decide,
+};
+use super::route::NotificationSettings;
+use crate::model::{
+    AlertStatus, ComponentId, IncidentId, Notification, Reason, Severity, Timestamp,
+};
+
+/// Evidence lines that are kept of one incident.
+const MAX_DETAILS: usize = 40;
+
+/// What is known of one incident.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Alert {
+    /// The incident.
+    pub incident: IncidentId,
+    /// The sick component.
+    pub component: ComponentId,
+    /// How bad.
+    pub severity: Severity,
+    /// e.g. `querynode is unhealthy`.
+    pub title: String,
+    /// What was seen.
+    pub reason: Reason,
+    /// Lines of evidence.
+    pub details: Vec<String>,
+    /// What falconer does about it.
+    pub action: String,
+    /// Since when.
+    pub started_at: Timestamp,
+}
+
+/// One alert and where it stands at each receiver.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OpenAlert {
+    /// What the next message will say.
+    pub alert: Alert,
+    /// When the alerter learnt of it.
+    pub raised_at: Timestamp,
+    /// Its end, if it is over.
+    pub resolution: Option<Resolution>,
+    /// By the receiver's name.
+    pub deliveries: BTreeMap<Arc<str>, Delivery>,
+}
+
+/// How one receiver does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ReceiverState {
+    /// Attempts in a row that found the receiver out of reach.
+    pub outages: u32,
+    /// Nothing is tried before this instant.
+    pub blocked_until: Option<Timestamp>,
+    /// When it was last found out of reach, while it is.
+    pub failed_at: Option<Timestamp>,
+    /// Why the newest failed attempt failed; cleared by a success.
+    pub last_error: Option<String>,
+    /// When it last accepted a message.
+    pub delivered_at: Option<Timestamp>,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendFailure {
+    /// True where the receiver is out of reach or overloaded, so that no other message would
+    /// fare better; false where it refused this message.
+    pub outage: bool,
+    /// One line, no secrets.
+    pub error: String,
+}
+
+/// What to do for one receiver.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NextStep {
+    /// Send this; the book has marked it as in flight.
+    Send {
+        /// The message.
+        notification: Box<Notification>,
+        /// Why now.
+        reason: SendReason,
+    },
+    /// Ask again at this instant.
+    WaitUntil(Timestamp),
+    /// Nothing is due, ever, unless something new is learnt.
+    Idle,
+}
+
+/// An alert that nobody needs to be told about any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// The incident.
+    pub incident: IncidentId,
+    /// How it ended at each receiver.
+    pub outcomes: BTreeMap<Arc<str>, CloseReason>,
+}
+
+/// The alerter's memory.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AlertBook {
+    alerts: BTreeMap<IncidentId, OpenAlert>,
+    receivers: BTreeMap<Arc<str>, ReceiverState>,
+}
+
+impl AlertBook {
+    /// The open alerts, in the order of their incidents.
+    pub fn alerts(&self) -> impl Iterator<Item = &OpenAlert> {
+        self.alerts.values()
+    }
+
+    /// How a receiver does.
+    pub fn receiver(&self, name: &str) -> ReceiverState {
+        self.receivers.get(name).cloned().unwrap_or_default()
+    }
+
+    /// An incident has begun or changed. True where it is new. What falconer does about a known
+    /// one stays as it is, and so does its beginning. A raised severity adds the receivers that
+    /// are told about it at once.
+    pub fn raise(
+        &mut self,
+        mut alert: Alert,
+        settings: &NotificationSettings,
+        now: Timestamp,
+    ) -> bool {
+        alert.details.truncate(MAX_DETAILS);
+        let severity = alert.severity;
+        let (open, due, new) = match self.alerts.entry(alert.incident.clone()) {
+            std::collections::btree_map::Entry::Occupied(entry) => {
+                let open = entry.into_mut();
+                if open.resolution.is_some() {
+                    return false;
+                }
+                alert.action = std::mem::take(&mut open.alert.action);
+                alert.started_at = open.alert.started_at;
+                open.alert = alert;
+                let due = now.max(open.raised_at + settings.group_wait);
+                (open, due, false)
+            }
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                let deliveries = BTreeMap::new();
+                let open = OpenAlert { alert, raised_at: now, resolution: None, deliveries };
+                (entry.insert(open), now + settings.group_wait, true)
+            }
+        };
+        for receiver in settings.receivers_for(severity) {
+            open.deliveries.entry(receiver).or_insert(Delivery::Waiting { due });
+        }
+        new
+    }
+
+    /// What falconer does about an incident has changed. False where the incident is unknown.
+    pub fn update(&mut self, incident: &IncidentId, action: String) -> bool {
+        let Some(open) = self.alerts.get_mut(incident) else { return false };
+        open.alert.action = action;
+        true
+    }
+
+    /// An incident is over. False where it is unknown or was over before.
+    pub fn resolve(&mut self, incident: &IncidentId, ended_at: Timestamp, now: Timestamp) -> bool {
+        let Some(open) = self.alerts.get_mut(incident) else { return false };
+        if open.resolution.is_some() {
+            return false;
+        }
+        open.resolution = Some(Resolution { ended_at, seen_at: now });
+        true
+    }
+
+    /// Closes what needs no further message and forgets the alerts that are over everywhere.
+    pub fn settle(
+        &mut self,
+        settings: &NotificationSettings,
+        pace: Pace,
+        now: Timestamp,
+    ) -> Vec<Finished> {
+        for open in self.alerts.values_mut() {
+            for delivery in open.deliveries.values_mut() {
+                let severity = open.alert.severity;
+                let decision = decide(delivery, severity, open.resolution, settings, pace, now);
+                if let NotificationDecision::Close { reason } = decision {
+                    *delivery = Delivery::Closed { reason };
+                }
+            }
+        }
+        let over = self.alerts.extract_if(.., |_, open| {
+            open.resolution.is_some()
+                && open.deliveries.values().all(|one| matches!(one, Delivery::Closed { .. }))
+        });
+        over.map(|(incident, open)| Finished { incident, outcomes: outcomes(&open) }).collect()
+    }
+
+    /// The next step for a receiver that has nothing in flight: the most severe message first,
+    /// news before repeats, then the oldest. A message to send is marked as in flight.
+    pub fn next(
+        &mut self,
+        receiver: &str,
+        settings: &NotificationSettings,
+        pace: Pace,
+        now: Timestamp,
+    ) -> NextStep {
+        let blocked = self.receiver(receiver).blocked_for(pace, now);
+        let mut best: Option<(_, IncidentId, AlertStatus, SendReason)> = None;
+        let mut wake: Option<Timestamp> = None;
+        for open in self.alerts.values() {
+            let Some(delivery) = open.deliveries.get(receiver) else { continue };
+            let severity = open.alert.severity;
+            match decide(delivery, severity, open.resolution, settings, pace, now) {
+                NotificationDecision::Send { status, reason } => {
+                    let rank = (Reverse(severity), reason == SendReason::Repeat, open.raised_at);
+                    if best.as_ref().is_none_or(|(other, ..)| rank < *other) {
+                        best = Some((rank, open.alert.incident.clone(), status, reason));
+                    }
+                }
+                NotificationDecision::Wait { until, .. } => {
+                    wake = Some(wake.map_or(until, |other| other.min(until)));
+                }
+                NotificationDecision::Close { .. } => {}
+            }
+        }
+        match (best, blocked, wake) {
+            (Some(_), Some(until), _) => NextStep::WaitUntil(until),
+            (Some((_, incident, status, reason)), None, _) => {
+                match self.begin(&incident, receiver, status, now) {
+                    Some(notification) => {
+                        NextStep::Send { notification: Box::new(notification), reason }
+                    }
+                    None => NextStep::Idle,
+                }
+            }
+            (None, _, Some(until)) => NextStep::WaitUntil(until),
+            (None, _, None) => NextStep::Idle,
+        }
+    }
+
+    /// Marks a message as in flight and writes it.
+    fn begin(
+        &mut self,
+        incident: &IncidentId,
+        receiver: &str,
+        status: AlertStatus,
+        now: Timestamp,
+    ) -> Option<Notification> {
+        let open = self.alerts.get_mut(incident)?;
+        let delivery = open.deliveries.get_mut(receiver)?;
+        let severity = open.alert.severity;
+        let (known, failures, told) = delivery.progress();
+        let draft = match known {
+            Some(draft) if draft.status == status && draft.severity == severity => draft,
+            Some(_) | None => Draft { status, severity, made_at: now },
+        };
+        *delivery = Delivery::Sending { draft, failures, since: now, told };
+        Some(open.message(draft))
+    }
+
+    /// An attempt has ended. `random` is uniform in 0..1. Nothing happens where no attempt was in
+    /// flight.
+    pub fn finish(
+        &mut self,
+        incident: &IncidentId,
+        receiver: &str,
+        result: Result<(), SendFailure>,
+        settings: &NotificationSettings,
+        random: f64,
+        now: Timestamp,
+    ) {
+        let open = self.alerts.get_mut(incident);
+        let Some(delivery) = open.and_then(|open| open.deliveries.get_mut(receiver)) else {
+            return;
+        };
+        let Delivery::Sending { draft, failures, told, .. } = *delivery else { return };
+        let state = self.receivers.entry(Arc::from(receiver)).or_default();
+        *delivery = match result {
+            Ok(()) => {
+                *state = ReceiverState { delivered_at: Some(now), ..ReceiverState::default() };
+                accepted(draft, now)
+            }
+            Err(SendFailure { outage, error }) => {
+                state.last_error = Some(error.clone());
+                let pause = if outage {
+                    let pause = settings.backoff.delay(state.outages, random);
+                    state.outages = state.outages.saturating_add(1);
+                    state.blocked_until = Some(now + pause);
+                    state.failed_at = Some(now);
+                    pause
+                } else {
+                    settings.refused_backoff.delay(failures, random)
+                };
+                let failures = failures.saturating_add(1);
+                let retry_at = now + pause;
+                Delivery::Retrying { draft, failures, failed_at: now, retry_at, error, told }
+            }
+        };
+    }
+}
+
+impl ReceiverState {
+    /// Until when nothing is tried, if that is still to come. While draining, one attempt is made
+    /// whatever the back-off says.
+    fn blocked_for(&self, pace: Pace, now: Timestamp) -> Option<Timestamp> {
+        let until = self.blocked_until.filter(|until| *until > now)?;
+        match pace {
+            Pace::Normal => Some(until),
+            Pace::Draining { since } => {
+                self.failed_at.is_some_and(|failed| failed >= since).then_some(until)
+            }
+        }
+    }
+}
+
+impl Delivery {
+    /// The message under way, its failed attempts, and what was accepted before.
+    fn progress(&self) -> (Option<Draft>, u32, Option<Told>) {
+        match self {
+            Self::Waiting { .. } | Self::Closed { .. } => (None, 0, None),
+            Self::Delivered { told } => (None, 0, Some(*told)),
+            Self::Sending { draft, failures, told, .. }
+            | Self::Retrying { draft, failures, told, .. } => (Some(*draft), *failures, *told),
+        }
+    }
+}
+
+impl OpenAlert {
+    fn message(&self, draft: Draft) -> Notification {
+        let Alert { incident, component, title, reason, details, action, started_at, .. } =
+            self.alert.clone();
+        Notification {
+            incident,
+            component,
+            severity: draft.severity,
+            status: draft.status,
+            title,
+            reason,
+            details,
+            action,
+            started_at,
+            ended_at: self.resolution.map(|end| end.ended_at).filter(|_| match draft.status {
+                AlertStatus::Resolved => true,
+                AlertStatus::Firing => false,
+            }),
+            sent_at: draft.made_at,
+        }
+    }
+}
+
+fn accepted(draft: Draft, now: Timestamp) -> Delivery {
+    match draft.status {
+        AlertStatus::Firing => {
+            Delivery::Delivered { told: Told { at: now, severity: draft.severity } }
+        }
+        AlertStatus::Resolved => Delivery::Closed { reason: CloseReason::ResolvedDelivered },
+    }
+}
+
+fn outcomes(open: &OpenAlert) -> BTreeMap<Arc<str>, CloseReason> {
+    let closed = open.deliveries.iter().filter_map(|(receiver, delivery)| match delivery {
+        Delivery::Closed { reason } => Some((Arc::clone(receiver), *reason)),
+        Delivery::Waiting { .. }
+        | Delivery::Sending { .. }
+        | Delivery::Delivered { .. }
+        | Delivery::Retrying { .. } => None,
+    });
+    closed.collect()
+}

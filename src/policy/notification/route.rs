@@ -1,0 +1,146 @@
+//! The settings of notification and who is told about which severity.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::model::Severity;
+use crate::policy::backoff::BackoffSettings;
+
+/// Sends alerts of one severity (or of all) to some of the receivers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Route {
+    /// The severity it is for; `None` matches every severity.
+    pub severity: Option<Severity>,
+    /// Names of receivers: `email`, `slack`, `log`, `webhook.oncall` or `oncall` for short.
+    pub to: Vec<String>,
+}
+
+/// When and to whom messages go.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NotificationSettings {
+    /// While an incident goes on, a receiver that was told is told again after this time.
+    pub repeat_interval: Duration,
+    /// How long the first message of an incident waits; an incident that is over by then is
+    /// never mentioned.
+    pub group_wait: Duration,
+    /// Whether those who were told are also told of the end.
+    pub send_resolved: bool,
+    /// The first route that matches the severity decides, and all receivers it names are told.
+    /// With no routes, or where none matches, every receiver is told: nothing is lost silently.
+    pub routes: Vec<Route>,
+    /// The names of all configured receivers.
+    pub receivers: Vec<Arc<str>>,
+    /// The deadline of one attempt to deliver one message.
+    pub send_timeout: Duration,
+    /// The time between attempts while a receiver cannot be reached or cannot take messages.
+    pub backoff: BackoffSettings,
+    /// The time between attempts after a receiver has refused a message or our credentials:
+    /// somebody has to mend something first.
+    pub refused_backoff: BackoffSettings,
+    /// A message about an incident that is over is given up after this time.
+    pub give_up_after: Duration,
+}
+
+impl Default for NotificationSettings {
+    fn default() -> Self {
+        Self {
+            repeat_interval: Duration::from_secs(300),
+            group_wait: Duration::from_secs(5),
+            send_resolved: true,
+            routes: Vec::new(),
+            receivers: Vec::new(),
+            send_timeout: Duration::from_secs(30),
+            backoff: BackoffSettings::default(),
+            refused_backoff: BackoffSettings {
+                initial: Duration::from_secs(30),
+                ..BackoffSettings::default()
+            },
+            give_up_after: Duration::from_hours(24),
+        }
+    }
+}
+
+impl NotificationSettings {
+    /// The receivers that are told about an alert of this severity, each once.
+    pub fn receivers_for(&self, severity: Severity) -> BTreeSet<Arc<str>> {
+        let matching =
+            self.routes.iter().find(|route| route.severity.is_none_or(|only| only == severity));
+        let named: BTreeSet<Arc<str>> = matching
+            .iter()
+            .flat_map(|route| &route.to)
+            .filter_map(|name| self.receiver_named(name))
+            .collect();
+        if named.is_empty() { self.receivers.iter().cloned().collect() } else { named }
+    }
+
+    /// Names in routes that no configured receiver bears; to be refused when the configuration is
+    /// checked.
+    pub fn unknown_receivers(&self) -> Vec<&str> {
+        let names = self.routes.iter().flat_map(|route| &route.to);
+        names.filter(|name| self.receiver_named(name).is_none()).map(String::as_str).collect()
+    }
+
+    /// `oncall` and `webhook.oncall` both name the webhook `oncall`; an exact name wins.
+    fn receiver_named(&self, name: &str) -> Option<Arc<str>> {
+        let exact = self.receivers.iter().find(|receiver| receiver.as_ref() == name);
+        let found = exact.or_else(|| {
+            self.receivers.iter().find(|receiver| receiver.strip_prefix("webhook.") == Some(name))
+        });
+        found.cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(routes: &[(Option<Severity>, &[&str])]) -> NotificationSettings {
+        NotificationSettings {
+            routes: routes
+                .iter()
+                .map(|(severity, to)| Route {
+                    severity: *severity,
+                    to: to.iter().map(ToString::to_string).collect(),
+                })
+                .collect(),
+            receivers: ["email", "slack", "webhook.oncall"].map(Arc::from).to_vec(),
+            ..NotificationSettings::default()
+        }
+    }
+
+    fn told(settings: &NotificationSettings, severity: Severity) -> Vec<String> {
+        settings.receivers_for(severity).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn without_routes_every_receiver_is_told() {
+        let settings = settings(&[]);
+        assert_eq!(told(&settings, Severity::Warning), ["email", "slack", "webhook.oncall"]);
+    }
+
+    #[test]
+    fn the_first_matching_route_decides_and_all_its_receivers_are_told() {
+        let settings = settings(&[
+            (Some(Severity::Critical), &["email", "oncall", "webhook.oncall"]),
+            (None, &["slack"]),
+        ]);
+        assert_eq!(told(&settings, Severity::Critical), ["email", "webhook.oncall"]);
+        assert_eq!(told(&settings, Severity::Warning), ["slack"]);
+    }
+
+    #[test]
+    fn a_severity_that_no_route_matches_goes_to_everybody() {
+        let settings = settings(&[(Some(Severity::Critical), &["email"])]);
+        assert_eq!(told(&settings, Severity::Warning), ["email", "slack", "webhook.oncall"]);
+    }
+
+    #[test]
+    fn a_route_to_an_unknown_receiver_is_reported_and_loses_nothing() {
+        let settings = settings(&[(None, &["pager"])]);
+        assert_eq!(settings.unknown_receivers(), ["pager"]);
+        assert_eq!(told(&settings, Severity::Critical), ["email", "slack", "webhook.oncall"]);
+    }
+}

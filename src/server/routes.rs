@@ -1,0 +1,171 @@
+//! The paths that are served, and the answers' headers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::HttpBody as _;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Json, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+use super::readiness::{NotReady, not_ready};
+use super::{ServerSources, page};
+use crate::actors::status::StatusSnapshot;
+use crate::model::Timestamp;
+
+/// The actors count as dead when their newest sign of life is older.
+const HEARTBEAT_LIMIT: Duration = Duration::from_secs(10);
+/// The version of this build.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// On every answer. The page needs no script, no frame and nothing from outside.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; form-action 'none'; frame-ancestors 'none'; \
+         base-uri 'none'",
+    ),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+type Sources = State<Arc<ServerSources>>;
+
+/// Everything that is served.
+pub(super) fn router(sources: ServerSources) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/style.css", get(style))
+        .route("/metrics", get(metrics))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/api/v1/status", get(status))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
+        .method_not_allowed_fallback(|| async {
+            (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are served\n")
+        })
+        .layer(middleware::from_fn(guard))
+        .with_state(Arc::new(sources))
+}
+
+/// Refuses bodies, which nothing here reads, and sets the headers.
+async fn guard(request: Request, next: Next) -> Response {
+    let mut response = if request.body().is_end_stream() {
+        next.run(request).await
+    } else {
+        let close = [(header::CONNECTION, "close")];
+        (StatusCode::PAYLOAD_TOO_LARGE, close, "requests have no body here\n").into_response()
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn index(State(sources): Sources) -> Html<String> {
+    let status = sources.status.snapshot();
+    Html(page::render(&status, &sources.about, sources.clock.now(), sources.clock.uptime()))
+}
+
+async fn style() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], page::STYLE)
+}
+
+async fn metrics(State(sources): Sources) -> Response {
+    match sources.metrics.encode() {
+        Ok(page) => {
+            let content_type = "text/plain; version=0.0.4; charset=utf-8";
+            ([(header::CONTENT_TYPE, content_type)], page).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "metrics page failed");
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
+        }
+    }
+}
+
+async fn livez(State(sources): Sources) -> (StatusCode, String) {
+    let age = sources.heartbeat.age();
+    if age <= HEARTBEAT_LIMIT {
+        return (StatusCode::OK, "alive\n".to_owned());
+    }
+    let text = format!("the actors gave no sign of life for {} s\n", age.as_secs());
+    (StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    not_ready: Vec<NotReady>,
+}
+
+async fn readyz(State(sources): Sources) -> (StatusCode, Json<Readiness>) {
+    let not_ready = sources.status.read(|status| not_ready(&sources.about.clusters, status));
+    let ready = not_ready.is_empty();
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(Readiness { ready, not_ready }))
+}
+
+#[derive(Serialize)]
+struct Status {
+    version: &'static str,
+    now: Timestamp,
+    uptime_seconds: u64,
+    config: Option<String>,
+    warnings: Vec<String>,
+    ready: bool,
+    #[serde(flatten)]
+    snapshot: StatusSnapshot,
+}
+
+async fn status(State(sources): Sources) -> Json<Status> {
+    let snapshot = sources.status.snapshot();
+    let config = sources.about.config_path.as_ref().map(|path| path.display().to_string());
+    Json(Status {
+        version: VERSION,
+        now: sources.clock.now(),
+        uptime_seconds: sources.clock.uptime().as_secs(),
+        config,
+        warnings: sources.about.warnings.clone(),
+        ready: not_ready(&sources.about.clusters, &snapshot).is_empty(),
+        snapshot,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::heartbeat::Heartbeat;
+    use crate::actors::status::StatusBoard;
+    use crate::clock::Clock;
+    use crate::metrics::{Metrics, MetricsSettings};
+    use crate::server::About;
+
+    #[tokio::test(start_paused = true)]
+    async fn falconer_counts_as_dead_when_its_actors_stop_and_as_alive_when_they_go_on() {
+        let clock = Clock::starting_at(Timestamp::default());
+        let heartbeat = Heartbeat::new(clock);
+        let (_metrics, metrics) = Metrics::new(&MetricsSettings::default()).unwrap();
+        let sources = Arc::new(ServerSources {
+            status: StatusBoard::default(),
+            metrics,
+            heartbeat: heartbeat.clone(),
+            clock,
+            about: About::default(),
+        });
+        tokio::time::advance(HEARTBEAT_LIMIT).await;
+        assert_eq!(livez(State(Arc::clone(&sources))).await.0, StatusCode::OK);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let (code, text) = livez(State(Arc::clone(&sources))).await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(text, "the actors gave no sign of life for 11 s\n");
+        heartbeat.beat();
+        assert_eq!(livez(State(sources)).await.0, StatusCode::OK);
+    }
+}

