@@ -25,6 +25,8 @@ pub enum Answer {
     Fail(ClusterError),
     /// It never answers.
     Hang,
+    /// The adapter has a bug.
+    Panic,
 }
 
 /// A platform in memory.
@@ -75,6 +77,7 @@ impl FakeCluster {
             Answer::Show => Ok(Applied { applied: false, change }),
             Answer::Fail(error) => Err(error),
             Answer::Hang => pending().await,
+            Answer::Panic => panic!("as scripted"),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::*;
+use crate::actors::exit_guard::{self, Running};
 use crate::actors::harness::{Recorder, in_virtual_time};
 use crate::actors::registry::ActionRegistry;
 use crate::actors::status::StatusBoard;
@@ -24,7 +25,7 @@ struct Bench {
     progress: Link<ScalingProgressed>,
     heard: Arc<Mutex<Vec<ScalingProgressed>>>,
     settings: ScalerSettings,
-    actor: Addr<Scaler>,
+    actor: Running<Scaler>,
 }
 
 impl Bench {
@@ -52,13 +53,14 @@ impl Bench {
     }
 
     async fn respawn(&mut self) {
+        self.actor.abort.abort();
         self.actor = incarnation(&self.settings, &self.ledger, &self.progress, &self.around);
         sleep(Duration::from_millis(1)).await;
     }
 
     /// One report of load, and the time until the next one.
     async fn report(&self, load: LoadObserved) {
-        self.actor.do_send(load);
+        self.actor.address.do_send(load);
         sleep(Duration::from_secs(15)).await;
     }
 
@@ -112,9 +114,10 @@ fn incarnation(
     ledger: &Arc<Mutex<ScalingLedger>>,
     progress: &Link<ScalingProgressed>,
     around: &Surroundings,
-) -> Addr<Scaler> {
+) -> Running<Scaler> {
     let links = HashMap::from([(CLUSTER.into(), progress.clone())]);
-    Scaler::new(settings.clone(), Arc::clone(ledger), links, around.clone()).start()
+    let actor = Scaler::new(settings.clone(), Arc::clone(ledger), links, around.clone());
+    exit_guard::start(16, move |_| actor, Box::new(|_| {}))
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn at_most_one_decision_is_made_in_an_interval() {
     in_virtual_time(async {
         let bench = Bench::new();
         for _ in 0..10 {
-            bench.actor.do_send(bench.load(2, 95));
+            bench.actor.address.do_send(bench.load(2, 95));
             sleep(Duration::from_secs(1)).await;
         }
         assert_eq!(bench.asked(), [(2, 3)]);
@@ -195,7 +198,7 @@ fn every_platform_error_is_told_once_and_retried_ever_more_slowly() {
             bench.report(bench.load(3, 95)).await;
             bench.report(bench.load(3, 95)).await;
             assert_eq!(bench.asked(), [(3, 4), (3, 4)]);
-            assert!(bench.actor.connected());
+            assert!(bench.actor.address.connected());
         }
         let bench = Bench::new();
         let refuse = |_| Answer::Fail(every_cluster_error().into_iter().nth(2).expect("an error"));
@@ -285,7 +288,7 @@ fn a_new_incarnation_watches_what_the_old_one_began_and_repeats_nothing() {
         bench.cluster.state().rollouts.clear();
         sleep(Duration::from_secs(5)).await;
         assert_eq!(bench.holder(), None);
-        let under_way = bench.actor.send(Drain).await.expect("an answer");
+        let under_way = bench.actor.address.send(Drain).await.expect("an answer");
         assert!(under_way.is_empty());
         bench.report(bench.load(4, 95)).await;
         assert_eq!(bench.asked(), [(3, 4)], "a draining scaler decides nothing");
