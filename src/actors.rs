@@ -28,4 +28,4 @@ pub mod scaler;
 pub mod status;
 pub mod supervisor;
 #[cfg(test)]
-pub mod testing;
+mod testing;

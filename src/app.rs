@@ -1,6 +1,8 @@
 //! The composition root: turns settings into effects, starts the supervision tree over them, and
 //! takes it down again. The only place that knows every layer.
 
+mod mapping;
+mod once;
 mod planner;
 mod platform;
 mod receivers;
@@ -10,7 +12,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::prelude::*;
 use anyhow::Context as _;
 use tokio::sync::mpsc;
 
@@ -23,8 +24,9 @@ use crate::config::Settings;
 use crate::metrics::{Metrics, MetricsRegistry, MetricsSettings};
 use crate::server::{About, Server, ServerSettings, ServerSources};
 
+pub use once::probe_once;
 pub use planner::ClusterPlanner;
-pub use platform::{ClusterPlatform, start_platform};
+pub use platform::{ClusterPlatform, Purpose, start_platform};
 use tree::Tree;
 
 /// How often the actors' thread gives a sign of life.
@@ -57,7 +59,7 @@ impl App {
     /// # Errors
     /// When the server cannot listen, or a receiver cannot be built from its settings.
     pub fn start(settings: Settings, options: Options) -> anyhow::Result<Self> {
-        crate::effects::tls::install_provider();
+        crate::effects::tls::install_tls_provider();
         let settings = Arc::new(settings);
         let clock = Clock::system();
         let (metrics, registry) = Metrics::new(&metrics_settings(&settings, clock))
@@ -107,9 +109,11 @@ impl App {
     /// Stops probing and deciding, delivers what can be delivered, lets go of the platforms, and
     /// returns within about `grace`.
     pub async fn shutdown(self, grace: Duration) {
+        let clock = Clock::system();
         self.tree.stop_probing();
-        self.tree.drain(alerter::Drain { deadline: grace / 2 }).await;
-        self.tree.release_platforms(grace / 2).await;
+        // Processes that falconer owns may need most of the time to end in order.
+        self.tree.drain(alerter::Drain { deadline: grace / 3 }).await;
+        self.tree.release_platforms(grace.saturating_sub(clock.uptime())).await;
         self.metrics.shutdown();
         self.server.shutdown();
     }

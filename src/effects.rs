@@ -54,6 +54,16 @@ pub trait Cluster: Send + Sync {
     /// `request.from`.
     async fn scale(&self, request: &ScaleRequest) -> Result<Applied, ClusterError>;
 
+    /// The exact change that `restart` would make, as text; nothing is asked or changed.
+    fn describe_restart(&self, request: &RestartRequest) -> String {
+        format!("restart {} at {}", request.workload, request.at)
+    }
+
+    /// The exact change that `scale` would make, as text; nothing is asked or changed.
+    fn describe_scale(&self, request: &ScaleRequest) -> String {
+        format!("scale {} from {} to {} replicas", request.workload, request.from, request.to)
+    }
+
     /// Writes a line into the workload's event log.
     async fn record_event(&self, event: &ClusterEvent) -> Result<(), ClusterError>;
 

@@ -18,7 +18,7 @@
 //! Layers, and who may import whom: `ARCHITECTURE.md`; `tests/architecture` enforces it.
 
 pub mod actors;
-// pub mod app;
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -3,8 +3,36 @@
 //! Used by `demo`, by tests and by benches. A layer of its own: it knows the model and the clock,
 //! nothing of actors, policies or effects (but for the generated Milvus messages). Whatever it
 //! serves, it keeps evidence of, so that an observer can tell what really reached the far side.
+//!
+//! ```text
+//! Simulation
+//! ├── kubernetes   the API: a store of JSON objects, watches, patches, tables
+//! ├── controllers  Deployments → ReplicaSets → pods, which the kubelet runs
+//! ├── pods         every pod's /healthz and /metrics, on an address of its own
+//! ├── milvus       the gRPC service of the proxy
+//! ├── dependency   /health of something like etcd
+//! └── smtp, webhook   what takes the alerts
+//! ```
 
+mod controllers;
+mod dependency;
 pub mod evidence;
+mod faults;
+mod kubernetes;
+mod labels;
+mod load;
+mod milvus;
+mod network;
+mod pods;
+mod seed;
+mod settings;
+mod simulation;
 pub mod smtp;
 pub mod webhook;
 pub mod world;
+
+pub use faults::{ApiFault, Fault, MilvusFault};
+pub use kubernetes::server::ApiRequest;
+pub use pods::PodRequest;
+pub use settings::{CollectionSettings, ComponentSettings, Layout, SimSettings};
+pub use simulation::{PodView, SimError, Simulation, WorkloadView};

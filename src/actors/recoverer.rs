@@ -44,17 +44,18 @@ pub struct Recover {
     pub workloads: Vec<Workload>,
     /// When the incident began.
     pub unhealthy_since: Timestamp,
-    /// How many components of the cluster that have workloads of their own are sick, this one
-    /// included: unhealthy, or their newest probe failed. Dependencies and the gRPC service do
-    /// not count.
+    /// How many of the cluster's workload components are sick, this one included: unhealthy, or
+    /// failing below their threshold, so that a common cause counts before all have reached it.
+    /// Dependencies and the gRPC service do not count.
     pub sick_components: usize,
-    /// How many components of the cluster have workloads of their own.
+    /// How many workload components the cluster has.
     pub watched_components: usize,
-    /// The cluster's dependencies (`depends_on`) that are unhealthy, or whose newest probe failed:
-    /// below their threshold too, so that a component is never restarted in the moments before a
-    /// dead etcd is judged dead.
+    /// What the cluster depends on and is sick, in the same sense.
     pub sick_dependencies: Vec<ComponentId>,
-    /// Why the platform cannot be asked at the moment (`Inventory::error`).
+    /// The oldest among the newest probes of all other workload components and dependencies: what
+    /// is known of the rest of the cluster is at least as young. `None` where there is no rest.
+    pub cluster_seen_at: Option<Timestamp>,
+    /// Why the platform cannot be asked at the moment.
     pub platform_error: Option<Reason>,
 }
 
@@ -220,6 +221,7 @@ impl Recoverer {
             sick_components: report.sick_components,
             watched_components: report.watched_components,
             sick_dependencies: report.sick_dependencies.clone(),
+            cluster_seen_at: report.cluster_seen_at,
             platform_error: report.platform_error.clone(),
             being_scaled: report
                 .workloads

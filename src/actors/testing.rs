@@ -1,1 +1,156 @@
-//! Fakes for the actors' tests.
+//! A platform for the tests of the actors that change workloads: it records every call and
+//! answers as scripted.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::effects::{Applied, Cluster, ClusterError, RestartRequest, ScaleRequest};
+use crate::model::{
+    Autoscaler, ClusterEvent, Inventory, Owner, RolloutStatus, Workload, WorkloadKind, WorkloadRef,
+};
+
+/// How the platform answers one request.
+#[derive(Debug)]
+pub enum Answer {
+    /// It does it.
+    Apply,
+    /// It only shows it.
+    Show,
+    /// It fails.
+    Fail(ClusterError),
+    /// It never answers.
+    Hang,
+}
+
+/// A platform in memory.
+#[derive(Default)]
+pub struct FakeCluster {
+    state: Mutex<FakeState>,
+}
+
+/// What it was asked for, and what it will answer.
+#[derive(Default)]
+pub struct FakeState {
+    /// Every restart that was asked for.
+    pub restarts: Vec<RestartRequest>,
+    /// Every scaling that was asked for.
+    pub scalings: Vec<ScaleRequest>,
+    /// Every event that was written.
+    pub events: Vec<ClusterEvent>,
+    /// Answers to the next requests; afterwards it applies everything.
+    pub answers: VecDeque<Answer>,
+    /// Whether writing an event never ends.
+    pub events_hang: bool,
+    /// The rollout status by workload; complete where nothing is set.
+    pub rollouts: BTreeMap<WorkloadRef, RolloutStatus>,
+    /// How many rollout questions were asked.
+    pub questions: usize,
+}
+
+impl FakeCluster {
+    /// A platform that applies everything.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// What it was asked for; also to change its answers.
+    pub fn state(&self) -> MutexGuard<'_, FakeState> {
+        self.state.lock().expect("no panics while locked")
+    }
+
+    /// The reasons of all events so far.
+    pub fn event_reasons(&self) -> Vec<&'static str> {
+        self.state().events.iter().map(|event| event.reason).collect()
+    }
+
+    async fn answer(&self, change: String) -> Result<Applied, ClusterError> {
+        let answer = self.state().answers.pop_front().unwrap_or(Answer::Apply);
+        match answer {
+            Answer::Apply => Ok(Applied { applied: true, change }),
+            Answer::Show => Ok(Applied { applied: false, change }),
+            Answer::Fail(error) => Err(error),
+            Answer::Hang => pending().await,
+        }
+    }
+}
+
+#[async_trait]
+impl Cluster for FakeCluster {
+    fn inventory(&self) -> watch::Receiver<Arc<Inventory>> {
+        watch::channel(Arc::default()).1
+    }
+
+    async fn restart(&self, request: &RestartRequest) -> Result<Applied, ClusterError> {
+        self.state().restarts.push(request.clone());
+        self.answer(format!("PATCH {}", request.workload)).await
+    }
+
+    async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError> {
+        let mut state = self.state();
+        state.questions += 1;
+        Ok(state.rollouts.get(workload).cloned().unwrap_or(RolloutStatus::Complete))
+    }
+
+    async fn scale(&self, request: &ScaleRequest) -> Result<Applied, ClusterError> {
+        self.state().scalings.push(request.clone());
+        self.answer(format!("PATCH {}/scale to {}", request.workload, request.to)).await
+    }
+
+    async fn record_event(&self, event: &ClusterEvent) -> Result<(), ClusterError> {
+        let hang = {
+            let mut state = self.state();
+            state.events.push(event.clone());
+            state.events_hang
+        };
+        if hang { pending().await } else { Ok(()) }
+    }
+
+    async fn shutdown(&self, _: Duration) {}
+}
+
+/// One of each kind of error.
+pub fn every_cluster_error() -> [ClusterError; 6] {
+    let object = || "deployment/milvus-proxy".to_owned();
+    let message = || "because".to_owned();
+    let operation = "patch";
+    [
+        ClusterError::Timeout { operation, object: object(), seconds: 5 },
+        ClusterError::NotFound { operation, object: object() },
+        ClusterError::Forbidden { operation, object: object(), message: message() },
+        ClusterError::Conflict { operation, object: object(), message: message() },
+        ClusterError::Unsupported { operation, object: object(), message: message() },
+        ClusterError::Failed { operation, object: object(), message: message() },
+    ]
+}
+
+/// The deployment of a component.
+pub fn deployment(component: &str) -> WorkloadRef {
+    WorkloadRef {
+        kind: WorkloadKind::Deployment,
+        namespace: "milvus-ha".into(),
+        name: format!("milvus-{component}").into(),
+    }
+}
+
+/// A deployment with all its replicas ready.
+pub fn workload(component: &str, replicas: u32) -> Workload {
+    Workload {
+        reference: deployment(component),
+        desired_replicas: replicas,
+        ready_replicas: replicas,
+        paused: false,
+        rolling_out: false,
+        owner: Owner::None,
+        autoscaler: None,
+    }
+}
+
+/// An HPA.
+pub fn hpa() -> Autoscaler {
+    Autoscaler { kind: "HorizontalPodAutoscaler".to_owned(), name: "milvus-proxy".to_owned() }
+}

@@ -1,6 +1,7 @@
 //! From the shape of `actors.toml` to the settings that actors and policies declare.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::actors::alerter::AlerterSettings;
 use crate::actors::recoverer::RecovererSettings;
@@ -10,23 +11,29 @@ use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettin
 
 /// The alerter's settings; it adds the receivers itself.
 pub fn alerter(settings: &settings::AlerterSettings) -> AlerterSettings {
-    let route = |route: &settings::Route| Route {
-        severity: route.severity,
-        to: route.to.clone(),
-    };
+    let route = |route: &settings::Route| Route { severity: route.severity, to: route.to.clone() };
     AlerterSettings {
         repeat_interval: settings.repeat_interval.get(),
         group_wait: settings.group_wait.get(),
         send_resolved: settings.send_resolved,
         routes: settings.routes.iter().map(route).collect(),
-        send_timeout: settings.email.timeout.get() + std::time::Duration::from_secs(5),
+        send_timeout: settings.email.timeout.get() + Duration::from_secs(5),
         ..AlerterSettings::default()
     }
 }
 
 /// The recoverer's settings.
-pub fn recoverer(settings: &settings::RecovererSettings, dry_run: bool) -> RecovererSettings {
+///
+/// `settle` is how long the first action on an incident waits for fresh news of the rest of the
+/// cluster: one interval of the probers.
+pub fn recoverer(
+    settings: &settings::RecovererSettings,
+    settle: Duration,
+    dry_run: bool,
+) -> RecovererSettings {
     let defaults = &settings.defaults;
+    let recovery =
+        |settings: &settings::RecoverySettings| RecoverySettings { settle, ..recovery(settings) };
     let components = settings.components.iter();
     RecovererSettings {
         default: recovery(&settings::RecoverySettings::from(defaults)),

@@ -1,15 +1,20 @@
 //! Says how each component of a cluster is watched: which probe, how often, with which thresholds.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::{ComponentPlan, Planner};
 use crate::app::platform::ClusterPlatform;
 use crate::clock::Clock;
-use crate::config::Settings;
-use crate::config::settings::{self, ClusterSettings, Components, ConnectionMode, Platform};
+use crate::config::settings::{
+    self, AuthSettings, ClusterSettings, Components, ConnectionMode, Platform,
+};
+use crate::config::{SecretFile, Settings};
 use crate::effects::Probe;
+use crate::effects::grpc::GrpcEndpoint;
+use crate::effects::milvus::credentials::{Credentials, SecretSource};
 use crate::effects::probe::platform::PlatformProbe;
 use crate::effects::probe::{
     Connection, GrpcProbe, GrpcProbeSettings, HttpProbe, HttpProbeSettings, MilvusProbe,
@@ -84,7 +89,7 @@ impl ClusterPlanner {
             ProberKind::Tcp => {
                 Arc::new(TcpProbe::new(TcpProbeSettings { address: prober.address.clone() }))
             }
-            ProberKind::Grpc => Arc::new(GrpcProbe::new(GrpcProbeSettings::new(&prober.address))),
+            ProberKind::Grpc => Arc::new(GrpcProbe::new(grpc(prober))),
             ProberKind::Milvus => self.service(name, prober),
             // These belong to what the platform runs and are planned with it.
             ProberKind::Pods
@@ -97,15 +102,19 @@ impl ClusterPlanner {
 
     fn service(&self, name: &str, prober: &settings::ProberSettings) -> Arc<dyn Probe> {
         let auth = &self.cluster.auth;
-        let endpoint =
-            if prober.url.is_empty() { &self.cluster.milvus } else { &prober.url };
+        let endpoint = if prober.url.is_empty() { &self.cluster.milvus } else { &prober.url };
         tracing::debug!(cluster = %self.name, prober = name, endpoint, "planning service prober");
         Arc::new(MilvusProbe::new(MilvusProbeSettings {
-            endpoint: endpoint.clone(),
+            endpoint: GrpcEndpoint {
+                url: endpoint.clone(),
+                ca_file: given(&auth.tls_ca_file),
+                server_name: Some(auth.tls_server_name.clone()).filter(|name| !name.is_empty()),
+            },
+            credentials: credentials(auth),
             database: self.cluster.database.clone(),
             canary_collections: prober.canary_collections.clone(),
             connection: connection(prober.connection),
-            ..MilvusProbeSettings::with_auth(auth)
+            clock: self.clock,
         }))
     }
 
@@ -120,9 +129,12 @@ impl ClusterPlanner {
 
     fn workload_plans(&self) -> Vec<ComponentPlan> {
         match self.cluster.platform {
-            Platform::Process => {
-                self.cluster.processes.iter().map(|(name, p)| self.process(name, &p.health)).collect()
-            }
+            Platform::Process => self
+                .cluster
+                .processes
+                .iter()
+                .map(|(name, p)| self.process(name, &p.health))
+                .collect(),
             Platform::Kubernetes => match &self.cluster.components {
                 Components::Auto => Vec::new(),
                 Components::List(names) => names.iter().map(|name| self.pods(name)).collect(),
@@ -148,9 +160,8 @@ impl ClusterPlanner {
         let prober = self.settings.prober(component);
         let probe = ProcessProbe::new(
             ProcessProbeSettings {
-                component: component.into(),
-                health_url: health.to_owned(),
                 connection: connection(prober.connection),
+                ..ProcessProbeSettings::new(component, health)
             },
             self.platform.cluster.inventory(),
             self.clock,
@@ -197,4 +208,30 @@ fn connection(mode: ConnectionMode) -> Connection {
         ConnectionMode::Fresh => Connection::Fresh,
         ConnectionMode::Reuse => Connection::Reuse,
     }
+}
+
+/// A bare `host:port` is plain text; a URL says what it is.
+fn grpc(prober: &settings::ProberSettings) -> GrpcProbeSettings {
+    let given = if prober.url.is_empty() { &prober.address } else { &prober.url };
+    let url = if given.contains("://") { given.clone() } else { format!("http://{given}") };
+    GrpcProbeSettings {
+        endpoint: GrpcEndpoint { url, ..GrpcEndpoint::default() },
+        service: String::new(),
+    }
+}
+
+fn credentials(auth: &AuthSettings) -> Credentials {
+    let file = |secret: &SecretFile| SecretSource::File(secret.path().to_path_buf());
+    if auth.token_file.is_set() {
+        Credentials::Token(file(&auth.token_file))
+    } else if auth.username.is_empty() {
+        Credentials::None
+    } else {
+        let password = file(&auth.password_file);
+        Credentials::Password { user: auth.username.clone(), password }
+    }
+}
+
+fn given(path: &Path) -> Option<PathBuf> {
+    (!path.as_os_str().is_empty()).then(|| path.to_path_buf())
 }

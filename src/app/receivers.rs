@@ -41,7 +41,7 @@ pub fn build(settings: &AlerterSettings) -> anyhow::Result<Vec<Arc<dyn Notifier>
         receivers.push(Arc::new(built));
     }
     if settings.log.enabled {
-        receivers.push(Arc::new(LogNotifier::new()));
+        receivers.push(Arc::new(LogNotifier));
     }
     Ok(receivers)
 }

@@ -10,7 +10,7 @@ use actix::prelude::*;
 use futures::future::join_all;
 use tokio::sync::mpsc;
 
-use super::platform::{ClusterPlatform, start_platform};
+use super::platform::{ClusterPlatform, Purpose, start_platform};
 use super::receivers;
 use crate::actors::link::Link;
 use crate::actors::recoverer::RecoveryProgressed;
@@ -19,7 +19,7 @@ use crate::actors::root::{Fatal, Root};
 use crate::actors::scaler::ScalingProgressed;
 use crate::actors::status::StatusBoard;
 use crate::actors::supervisor::{InventoryChanged, Peers, ProbeCompleted, StopProbing};
-use crate::actors::{alerter, recoverer, scaler};
+use crate::actors::{alerter, recoverer};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::metrics::Metrics;
@@ -54,7 +54,6 @@ pub struct Tree {
     stop: Vec<Link<StopProbing>>,
     drain_alerter: Link<alerter::Drain>,
     drain_recoverer: Link<recoverer::Drain>,
-    drain_scaler: Link<scaler::Drain>,
 }
 
 /// The links of one supervisor.
@@ -82,7 +81,6 @@ impl Tree {
         let drain_alerter = tree.add_alerter(receivers);
         let registry = ActionRegistry::default();
         let drain_recoverer = tree.add_recoverer(&platforms, &supervisors, &registry);
-        let drain_scaler = tree.add_scaler(&platforms, &supervisors, &registry);
         for (name, platform) in &platforms {
             tree.add_supervisor(name, platform, &supervisors[name]);
         }
@@ -91,7 +89,7 @@ impl Tree {
             Root::new(children, ctx.address(), parts.fatal, parts.clock, parts.metrics)
         });
         let stop = supervisors.into_values().map(|links| links.stop).collect();
-        Ok(Self { _root: root, platforms, stop, drain_alerter, drain_recoverer, drain_scaler })
+        Ok(Self { _root: root, platforms, stop, drain_alerter, drain_recoverer })
     }
 
     /// Ends all probing.
@@ -105,7 +103,6 @@ impl Tree {
     pub async fn drain(&self, drain: alerter::Drain) {
         let acting = async {
             self.drain_recoverer.ask(recoverer::Drain).await;
-            self.drain_scaler.ask(scaler::Drain).await;
         };
         let telling = self.drain_alerter.ask(drain);
         let both = async { tokio::join!(acting, telling) };
@@ -124,7 +121,10 @@ fn start_platforms(parts: &TreeParts) -> HashMap<Arc<str>, ClusterPlatform> {
     let clusters = parts.settings.clusters.iter();
     clusters
         .map(|(name, cluster)| {
-            (Arc::from(name.as_str()), start_platform(name, cluster, parts.clock))
+            (
+                Arc::from(name.as_str()),
+                start_platform(name, cluster, Purpose::Supervise, parts.clock),
+            )
         })
         .collect()
 }

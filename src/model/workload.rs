@@ -81,6 +81,22 @@ pub struct Autoscaler {
     pub name: String,
 }
 
+impl Autoscaler {
+    /// The kind of an autoscaler that may or may not exist.
+    pub const UNKNOWN_KIND: &'static str = "unknown autoscaler";
+
+    /// It cannot be told whether something scales the workload; `why` says what is missing.
+    /// Whoever would scale must then leave it alone.
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self { kind: Self::UNKNOWN_KIND.to_owned(), name: why.into() }
+    }
+
+    /// Whether this stands for "cannot be told".
+    pub fn is_unknown(&self) -> bool {
+        self.kind == Self::UNKNOWN_KIND
+    }
+}
+
 /// CPU and memory, of requests or limits, summed over a pod's containers. `None` where any
 /// container lacks the value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

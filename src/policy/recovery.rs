@@ -38,6 +38,8 @@ pub struct RecoveryRequest {
     pub watched_components: usize,
     /// Which of the cluster's dependencies are sick.
     pub sick_dependencies: Vec<ComponentId>,
+    /// The oldest among the newest probes of the cluster's other components and dependencies.
+    pub cluster_seen_at: Option<Timestamp>,
     /// Why the platform cannot be asked at the moment.
     pub platform_error: Option<Reason>,
     /// Those of `workloads` whose replicas are being changed right now.
@@ -89,7 +91,8 @@ pub struct PlannedAction {
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReason {
-    /// The incident is too young: a common cause may still show itself.
+    /// Something of the cluster was not probed since the incident began: a common cause may still
+    /// show itself.
     Settling,
     /// The platform could not be reached for the same step a moment ago.
     PlatformRetry,
@@ -98,7 +101,7 @@ pub enum WaitReason {
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Settling => "waiting whether something else is sick too",
+            Self::Settling => "waiting for word whether something else is sick too",
             Self::PlatformRetry => "the platform did not take the last request; trying again",
         })
     }
@@ -269,7 +272,8 @@ fn must_wait(
     now: Timestamp,
 ) -> Option<(Timestamp, WaitReason)> {
     let settled = request.unhealthy_since + settings.settle;
-    if now < settled {
+    let outdated = request.cluster_seen_at.is_some_and(|seen| seen < request.unhealthy_since);
+    if outdated && now < settled {
         return Some((settled, WaitReason::Settling));
     }
     let retry = ledger.retry_not_before(&request.component)?;

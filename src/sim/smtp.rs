@@ -7,6 +7,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(super) use decode::base64;
+
 use super::evidence::Evidence;
 use super::world::{FREE_LOOPBACK, World, listen};
 use crate::clock::Clock;

@@ -1,1 +1,7 @@
-//! stub
+//! Alerts over real sockets: mail servers and webhooks, kind and unkind ones.
+
+mod delivery;
+mod fixtures;
+mod mail;
+mod mail_tls;
+mod webhooks;

@@ -1,3 +1,48 @@
 //! The simulated world, seen over its sockets.
 
+mod cluster;
+mod faults;
+mod kubectl;
 mod sinks;
+
+use std::time::Duration;
+
+use falconer::sim::{SimSettings, Simulation};
+use serde_json::Value;
+
+/// How long anything may take that is expected to happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A cluster whose pods start fast and listen on any free port.
+fn settings() -> SimSettings {
+    SimSettings {
+        metrics_port: Some(0),
+        startup: Duration::from_millis(200),
+        termination: Duration::from_millis(50),
+        ..SimSettings::default()
+    }
+}
+
+async fn settled(settings: SimSettings) -> Simulation {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let sim = Simulation::start(settings).expect("the simulation starts");
+    assert!(sim.settled(PATIENCE).await, "pods become ready");
+    sim
+}
+
+/// GETs a path of the Kubernetes API.
+async fn get(sim: &Simulation, path: &str) -> (u16, Value) {
+    let url = format!("{}{path}", sim.api_url());
+    let response = reqwest::get(url).await.expect("the API answers");
+    (response.status().as_u16(), response.json().await.expect("JSON"))
+}
+
+/// Waits until `done` says so; panics with `what` when it never does.
+async fn eventually(what: &str, done: impl Fn() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what}"));
+}

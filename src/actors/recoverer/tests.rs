@@ -1,1 +1,361 @@
+//! The recoverer with a platform in memory, in virtual time.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::*;
+use crate::actors::harness::{Recorder, in_virtual_time};
+use crate::actors::registry::ActionRegistry;
+use crate::actors::status::StatusBoard;
+use crate::actors::testing::{Answer, FakeCluster, deployment, every_cluster_error, workload};
+use crate::clock::Clock;
+use crate::effects::Cluster;
+use crate::metrics::Metrics;
+use crate::model::{ReasonKind, RolloutStatus};
+use crate::policy::recovery::LadderStep;
+
+const CLUSTER: &str = "milvus-ha";
+
+/// One recoverer with everything around it.
+struct Bench {
+    cluster: Arc<FakeCluster>,
+    ledger: Arc<Mutex<RecoveryLedger>>,
+    around: Surroundings,
+    progress: Link<RecoveryProgressed>,
+    heard: Arc<Mutex<Vec<RecoveryProgressed>>>,
+    settings: RecovererSettings,
+    actor: Addr<Recoverer>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(RecovererSettings::default())
+    }
+
+    fn with(settings: RecovererSettings) -> Self {
+        let cluster = FakeCluster::new();
+        let platform: Arc<dyn Cluster> = cluster.clone();
+        let around = Surroundings {
+            clusters: HashMap::from([(CLUSTER.into(), platform)]),
+            registry: ActionRegistry::default(),
+            board: StatusBoard::default(),
+            clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
+            metrics: Metrics::default(),
+        };
+        let progress = Link::new();
+        let heard = Recorder::behind(&progress);
+        let ledger = Arc::new(Mutex::new(RecoveryLedger::default()));
+        let actor = incarnation(&settings, &ledger, &progress, &around);
+        Self { cluster, ledger, around, progress, heard, settings, actor }
+    }
+
+    /// Ends the present incarnation without a farewell and makes a new one.
+    async fn respawn(&mut self) {
+        self.actor = incarnation(&self.settings, &self.ledger, &self.progress, &self.around);
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    fn now(&self) -> Timestamp {
+        self.around.clock.now()
+    }
+
+    /// One report of a sick component, and a moment for what it causes.
+    async fn report(&self, message: Recover) {
+        self.actor.do_send(message);
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    async fn healthy(&self, component: &str) {
+        let component = ComponentId::new(CLUSTER, component);
+        self.actor.do_send(ComponentHealthy { component, since: self.now() });
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    fn restarts(&self) -> usize {
+        self.cluster.state().restarts.len()
+    }
+
+    fn phases(&self) -> Vec<RecoveryPhase> {
+        self.heard.lock().unwrap().iter().map(|progress| progress.phase).collect()
+    }
+
+    fn last_words(&self) -> String {
+        self.heard.lock().unwrap().last().map(|last| last.summary.clone()).unwrap_or_default()
+    }
+}
+
+fn incarnation(
+    settings: &RecovererSettings,
+    ledger: &Arc<Mutex<RecoveryLedger>>,
+    progress: &Link<RecoveryProgressed>,
+    around: &Surroundings,
+) -> Addr<Recoverer> {
+    let links = HashMap::from([(CLUSTER.into(), progress.clone())]);
+    Recoverer::new(settings.clone(), Arc::clone(ledger), links, around.clone()).start()
+}
+
+fn sick(component: &str, since: Timestamp) -> Recover {
+    let id = ComponentId::new(CLUSTER, component);
+    Recover {
+        incident: IncidentId::new(&id, since),
+        component: id,
+        reason: Reason::new(ReasonKind::Status, "answered 500"),
+        workloads: vec![workload(component, 2)],
+        unhealthy_since: since,
+        sick_components: 1,
+        watched_components: 4,
+        sick_dependencies: Vec::new(),
+        cluster_seen_at: None,
+        platform_error: None,
+    }
+}
+
+fn minutes(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
+}
+
+#[test]
+fn a_restart_is_announced_verified_and_told() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let rolling = RolloutStatus::InProgress { message: "0 of 2".to_owned() };
+        bench.cluster.state().rollouts.insert(deployment("proxy"), rolling);
+        bench.report(sick("proxy", bench.now())).await;
+        assert_eq!(bench.cluster.event_reasons(), ["RolloutRestart"]);
+        assert_eq!(bench.phases(), [RecoveryPhase::Started]);
+        sleep(Duration::from_secs(20)).await;
+        bench.healthy("proxy").await;
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(bench.phases(), [RecoveryPhase::Started], "the rollout still goes on");
+        bench.cluster.state().rollouts.clear();
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(bench.phases(), [RecoveryPhase::Started, RecoveryPhase::Recovered]);
+        assert_eq!(bench.cluster.event_reasons(), ["RolloutRestart", "Recovered"]);
+        assert_eq!(bench.restarts(), 1);
+        let snapshot = bench.around.board.snapshot().recoverer;
+        assert!(snapshot.in_flight.is_empty());
+        assert_eq!(snapshot.global_budget, BudgetUse { used: 1, allowed: 10 });
+        assert_eq!(snapshot.recent.len(), 2);
+        let asked = bench.cluster.state().questions;
+        sleep(minutes(5)).await;
+        assert_eq!(bench.cluster.state().questions, asked, "nothing is polled any more");
+    });
+}
+
+#[test]
+fn a_restart_that_does_not_help_is_escalated_once_and_never_repeated() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let incident = sick("proxy", bench.now());
+        for _ in 0..240 {
+            bench.report(incident.clone()).await;
+            sleep(Duration::from_secs(10)).await;
+        }
+        let expected = [
+            RecoveryPhase::Started,
+            RecoveryPhase::NotRecovered,
+            RecoveryPhase::Escalated,
+            RecoveryPhase::Refused,
+        ];
+        assert_eq!(bench.phases(), expected);
+        assert_eq!(bench.restarts(), 1);
+        let reasons = bench.cluster.event_reasons();
+        assert_eq!(reasons, ["RolloutRestart", "NotRecovered", "Escalated"]);
+    });
+}
+
+#[test]
+fn what_comes_back_soon_is_not_restarted_again() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        bench.report(sick("proxy", bench.now())).await;
+        sleep(Duration::from_secs(30)).await;
+        bench.healthy("proxy").await;
+        sleep(Duration::from_secs(60)).await;
+        let again = sick("proxy", bench.now());
+        for _ in 0..100 {
+            bench.report(again.clone()).await;
+            sleep(Duration::from_secs(10)).await;
+        }
+        assert_eq!(bench.restarts(), 1);
+        assert!(bench.phases().contains(&RecoveryPhase::Escalated));
+    });
+}
+
+#[test]
+fn what_is_sick_again_within_its_cooldown_waits_for_it() {
+    in_virtual_time(async {
+        let mut settings = RecovererSettings::default();
+        settings.default.ladder = vec![LadderStep::RolloutRestart, LadderStep::RolloutRestart];
+        let bench = Bench::with(settings);
+        bench.report(sick("proxy", bench.now())).await;
+        sleep(Duration::from_secs(30)).await;
+        bench.healthy("proxy").await;
+        sleep(Duration::from_secs(30)).await;
+        let again = sick("proxy", bench.now());
+        bench.report(again.clone()).await;
+        assert_eq!(bench.restarts(), 1);
+        assert!(bench.last_words().contains("cooldown"), "{}", bench.last_words());
+        sleep(minutes(4)).await;
+        bench.report(again).await;
+        assert_eq!(bench.restarts(), 2);
+    });
+}
+
+#[test]
+fn a_dead_etcd_with_every_component_red_leads_to_no_restart() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let components = ["proxy", "mixcoord", "querynode", "datanode"];
+        let since = bench.now();
+        for _ in 0..360 {
+            for component in components {
+                let mut report = sick(component, since);
+                report.sick_components = components.len();
+                report.sick_dependencies = vec![ComponentId::new(CLUSTER, "etcd")];
+                bench.report(report).await;
+            }
+            sleep(Duration::from_secs(10)).await;
+        }
+        assert_eq!(bench.restarts(), 0);
+        assert_eq!(bench.heard.lock().unwrap().len(), components.len(), "each is told once");
+        assert!(bench.last_words().contains("etcd"), "{}", bench.last_words());
+    });
+}
+
+#[test]
+fn two_sick_components_are_restarted_one_after_the_other() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let since = bench.now();
+        bench.report(sick("proxy", since)).await;
+        bench.report(sick("datanode", since)).await;
+        assert_eq!(bench.restarts(), 1);
+        assert!(bench.last_words().contains("milvus-ha/proxy"), "{}", bench.last_words());
+        sleep(Duration::from_secs(10)).await;
+        bench.healthy("proxy").await;
+        bench.report(sick("datanode", since)).await;
+        assert_eq!(bench.restarts(), 2);
+        assert_eq!(bench.cluster.state().restarts[1].workload, deployment("datanode"));
+    });
+}
+
+#[test]
+fn every_platform_error_is_told_and_none_ends_the_actor() {
+    in_virtual_time(async {
+        for error in every_cluster_error() {
+            let bench = Bench::new();
+            let (retryable, words) = (error.is_retryable(), error.to_string());
+            bench.cluster.state().answers.push_back(Answer::Fail(error));
+            let incident = sick("proxy", bench.now());
+            bench.report(incident.clone()).await;
+            assert_eq!(bench.phases(), [RecoveryPhase::NotRecovered]);
+            assert!(bench.last_words().contains(&words), "{}", bench.last_words());
+            sleep(Duration::from_secs(5)).await;
+            bench.report(incident.clone()).await;
+            assert_eq!(bench.restarts(), 1, "not at once");
+            sleep(Duration::from_secs(30)).await;
+            bench.report(incident).await;
+            assert!(bench.actor.connected());
+            let restarts = bench.cluster.state().restarts.clone();
+            if retryable {
+                assert_eq!(bench.phases().last(), Some(&RecoveryPhase::Started));
+                assert_eq!(restarts[0], restarts[1], "the very same request");
+            } else {
+                assert!(bench.phases().contains(&RecoveryPhase::Escalated));
+                assert_eq!(restarts.len(), 1);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_platform_that_never_answers_neither_hangs_the_actor_nor_holds_the_workload() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        bench.cluster.state().events_hang = true;
+        bench.cluster.state().answers.push_back(Answer::Hang);
+        bench.report(sick("proxy", bench.now())).await;
+        assert_eq!(bench.restarts(), 0, "the event goes first");
+        sleep(Duration::from_secs(4)).await;
+        assert_eq!(bench.restarts(), 1, "but delays the action by seconds only");
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(bench.phases(), [RecoveryPhase::NotRecovered]);
+        assert_eq!(bench.around.registry.holder(&CLUSTER.into(), &deployment("proxy")), None);
+    });
+}
+
+#[test]
+fn a_dry_run_shows_the_change_and_not_each_second() {
+    in_virtual_time(async {
+        let settings = RecovererSettings { dry_run: true, ..RecovererSettings::default() };
+        let bench = Bench::with(settings);
+        bench.cluster.state().answers.extend([Answer::Show, Answer::Show, Answer::Show]);
+        let incident = sick("proxy", bench.now());
+        bench.report(incident.clone()).await;
+        assert_eq!(bench.phases(), [RecoveryPhase::DryRun]);
+        let words = bench.last_words();
+        assert!(words.contains("PATCH deployment/milvus-proxy"), "{words}");
+        for _ in 0..200 {
+            bench.report(incident.clone()).await;
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(bench.restarts(), 1);
+        assert_eq!(bench.phases(), [RecoveryPhase::DryRun, RecoveryPhase::Refused]);
+        assert!(bench.cluster.event_reasons().is_empty(), "a dry run leaves no trace");
+        assert_eq!(bench.around.registry.holder(&CLUSTER.into(), &deployment("proxy")), None);
+    });
+}
+
+#[test]
+fn a_new_incarnation_verifies_what_the_old_one_began_and_repeats_nothing() {
+    in_virtual_time(async {
+        for lost_answer in [false, true] {
+            let mut bench = Bench::new();
+            if lost_answer {
+                bench.cluster.state().answers.push_back(Answer::Hang);
+            }
+            let incident = sick("proxy", bench.now());
+            bench.report(incident.clone()).await;
+            assert_eq!(bench.restarts(), 1);
+            bench.respawn().await;
+            bench.report(incident).await;
+            sleep(Duration::from_secs(20)).await;
+            bench.healthy("proxy").await;
+            assert_eq!(bench.restarts(), 1);
+            assert_eq!(bench.phases().last(), Some(&RecoveryPhase::Recovered));
+        }
+    });
+}
+
+#[test]
+fn a_workload_that_is_being_scaled_is_left_alone_until_it_is_released() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let (cluster, proxy) = (CLUSTER.into(), deployment("proxy"));
+        bench.around.registry.claim(&cluster, &proxy, ActionHolder::Scaler).unwrap();
+        bench.report(sick("proxy", bench.now())).await;
+        assert_eq!(bench.restarts(), 0);
+        assert_eq!(bench.phases(), [RecoveryPhase::Refused]);
+        bench.around.registry.release(&cluster, &proxy, ActionHolder::Scaler);
+        bench.report(sick("proxy", bench.now())).await;
+        assert_eq!(bench.restarts(), 1);
+        let holder = bench.around.registry.holder(&cluster, &proxy);
+        assert_eq!(holder, Some(ActionHolder::Recoverer));
+    });
+}
+
+#[test]
+fn draining_tells_what_is_under_way_and_begins_nothing_more() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        bench.report(sick("proxy", bench.now())).await;
+        let under_way = bench.actor.send(Drain).await.expect("an answer");
+        assert_eq!(under_way.len(), 1);
+        bench.healthy("proxy").await;
+        sleep(minutes(30)).await;
+        bench.report(sick("datanode", bench.now())).await;
+        assert_eq!(bench.restarts(), 1);
+    });
+}

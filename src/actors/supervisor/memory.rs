@@ -92,10 +92,10 @@ impl ClusterMemory {
         self.components.iter()
     }
 
-    /// How many of the components that run as workloads fail at the moment.
+    /// How many of the components that run as workloads are unhealthy or failing.
     pub fn sick(&self, is_workload: impl Fn(&str) -> bool) -> usize {
         let sick = |(name, memory): &(&Arc<str>, &ComponentMemory)| {
-            is_workload(name) && memory.is_failing()
+            is_workload(name) && memory.is_unhealthy_or_failing()
         };
         self.components.iter().filter(sick).count()
     }
@@ -133,10 +133,16 @@ impl ClusterMemory {
 }
 
 impl ComponentMemory {
-    /// Whether it is unhealthy, or its newest probe failed and it may be so soon.
-    pub fn is_failing(&self) -> bool {
+    /// Whether it is unhealthy, or its newest probe failed, below the threshold too: what a
+    /// restart of something else must not overlook.
+    pub fn is_unhealthy_or_failing(&self) -> bool {
         let health = self.tracker.health();
         health.state == HealthState::Unhealthy || health.consecutive_failures > 0
+    }
+
+    /// When the probe of the newest report began.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.newest
     }
 
     /// Which severity the present state deserves, if any.

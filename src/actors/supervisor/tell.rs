@@ -39,9 +39,15 @@ impl Supervisor {
         let sick_dependencies = memory
             .iter()
             .filter(|(name, _)| self.parts.depends_on.contains(*name))
-            .filter(|(_, known)| known.is_failing())
+            .filter(|(_, known)| known.is_unhealthy_or_failing())
             .map(|(name, _)| self.id(name))
             .collect();
+        let cluster_seen_at = memory
+            .iter()
+            .filter(|(name, _)| **name != id.component)
+            .filter(|(name, _)| runs(name) || self.parts.depends_on.contains(*name))
+            .map(|(_, known)| known.newest().unwrap_or_default())
+            .min();
         let request = Recover {
             incident: open.id.clone(),
             component: id.clone(),
@@ -51,6 +57,7 @@ impl Supervisor {
             sick_components: memory.sick(runs),
             watched_components: memory.iter().filter(|(name, _)| runs(name)).count(),
             sick_dependencies,
+            cluster_seen_at,
             platform_error: self.inventory.error.clone(),
         };
         drop(memory);

@@ -13,7 +13,6 @@ use crate::actors::link::Link;
 use crate::actors::recoverer::{self, Recoverer, RecoveryProgressed};
 use crate::actors::registry::{ActionRegistry, Surroundings};
 use crate::actors::root::RootChild;
-use crate::actors::scaler::{self, Scaler, ScalingProgressed};
 use crate::actors::supervisor::{Peers, ReportOutbox, Supervisor, SupervisorParts};
 use crate::app::mapping;
 use crate::app::planner::ClusterPlanner;
@@ -72,7 +71,12 @@ impl Children {
         drain
     }
 
-    fn surroundings(&self, platforms: &Platforms, registry: &ActionRegistry, dry_run: bool) -> Surroundings {
+    fn surroundings(
+        &self,
+        platforms: &Platforms,
+        registry: &ActionRegistry,
+        dry_run: bool,
+    ) -> Surroundings {
         let wrap = |platform: &ClusterPlatform| -> Arc<dyn Cluster> {
             let cluster = Arc::clone(&platform.cluster);
             if dry_run { Arc::new(DryRunCluster::new(cluster)) } else { cluster }
@@ -93,7 +97,11 @@ impl Children {
         registry: &ActionRegistry,
     ) -> Link<recoverer::Drain> {
         let dry_run = self.parts.dry_run || self.parts.settings.recoverer.defaults.dry_run;
-        let settings = mapping::recoverer(&self.parts.settings.recoverer, dry_run);
+        let settings = mapping::recoverer(
+            &self.parts.settings.recoverer,
+            self.parts.settings.probers.defaults.interval.get(),
+            dry_run,
+        );
         let around = self.surroundings(platforms, registry, dry_run);
         let ledger = Arc::new(Mutex::default());
         let progress: HashMap<Arc<str>, Link<RecoveryProgressed>> = supervisors
@@ -109,33 +117,6 @@ impl Children {
         self.add("recoverer".to_owned(), "recoverer", PEER_MAILBOX, make, move |address| {
             peers.recover.publish(address);
             peers.healthy.publish(address);
-            draining.publish(address);
-        });
-        drain
-    }
-
-    pub(super) fn add_scaler(
-        &mut self,
-        platforms: &Platforms,
-        supervisors: &Supervisors,
-        registry: &ActionRegistry,
-    ) -> Link<scaler::Drain> {
-        let dry_run = self.parts.dry_run || self.parts.settings.scaler.dry_run;
-        let settings = mapping::scaler(&self.parts.settings.scaler, dry_run);
-        let around = self.surroundings(platforms, registry, dry_run);
-        let ledger = Arc::new(Mutex::default());
-        let progress: HashMap<Arc<str>, Link<ScalingProgressed>> = supervisors
-            .iter()
-            .map(|(name, links)| (Arc::clone(name), links.scaling.clone()))
-            .collect();
-        let make = move |_: &mut Context<Scaler>| {
-            let (settings, ledger) = (settings.clone(), Arc::clone(&ledger));
-            Scaler::new(settings, ledger, progress.clone(), around.clone())
-        };
-        let drain = Link::new();
-        let (peers, draining) = (self.peers.clone(), drain.clone());
-        self.add("scaler".to_owned(), "scaler", PEER_MAILBOX, make, move |address| {
-            peers.load.publish(address);
             draining.publish(address);
         });
         drain
@@ -167,14 +148,21 @@ impl Children {
             clock,
             metrics: self.parts.metrics.clone(),
         };
-        let make = move |ctx: &mut Context<Supervisor>| Supervisor::new(parts.clone(), ctx.address());
+        let make =
+            move |ctx: &mut Context<Supervisor>| Supervisor::new(parts.clone(), ctx.address());
         let links = links.clone();
-        self.add(format!("supervisor/{name}"), "supervisor", SUPERVISOR_MAILBOX, make, move |address| {
-            links.reports.publish(address);
-            links.inventory.publish(address);
-            links.recovery.publish(address);
-            links.scaling.publish(address);
-            links.stop.publish(address);
-        });
+        self.add(
+            format!("supervisor/{name}"),
+            "supervisor",
+            SUPERVISOR_MAILBOX,
+            make,
+            move |address| {
+                links.reports.publish(address);
+                links.inventory.publish(address);
+                links.recovery.publish(address);
+                links.scaling.publish(address);
+                links.stop.publish(address);
+            },
+        );
     }
 }

@@ -1,1 +1,64 @@
-//! Shows what would be done instead of doing it.
+//! Shows what would be done instead of doing it. Owns nothing; everything that only looks is
+//! passed on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::effects::{Applied, Cluster, ClusterError, RestartRequest, ScaleRequest};
+use crate::model::{ClusterEvent, Inventory, RolloutStatus, WorkloadRef};
+
+/// A cluster that is watched and never changed.
+pub struct DryRunCluster {
+    inner: Arc<dyn Cluster>,
+}
+
+impl DryRunCluster {
+    /// Puts a glass pane before `inner`.
+    pub fn new(inner: Arc<dyn Cluster>) -> Self {
+        Self { inner }
+    }
+}
+
+#[async_trait]
+impl Cluster for DryRunCluster {
+    fn inventory(&self) -> watch::Receiver<Arc<Inventory>> {
+        self.inner.inventory()
+    }
+
+    async fn restart(&self, request: &RestartRequest) -> Result<Applied, ClusterError> {
+        let change = self.inner.describe_restart(request);
+        tracing::info!(change, "dry run: would restart");
+        Ok(Applied { applied: false, change })
+    }
+
+    async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError> {
+        self.inner.rollout_status(workload).await
+    }
+
+    async fn scale(&self, request: &ScaleRequest) -> Result<Applied, ClusterError> {
+        let change = self.inner.describe_scale(request);
+        tracing::info!(change, "dry run: would scale");
+        Ok(Applied { applied: false, change })
+    }
+
+    fn describe_restart(&self, request: &RestartRequest) -> String {
+        self.inner.describe_restart(request)
+    }
+
+    fn describe_scale(&self, request: &ScaleRequest) -> String {
+        self.inner.describe_scale(request)
+    }
+
+    async fn record_event(&self, event: &ClusterEvent) -> Result<(), ClusterError> {
+        let (workload, reason) = (event.workload.to_string(), event.reason);
+        tracing::info!(workload, reason, message = event.message, "dry run: would record event");
+        Ok(())
+    }
+
+    async fn shutdown(&self, grace: Duration) {
+        self.inner.shutdown(grace).await;
+    }
+}

@@ -1,1 +1,148 @@
-//! The Kubernetes adapter.
+//! The Kubernetes adapter: watches a namespace, restarts and scales workloads, writes events. Owns
+//! its tasks and its client; retries by itself for ever and decides nothing.
+
+pub mod access;
+mod autoscalers;
+pub mod changes;
+mod client;
+mod guard;
+mod inventory;
+mod labels;
+mod objects;
+mod operations;
+mod operator;
+mod pods;
+mod problem;
+pub mod quantity;
+mod rollout;
+pub mod samples;
+pub mod settings;
+mod sources;
+mod state;
+mod watching;
+mod workloads;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::effects::{Applied, Cluster, ClusterError, RestartRequest, ScaleRequest};
+use crate::model::{ClusterEvent, Inventory, Reason, RolloutStatus, WorkloadRef};
+
+use operations::Operation;
+use samples::PodSample;
+use state::Shared;
+
+pub use settings::{ClientSource, Components, KubeSettings, Layout, Selection, Timing};
+
+/// One Milvus cluster in one namespace.
+pub struct KubeCluster {
+    shared: Arc<Shared>,
+    clock: Clock,
+    events: AtomicU64,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl KubeCluster {
+    /// Begins to watch. Never blocks and never fails: an API that cannot be reached shows as
+    /// `Inventory::error`. Must be called within a tokio runtime.
+    pub fn start(settings: KubeSettings, clock: Clock) -> Arc<Self> {
+        let shared = Arc::new(Shared::new(settings));
+        let sources = sources::all(&shared);
+        shared.change(|state| {
+            state.health = sources.iter().map(|(kind, _)| (*kind, Default::default())).collect();
+        });
+        let mut tasks: Vec<_> = sources.into_iter().map(|(_, task)| tokio::spawn(task)).collect();
+        let publisher = shared.clone();
+        tasks.push(tokio::spawn(async move { publisher.publish().await }));
+        Arc::new(Self { shared, clock, events: AtomicU64::new(0), tasks: Mutex::new(tasks) })
+    }
+
+    /// The samples of metrics.k8s.io for the namespace, within `budget`.
+    ///
+    /// # Errors
+    /// The reason says what is missing.
+    pub async fn pod_samples(&self, budget: Duration) -> Result<Vec<PodSample>, Reason> {
+        samples::list(&self.shared, budget).await
+    }
+
+    fn take_tasks(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// milvus-operator's pauses stand in its custom resource, not in the Deployment.
+    fn is_paused(&self, workload: &WorkloadRef) -> bool {
+        let inventory = self.shared.subscribe().borrow().clone();
+        let mut all = inventory.components.values().flat_map(|component| &component.workloads);
+        all.any(|found| found.reference == *workload && found.paused)
+    }
+}
+
+#[async_trait]
+impl Cluster for KubeCluster {
+    fn inventory(&self) -> watch::Receiver<Arc<Inventory>> {
+        self.shared.subscribe()
+    }
+
+    async fn restart(&self, request: &RestartRequest) -> Result<Applied, ClusterError> {
+        let operation = Operation::new(&self.shared, "restart", &request.workload);
+        if self.is_paused(&request.workload) {
+            return Err(operation.unsupported("it is paused; somebody is at work there"));
+        }
+        operation.restart(request).await
+    }
+
+    async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError> {
+        Operation::new(&self.shared, "rollout status", workload).rollout_status().await
+    }
+
+    async fn scale(&self, request: &ScaleRequest) -> Result<Applied, ClusterError> {
+        Operation::new(&self.shared, "scale", &request.workload).scale(request).await
+    }
+
+    fn describe_restart(&self, request: &RestartRequest) -> String {
+        changes::restart_change(request)
+    }
+
+    fn describe_scale(&self, request: &ScaleRequest) -> String {
+        changes::scale_change(request)
+    }
+
+    async fn record_event(&self, event: &ClusterEvent) -> Result<(), ClusterError> {
+        let operation = Operation::new(&self.shared, "record event", &event.workload);
+        // `kubectl describe` finds events by the object's identifier.
+        let seen = self.shared.state().uid(&event.workload);
+        let uid = match seen {
+            Some(uid) => Some(uid),
+            None => operation.uid().await?,
+        };
+        let sequence = self.events.fetch_add(1, Ordering::Relaxed);
+        let event = changes::event(event, uid, self.clock.now(), sequence);
+        operation.create_event(&event).await
+    }
+
+    async fn shutdown(&self, grace: Duration) {
+        let tasks = self.take_tasks();
+        for task in &tasks {
+            task.abort();
+        }
+        let ended = futures::future::join_all(tasks);
+        if timeout(grace, ended).await.is_err() {
+            tracing::warn!(cluster = &*self.shared.settings.cluster, "kubernetes watches linger");
+        }
+    }
+}
+
+impl Drop for KubeCluster {
+    fn drop(&mut self) {
+        for task in self.take_tasks() {
+            task.abort();
+        }
+    }
+}

@@ -167,7 +167,7 @@ fn name_length(line: &[u8]) -> usize {
 
 /// Labels and value: what follows the name.
 fn read_rest(rest: &str) -> Option<(Labels<'_>, f64)> {
-    let (labels, rest) = match rest.strip_prefix('{') {
+    let (labels, rest) = match rest.trim_start_matches([' ', '\t']).strip_prefix('{') {
         Some(inside) => read_labels(inside)?,
         None => (Labels::default(), rest),
     };
@@ -247,6 +247,16 @@ mod tests {
         }
     }
 
+    struct Nothing;
+
+    impl Sink for Nothing {
+        fn wants(&mut self, _name: &str) -> bool {
+            false
+        }
+
+        fn sample(&mut self, _name: &str, _labels: &Labels<'_>, _value: f64) {}
+    }
+
     fn read(page: &str) -> (All, LineCounts) {
         let mut parser = Parser::new(All::default());
         parser.feed(page.as_bytes());
@@ -319,15 +329,14 @@ mod tests {
         }
         // Cut anywhere, so that a line is always unfinished between two pieces.
         lines.truncate(MIB - 13);
-        let mut parser = Parser::new(All::default());
+        let mut parser = Parser::new(Nothing);
         let mut peak = 0;
         for _ in 0..1024 {
             parser.feed(&lines);
             peak = peak.max(parser.buffer_capacity());
         }
         assert!(peak > 0 && peak <= LINE_LIMIT, "{peak}");
-        let (all, counts) = parser.finish();
-        assert!(all.0.is_empty());
+        let (_, counts) = parser.finish();
         assert!(counts.too_long > 1024 && counts.unwanted > 1024, "{counts:?}");
     }
 

@@ -312,3 +312,188 @@ fn add_request_figures(
         report.latency_p99_ms = latency.quantile(0.99);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effects::milvus::exposition::{LineCounts, Parser};
+
+    // Pages of one Milvus 2.3.5 standalone process, before and after some traffic.
+    const BEFORE: &str = include_str!("../../../tests/data/milvus/metrics-2.3.5-empty.txt");
+    const AFTER: &str = include_str!("../../../tests/data/milvus/metrics-2.3.5.txt");
+    const TEN_SECONDS: Duration = Duration::from_secs(10);
+
+    fn read_counting(page: &str) -> (PageTotals, LineCounts) {
+        let mut parser = Parser::new(PageTotals::default());
+        page.as_bytes().chunks(1000).for_each(|chunk| parser.feed(chunk));
+        parser.finish()
+    }
+
+    fn read(page: &str) -> PageTotals {
+        read_counting(page).0
+    }
+
+    fn between(source: Source, before: &str, after: &str) -> PerformanceReport {
+        report(source, Some((&read(before), TEN_SECONDS)), &read(after))
+    }
+
+    #[track_caller]
+    fn assert_close(actual: Option<f64>, expected: f64) {
+        let actual = actual.expect("a figure");
+        assert!((actual - expected).abs() < 1e-9, "{actual} is not {expected}");
+    }
+
+    #[test]
+    fn every_line_of_the_real_pages_is_understood() {
+        // `grep -vc -e '^#' -e '^$' FILE`: 2331 and 584.
+        for (page, series) in [(AFTER, 2331), (BEFORE, 584)] {
+            let counts = read_counting(page).1;
+            assert_eq!(counts.malformed + counts.too_long, 0);
+            assert_eq!(counts.samples + counts.unwanted, series);
+        }
+    }
+
+    #[test]
+    fn the_proxys_figures_are_those_of_the_real_pages() {
+        let report = between(Source::Proxy, BEFORE, AFTER);
+        // `grep 'milvus_proxy_req_count.*total' FILE`: Search 40, Query 4, Insert 2 after; none of
+        // them before (ShowCollections and the like are not counted).
+        assert_close(report.qps, 4.6);
+        // `grep -c 'milvus_proxy_req_count.*fail' FILE`: 0.
+        assert_close(report.error_rate, 0.0);
+        // `grep milvus_proxy_sq_latency_bucket FILE`, query + search: le=1 20, le=2 35, le=4 42,
+        // le=8 43, le=16 and above 44. Median: the 22nd, in (1, 2]: 1 + 2/15. The 99th percentile:
+        // the 43.56th, in (8, 16]: 8 + 8 * 0.56.
+        assert_close(report.latency_p50_ms, 1.0 + 2.0 / 15.0);
+        assert_close(report.latency_p99_ms, 12.48);
+        // `grep ^process_ FILE`: 3.4914304e+08 bytes; 5.65 - 0.88 seconds.
+        assert_eq!(report.resident_memory_bytes, Some(349_143_040));
+        assert_close(report.cpu_cores, 0.477);
+        assert_close(report.read_queue_length, 0.0);
+        assert_eq!(report.error, None);
+    }
+
+    #[test]
+    fn a_query_nodes_figures_count_every_call_once() {
+        let report = between(Source::QueryNode, BEFORE, AFTER);
+        // `grep 'milvus_querynode_sq_req_count.*FromLeader.*total' FILE`: search 40, query 4.
+        assert_close(report.qps, 4.4);
+        // `grep 'sq_req_latency_bucket.*FromLeader' FILE`: le=1 4 + 34, le=2 4 + 39, le=16 4 + 40.
+        assert_close(report.latency_p50_ms, 22.0 / 38.0);
+        assert_close(report.latency_p99_ms, 12.48);
+    }
+
+    #[test]
+    fn a_first_reading_has_no_rates_and_a_coordinator_no_requests() {
+        let first = report(Source::Proxy, None, &read(AFTER));
+        assert_eq!((first.qps, first.cpu_cores), (None, None));
+        assert!(first.resident_memory_bytes.is_some());
+        let coordinator = between(Source::ProcessOnly, BEFORE, AFTER);
+        assert_eq!((coordinator.qps, coordinator.latency_p50_ms), (None, None));
+        assert_close(coordinator.cpu_cores, 0.477);
+    }
+
+    #[test]
+    fn a_family_that_was_never_used_counts_as_zero() {
+        let report = between(Source::Proxy, BEFORE, BEFORE);
+        assert_close(report.qps, 0.0);
+        assert_eq!((report.error_rate, report.latency_p99_ms), (None, None));
+    }
+
+    #[test]
+    fn a_restart_begins_at_zero_instead_of_giving_negative_rates() {
+        let restarted = BEFORE.replace(
+            "process_start_time_seconds 1.79539994187e+09",
+            "process_start_time_seconds 1.7954e+09",
+        ) + "milvus_proxy_req_count{function_name=\"Search\",status=\"total\"} 7\n";
+        let report = between(Source::Proxy, AFTER, &restarted);
+        assert_close(report.qps, 0.7);
+        assert_close(report.cpu_cores, 0.088);
+    }
+
+    #[test]
+    fn counters_that_vanish_without_a_restart_give_no_rate() {
+        let report = between(Source::Proxy, AFTER, BEFORE);
+        assert_eq!((report.qps, report.latency_p50_ms, report.cpu_cores), (None, None, None));
+    }
+
+    #[test]
+    fn without_a_start_time_falling_counters_mean_a_restart() {
+        let page = |requests: u32, cpu: u32| {
+            format!(
+                "milvus_proxy_req_count{{function_name=\"Query\",status=\"total\"}} {requests}\n\
+                 process_cpu_seconds_total {cpu}\n"
+            )
+        };
+        let report = between(Source::Proxy, &page(1000, 50), &page(30, 2));
+        assert_close(report.qps, 3.0);
+        assert_close(report.cpu_cores, 0.2);
+    }
+
+    #[test]
+    fn states_are_not_summed_and_collections_are() {
+        let line = |collection: &str, status: &str, value: u32| {
+            format!(
+                "milvus_proxy_req_count{{function_name=\"Search\",collection_name=\"{collection}\",\
+                 status=\"{status}\"}} {value}\n"
+            )
+        };
+        let page = line("a", "total", 30)
+            + &line("a", "success", 20)
+            + &line("a", "fail", 9)
+            + &line("a", "cancel", 1)
+            + &line("b", "total", 10)
+            + &line("b", "abandon", 1);
+        let report = between(Source::Detect, "milvus_proxy_x 1\n", &page);
+        assert_close(report.qps, 4.0);
+        assert_close(report.error_rate, 0.25);
+    }
+
+    #[test]
+    fn a_fleet_that_is_asked_over_rest_only_has_a_rate() {
+        let page = "milvus_proxy_restful_api_req_count{path=\"/v2/vectordb/entities/search\"} 50\n\
+                    milvus_proxy_restful_api_req_count{path=\"/v2/vectordb/collections/list\"} 9\n";
+        let report = between(Source::Proxy, "milvus_x 1\n", page);
+        assert_close(report.qps, 5.0);
+        assert_eq!(report.error_rate, None);
+    }
+
+    #[test]
+    fn quantiles_at_the_edges_of_a_histogram_are_defined() {
+        let histogram = |buckets: &[(&str, f64)]| {
+            let mut histogram = Histogram::default();
+            buckets.iter().for_each(|(bound, count)| histogram.add(bound, *count));
+            histogram
+        };
+        assert_eq!(histogram(&[]).quantile(0.5), None);
+        assert_eq!(histogram(&[("1", 5.0)]).quantile(0.5), None, "no infinite bucket");
+        assert_eq!(histogram(&[("1", 0.0), ("+Inf", 0.0)]).quantile(0.5), None);
+        assert_eq!(histogram(&[("+Inf", 3.0)]).quantile(0.5), None);
+        assert_eq!(histogram(&[("1", 0.0), ("8", 0.0), ("+Inf", 3.0)]).quantile(0.5), Some(8.0));
+        assert_eq!(histogram(&[("8", 4.0), ("+Inf", 4.0)]).quantile(0.5), Some(4.0));
+    }
+
+    #[test]
+    fn hostile_values_and_bounds_do_not_spoil_the_figures() {
+        let mut page = String::from("milvus_x 1\n");
+        for number in 0..10_000 {
+            page += &format!("milvus_proxy_sq_latency_bucket{{le=\"{number}\"}} 1\n");
+        }
+        page += "milvus_proxy_sq_latency_bucket{le=\"NaN\"} 1\n";
+        page += "milvus_proxy_req_count{function_name=\"Query\",status=\"total\"} NaN\n";
+        page += "milvus_proxy_req_count{function_name=\"Query\",status=\"total\"} -Inf\n";
+        page += "process_resident_memory_bytes -1\n";
+        let totals = read(&page);
+        assert_eq!(totals.proxy.latency.0.len(), MAX_BUCKETS);
+        let report = report(Source::Proxy, Some((&PageTotals::default(), TEN_SECONDS)), &totals);
+        assert_close(report.qps, 0.0);
+        assert_eq!(report.resident_memory_bytes, None);
+    }
+
+    #[test]
+    fn a_page_of_something_else_says_so() {
+        let report = between(Source::Proxy, "go_goroutines 1\n", "go_goroutines 1\n");
+        assert_eq!(report.qps, None);
+        assert!(report.error.is_some());
+    }
+}

@@ -71,7 +71,8 @@ pub struct RecoverySettings {
     pub budget: Budget,
     /// How long after an action the component may take to roll out and be healthy.
     pub verify_timeout: Duration,
-    /// How old an incident must be before the first action, so that a common cause can show.
+    /// How long at most an action waits until every dependency and every other component was
+    /// probed since the incident began, so that a common cause can show itself.
     pub settle: Duration,
     /// A component that was not sick for this long starts again at the foot of its ladder.
     pub ladder_memory: Duration,
@@ -85,7 +86,7 @@ impl Default for RecoverySettings {
             cooldown: Duration::from_mins(5),
             budget: Budget { actions: 3, per: Duration::from_hours(1) },
             verify_timeout: Duration::from_mins(10),
-            settle: Duration::ZERO,
+            settle: Duration::from_mins(1),
             ladder_memory: Duration::from_mins(30),
         }
     }

@@ -1,7 +1,7 @@
 //! Just enough of MIME to read the mails that falconer writes.
 
 /// Decodes base64, skipping whatever does not belong to its alphabet.
-pub(super) fn base64(encoded: &[u8]) -> Vec<u8> {
+pub(in crate::sim) fn base64(encoded: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(encoded.len() * 3 / 4);
     let mut bits = 0_u32;
     let mut count = 0;

@@ -1,0 +1,167 @@
+//! The exact changes falconer makes to Kubernetes objects, as pure data: paths, patch bodies and
+//! their text. Sends nothing.
+
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde_json::{Value, json};
+
+use crate::effects::{RestartRequest, ScaleRequest};
+use crate::model::{ClusterEvent, EventType, Timestamp, WorkloadKind, WorkloadRef};
+
+/// Who changed it, in managed fields and events.
+pub const FIELD_MANAGER: &str = "falconer";
+/// On the workload itself: the key of the restart that was done last.
+pub const RESTART_KEY: &str = "falconer.io/restart-key";
+/// On the pod template; its change is what makes the platform replace the pods.
+const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+/// Longest message of an Event, in bytes; the API takes no more.
+const EVENT_MESSAGE_LIMIT: usize = 1024;
+
+/// The resource's plural; `None` for what is no Kubernetes workload.
+pub const fn plural(kind: WorkloadKind) -> Option<&'static str> {
+    match kind {
+        WorkloadKind::Deployment => Some("deployments"),
+        WorkloadKind::StatefulSet => Some("statefulsets"),
+        WorkloadKind::DaemonSet => Some("daemonsets"),
+        WorkloadKind::Process => None,
+    }
+}
+
+fn path(workload: &WorkloadRef) -> String {
+    let resource = plural(workload.kind).unwrap_or("processes");
+    format!("/apis/apps/v1/namespaces/{}/{resource}/{}", workload.namespace, workload.name)
+}
+
+/// The strategic merge patch of a rolling restart: what `kubectl rollout restart` writes, and the
+/// idempotency key on the workload's own metadata, where it replaces no pod.
+pub fn restart_patch(request: &RestartRequest) -> Value {
+    json!({
+        "metadata": {"annotations": {RESTART_KEY: request.idempotency_key}},
+        "spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: to_seconds(request.at)}}}},
+    })
+}
+
+/// A restart as text, e.g. `PATCH /apis/apps/v1/namespaces/ns/deployments/milvus-proxy {"spec":…}`.
+pub fn restart_change(request: &RestartRequest) -> String {
+    format!("PATCH {} {}", path(&request.workload), restart_patch(request))
+}
+
+/// The merge patch of the scale subresource. The resource version that was read with `from` is
+/// added when it is sent.
+pub fn scale_patch(request: &ScaleRequest) -> Value {
+    json!({"spec": {"replicas": request.to}})
+}
+
+/// A scaling as text, e.g. `PATCH …/deployments/milvus-proxy/scale {"spec":{"replicas":3}}`.
+pub fn scale_change(request: &ScaleRequest) -> String {
+    format!("PATCH {}/scale {}", path(&request.workload), scale_patch(request))
+}
+
+/// RFC 3339 with seconds, as kubectl writes it.
+fn to_seconds(at: Timestamp) -> String {
+    let text = at.to_string();
+    match text.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => text,
+    }
+}
+
+/// The core/v1 Event that `kubectl describe` and `kubectl get events` show in full. `sequence`
+/// keeps two events of one millisecond apart.
+pub fn event(event: &ClusterEvent, uid: Option<String>, now: Timestamp, sequence: u64) -> Event {
+    let millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let time = k8s_openapi::jiff::Timestamp::from_millisecond(millis).ok().map(Time);
+    let workload = &event.workload;
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{}.{:x}.{sequence:x}", workload.name, now.as_millis())),
+            namespace: Some(workload.namespace.to_string()),
+            ..ObjectMeta::default()
+        },
+        involved_object: ObjectReference {
+            api_version: Some("apps/v1".to_owned()),
+            kind: Some(workload.kind.as_str().to_owned()),
+            name: Some(workload.name.to_string()),
+            namespace: Some(workload.namespace.to_string()),
+            uid,
+            ..ObjectReference::default()
+        },
+        reason: Some(event.reason.to_owned()),
+        message: Some(cut(&event.message)),
+        type_: Some(
+            match event.event_type {
+                EventType::Normal => "Normal",
+                EventType::Warning => "Warning",
+            }
+            .to_owned(),
+        ),
+        first_timestamp: time.clone(),
+        last_timestamp: time,
+        count: Some(1),
+        source: Some(EventSource { component: Some(FIELD_MANAGER.to_owned()), host: None }),
+        reporting_component: Some(FIELD_MANAGER.to_owned()),
+        ..Event::default()
+    }
+}
+
+fn cut(message: &str) -> String {
+    message[..message.floor_char_boundary(EVENT_MESSAGE_LIMIT)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxy() -> WorkloadRef {
+        WorkloadRef {
+            kind: WorkloadKind::Deployment,
+            namespace: "milvus-ha".into(),
+            name: "milvus-proxy".into(),
+        }
+    }
+
+    #[test]
+    fn a_restart_is_what_kubectl_writes_and_the_key_beside_it() {
+        let request = RestartRequest {
+            workload: proxy(),
+            at: Timestamp::from_millis(1_767_225_600_042),
+            idempotency_key: "incident/1".to_owned(),
+        };
+        assert_eq!(
+            restart_change(&request),
+            "PATCH /apis/apps/v1/namespaces/milvus-ha/deployments/milvus-proxy \
+             {\"metadata\":{\"annotations\":{\"falconer.io/restart-key\":\"incident/1\"}},\
+             \"spec\":{\"template\":{\"metadata\":{\"annotations\":\
+             {\"kubectl.kubernetes.io/restartedAt\":\"2026-01-01T00:00:00Z\"}}}}}"
+        );
+    }
+
+    #[test]
+    fn a_scaling_goes_through_the_scale_subresource() {
+        let request = ScaleRequest { workload: proxy(), from: 2, to: 3 };
+        assert_eq!(
+            scale_change(&request),
+            "PATCH /apis/apps/v1/namespaces/milvus-ha/deployments/milvus-proxy/scale \
+             {\"spec\":{\"replicas\":3}}"
+        );
+    }
+
+    #[test]
+    fn an_event_names_the_workload_and_is_of_bounded_length() {
+        let written = event(
+            &ClusterEvent {
+                workload: proxy(),
+                event_type: EventType::Warning,
+                reason: "RolloutRestarted",
+                message: "é".repeat(5000),
+            },
+            Some("u-1".to_owned()),
+            Timestamp::from_millis(1_767_225_600_000),
+            1,
+        );
+        assert_eq!(written.involved_object.uid.as_deref(), Some("u-1"));
+        assert_eq!(written.type_.as_deref(), Some("Warning"));
+        assert!(written.message.is_some_and(|message| message.len() <= EVENT_MESSAGE_LIMIT));
+        assert!(written.metadata.name.is_some_and(|name| name.starts_with("milvus-proxy.")));
+    }
+}

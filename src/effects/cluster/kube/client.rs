@@ -1,0 +1,128 @@
+//! The client for the Kubernetes API: made on demand, made anew when its credentials or
+//! connections have gone bad. Owns no watch and no request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::client::ClientBuilder;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout};
+
+use super::guard::GuardLayer;
+use super::problem::Problem;
+use super::settings::{ClientSource, Timing};
+
+/// A client and which one in a row it is.
+#[derive(Clone)]
+pub struct Lease {
+    /// The client.
+    pub client: Client,
+    /// Its number.
+    pub generation: u64,
+}
+
+/// Hands out the one client of an adapter.
+#[derive(Clone)]
+pub struct ClientHandle {
+    source: ClientSource,
+    timing: Timing,
+    made: Arc<Mutex<Made>>,
+}
+
+#[derive(Default)]
+struct Made {
+    generation: u64,
+    client: Option<Client>,
+    /// The newest failure; kept for a moment, so that many waiting watches try only once.
+    failure: Option<(Instant, Problem)>,
+}
+
+impl ClientHandle {
+    /// A handle that has no client yet; must not be used outside a tokio runtime.
+    pub fn new(source: ClientSource, timing: Timing) -> Self {
+        Self { source, timing, made: Arc::default() }
+    }
+
+    /// The client; made now, where there is none. Bounded by the deadline of a request.
+    pub async fn lease(&self) -> Result<Lease, Problem> {
+        let mut made = self.made.lock().await;
+        if let Some(client) = &made.client {
+            return Ok(Lease { client: client.clone(), generation: made.generation });
+        }
+        if let Some((at, problem)) = &made.failure
+            && at.elapsed() < self.timing.retry_initial
+        {
+            return Err(problem.clone());
+        }
+        match self.make().await {
+            Ok(client) => {
+                made.generation += 1;
+                made.failure = None;
+                made.client = Some(client.clone());
+                Ok(Lease { client, generation: made.generation })
+            }
+            Err(problem) => {
+                made.failure = Some((Instant::now(), problem.clone()));
+                Err(problem)
+            }
+        }
+    }
+
+    /// Lets go of the client number `generation`; a newer one stays.
+    pub async fn discard(&self, generation: u64) {
+        let mut made = self.made.lock().await;
+        if made.generation == generation {
+            made.client = None;
+        }
+    }
+
+    async fn make(&self) -> Result<Client, Problem> {
+        let deadline = self.timing.request;
+        match timeout(deadline, make(self.source.clone(), self.timing)).await {
+            Ok(made) => made,
+            Err(_) => Err(Problem::Credentials { message: late(deadline) }),
+        }
+    }
+}
+
+fn late(deadline: Duration) -> String {
+    format!("the credentials' helper did not end within {} s", deadline.as_secs_f64())
+}
+
+async fn make(source: ClientSource, timing: Timing) -> Result<Client, Problem> {
+    let mut config = match source {
+        ClientSource::Explicit(config) => *config,
+        ClientSource::Infer { kubeconfig, context } => infer(kubeconfig, context).await?,
+    };
+    config.connect_timeout = Some(timing.request);
+    config.write_timeout = Some(timing.request);
+    // We have our own back-off, and a repeated write must be a decision.
+    config.default_retry = false;
+    // A kubeconfig can name a program that fetches the token; the client runs it synchronously.
+    let builder = spawn_blocking(move || ClientBuilder::try_from(config))
+        .await
+        .map_err(|error| Problem::Credentials { message: error.to_string() })?
+        .map_err(|error| Problem::Credentials { message: error.to_string() })?;
+    Ok(builder.with_layer(&GuardLayer::new(timing)).build())
+}
+
+async fn infer(kubeconfig: String, context: String) -> Result<Config, Problem> {
+    let options = KubeConfigOptions {
+        context: Some(context).filter(|context| !context.is_empty()),
+        ..KubeConfigOptions::default()
+    };
+    let config = match (kubeconfig.is_empty(), options.context.is_some()) {
+        (true, false) => Config::infer().await.map_err(|error| error.to_string()),
+        (true, true) => Config::from_kubeconfig(&options).await.map_err(|error| error.to_string()),
+        (false, _) => match Kubeconfig::read_from(&kubeconfig) {
+            Ok(read) => Config::from_custom_kubeconfig(read, &options)
+                .await
+                .map_err(|error| format!("kubeconfig {kubeconfig}: {error}")),
+            Err(error) => Err(format!("kubeconfig {kubeconfig}: {error}")),
+        },
+    };
+    config.map_err(|message| Problem::Configuration { message })
+}

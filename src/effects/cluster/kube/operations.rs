@@ -1,0 +1,223 @@
+//! What falconer does to a workload through the Kubernetes API: restart, follow, scale, write an
+//! event. Every call has a deadline and reads what it needs fresh; nothing here comes from a watch.
+
+use std::fmt::Debug;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::Event;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::effects::{Applied, ClusterError, RestartRequest, ScaleRequest};
+use crate::model::{RolloutStatus, WorkloadKind, WorkloadRef};
+
+use super::changes::{self, FIELD_MANAGER, RESTART_KEY};
+use super::problem::Problem;
+use super::rollout::Rollout;
+use super::state::Shared;
+
+/// A workload that can be restarted.
+pub trait Restartable:
+    Rollout
+    + Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+    + Clone
+    + DeserializeOwned
+    + Debug
+{
+    /// Why a restart would do nothing.
+    fn refusal(&self) -> Option<&'static str>;
+}
+
+const NO_REPLICAS: &str = "it has no replicas";
+
+impl Restartable for Deployment {
+    fn refusal(&self) -> Option<&'static str> {
+        let spec = &self.spec;
+        if spec.paused == Some(true) {
+            return Some("its rollout is paused; `kubectl rollout resume` it first");
+        }
+        (spec.replicas == Some(0)).then_some(NO_REPLICAS)
+    }
+}
+
+impl Restartable for StatefulSet {
+    fn refusal(&self) -> Option<&'static str> {
+        (self.spec.replicas == Some(0)).then_some(NO_REPLICAS)
+    }
+}
+
+impl Restartable for DaemonSet {
+    fn refusal(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// One operation on one workload.
+pub struct Operation<'a> {
+    shared: &'a Shared,
+    name: &'static str,
+    workload: &'a WorkloadRef,
+}
+
+impl<'a> Operation<'a> {
+    /// The operation `name` on `workload`.
+    pub fn new(shared: &'a Shared, name: &'static str, workload: &'a WorkloadRef) -> Self {
+        Self { shared, name, workload }
+    }
+
+    fn seconds(&self) -> u64 {
+        self.shared.settings.timing.request.as_secs().max(1)
+    }
+
+    fn fails(&self, problem: Problem) -> ClusterError {
+        problem.cluster_error(self.name, self.workload.to_string(), self.seconds())
+    }
+
+    /// The refusal of something that makes no sense.
+    pub fn unsupported(&self, why: impl Into<String>) -> ClusterError {
+        ClusterError::Unsupported {
+            operation: self.name,
+            object: self.workload.to_string(),
+            message: why.into(),
+        }
+    }
+
+    /// One request within the deadline.
+    async fn call<T, F>(&self, request: impl FnOnce(Client) -> F) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let lease = self.shared.client.lease().await.map_err(|problem| self.fails(problem))?;
+        let deadline = self.shared.settings.timing.request;
+        let problem = match timeout(deadline, request(lease.client)).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Problem::from(&error),
+            Err(_) => Problem::Silent { message: String::new() },
+        };
+        if problem.wants_new_client() {
+            self.shared.client.discard(lease.generation).await;
+        }
+        Err(self.fails(problem))
+    }
+
+    fn api<K: Restartable>(&self, client: Client) -> Api<K> {
+        Api::namespaced(client, &self.workload.namespace)
+    }
+
+    async fn get<K: Restartable>(&self) -> Result<K, ClusterError> {
+        self.call(|client| async move { self.api::<K>(client).get(&self.workload.name).await })
+            .await
+    }
+
+    /// Restarts, whatever the kind.
+    pub async fn restart(&self, request: &RestartRequest) -> Result<Applied, ClusterError> {
+        match self.workload.kind {
+            WorkloadKind::Deployment => self.restart_one::<Deployment>(request).await,
+            WorkloadKind::StatefulSet => self.restart_one::<StatefulSet>(request).await,
+            WorkloadKind::DaemonSet => self.restart_one::<DaemonSet>(request).await,
+            WorkloadKind::Process => Err(self.unsupported("a process is not a workload")),
+        }
+    }
+
+    async fn restart_one<K: Restartable>(
+        &self,
+        request: &RestartRequest,
+    ) -> Result<Applied, ClusterError> {
+        let change = changes::restart_change(request);
+        let found = self.get::<K>().await?;
+        let key = found.meta().annotations.as_ref().and_then(|all| all.get(RESTART_KEY));
+        if key == Some(&request.idempotency_key) {
+            let change = format!("nothing to do, this was already done: {change}");
+            return Ok(Applied { applied: true, change });
+        }
+        if let Some(why) = found.refusal() {
+            return Err(self.unsupported(why));
+        }
+        let patch = Patch::Strategic(changes::restart_patch(request));
+        self.call(|client| async move {
+            self.api::<K>(client).patch(&self.workload.name, &patch_params(), &patch).await
+        })
+        .await?;
+        Ok(Applied { applied: true, change })
+    }
+
+    /// How far the rollout has come, whatever the kind.
+    pub async fn rollout_status(&self) -> Result<RolloutStatus, ClusterError> {
+        let judged = match self.workload.kind {
+            WorkloadKind::Deployment => self.get::<Deployment>().await?.rollout_status(),
+            WorkloadKind::StatefulSet => self.get::<StatefulSet>().await?.rollout_status(),
+            WorkloadKind::DaemonSet => self.get::<DaemonSet>().await?.rollout_status(),
+            WorkloadKind::Process => Err("a process is not a workload".to_owned()),
+        };
+        judged.map_err(|why| self.unsupported(why))
+    }
+
+    /// Scales, where the kind can be scaled.
+    pub async fn scale(&self, request: &ScaleRequest) -> Result<Applied, ClusterError> {
+        match self.workload.kind {
+            WorkloadKind::Deployment => self.scale_one::<Deployment>(request).await,
+            WorkloadKind::StatefulSet => self.scale_one::<StatefulSet>(request).await,
+            WorkloadKind::DaemonSet => Err(self.unsupported("a DaemonSet has a pod per node")),
+            WorkloadKind::Process => Err(self.unsupported("a process is not a workload")),
+        }
+    }
+
+    async fn scale_one<K: Restartable>(
+        &self,
+        request: &ScaleRequest,
+    ) -> Result<Applied, ClusterError> {
+        let name = &*self.workload.name;
+        let now =
+            self.call(|client| async move { self.api::<K>(client).get_scale(name).await }).await?;
+        // The API leaves a zero out.
+        let replicas = now.spec.and_then(|spec| spec.replicas).unwrap_or(0);
+        if i64::from(replicas) != i64::from(request.from) {
+            return Err(ClusterError::Conflict {
+                operation: self.name,
+                object: self.workload.to_string(),
+                message: format!("it has {replicas} replicas now, not {}", request.from),
+            });
+        }
+        let mut patch = changes::scale_patch(request);
+        if let Some(version) = now.metadata.resource_version {
+            patch["metadata"] = json!({"resourceVersion": version});
+        }
+        let patch = Patch::Merge(patch);
+        self.call(|client| async move {
+            self.api::<K>(client).patch_scale(name, &patch_params(), &patch).await
+        })
+        .await?;
+        Ok(Applied { applied: true, change: changes::scale_change(request) })
+    }
+
+    /// The workload's identifier, read fresh.
+    pub async fn uid(&self) -> Result<Option<String>, ClusterError> {
+        let meta = match self.workload.kind {
+            WorkloadKind::Deployment => self.get::<Deployment>().await?.metadata,
+            WorkloadKind::StatefulSet => self.get::<StatefulSet>().await?.metadata,
+            WorkloadKind::DaemonSet => self.get::<DaemonSet>().await?.metadata,
+            WorkloadKind::Process => return Ok(None),
+        };
+        Ok(meta.uid)
+    }
+
+    /// Writes an event.
+    pub async fn create_event(&self, event: &Event) -> Result<(), ClusterError> {
+        let params =
+            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        self.call(|client| async move {
+            let api: Api<Event> = Api::namespaced(client, &self.workload.namespace);
+            api.create(&params, event).await
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+fn patch_params() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}

@@ -1,0 +1,143 @@
+//! The eight kinds of objects that are watched, and the APIs that serve them.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use kube::api::{ApiResource, DynamicObject};
+use kube::{Api, Client};
+
+use super::objects::{trim_meta, trim_pod, trim_replica_set, trim_template};
+use super::state::{Shared, WatchKind};
+use super::watching::{Source, keep};
+
+/// One endless task per watch.
+pub fn all(shared: &Arc<Shared>) -> Vec<(WatchKind, BoxFuture<'static, ()>)> {
+    let mut tasks = workloads(shared);
+    tasks.push(task(
+        shared,
+        Source {
+            kind: WatchKind::Pods,
+            api: Api::namespaced,
+            slot: |objects| &mut objects.pods,
+            trim: trim_pod,
+        },
+    ));
+    tasks.push(task(
+        shared,
+        Source {
+            kind: WatchKind::Autoscalers,
+            api: Api::namespaced,
+            slot: |objects| &mut objects.autoscalers,
+            trim: |hpa| trim_meta(&mut hpa.metadata),
+        },
+    ));
+    tasks.push(task(
+        shared,
+        Source {
+            kind: WatchKind::Milvuses,
+            api: milvuses,
+            slot: |objects| &mut objects.milvuses,
+            trim: |milvus| trim_meta(&mut milvus.metadata),
+        },
+    ));
+    tasks.push(task(
+        shared,
+        Source {
+            kind: WatchKind::ScaledObjects,
+            api: scaled_objects,
+            slot: |objects| &mut objects.scaled_objects,
+            trim: |object| trim_meta(&mut object.metadata),
+        },
+    ));
+    tasks
+}
+
+fn workloads(shared: &Arc<Shared>) -> Vec<(WatchKind, BoxFuture<'static, ()>)> {
+    vec![
+        task(
+            shared,
+            Source {
+                kind: WatchKind::Deployments,
+                api: Api::namespaced,
+                slot: |objects| &mut objects.deployments,
+                trim: |deployment| {
+                    trim_meta(&mut deployment.metadata);
+                    trim_template(&mut deployment.spec.template);
+                },
+            },
+        ),
+        task(
+            shared,
+            Source {
+                kind: WatchKind::StatefulSets,
+                api: Api::namespaced,
+                slot: |objects| &mut objects.stateful_sets,
+                trim: |set| {
+                    trim_meta(&mut set.metadata);
+                    trim_template(&mut set.spec.template);
+                    set.spec.volume_claim_templates = None;
+                },
+            },
+        ),
+        task(
+            shared,
+            Source {
+                kind: WatchKind::DaemonSets,
+                api: Api::namespaced,
+                slot: |objects| &mut objects.daemon_sets,
+                trim: |set| {
+                    trim_meta(&mut set.metadata);
+                    trim_template(&mut set.spec.template);
+                },
+            },
+        ),
+        task(
+            shared,
+            Source {
+                kind: WatchKind::ReplicaSets,
+                api: Api::namespaced,
+                slot: |objects| &mut objects.replica_sets,
+                trim: trim_replica_set,
+            },
+        ),
+    ]
+}
+
+fn task<K>(shared: &Arc<Shared>, source: Source<K>) -> (WatchKind, BoxFuture<'static, ()>)
+where
+    K: kube::Resource
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    (source.kind, Box::pin(keep(shared.clone(), source)))
+}
+
+fn dynamic(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        api_version: format!("{group}/{version}"),
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    }
+}
+
+fn milvuses(client: Client, namespace: &str) -> Api<DynamicObject> {
+    let resource = dynamic("milvus.io", "v1beta1", "Milvus", "milvuses");
+    Api::namespaced_with(client, namespace, &resource)
+}
+
+fn scaled_objects(client: Client, namespace: &str) -> Api<DynamicObject> {
+    let resource = dynamic("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects");
+    Api::namespaced_with(client, namespace, &resource)
+}
+
+/// The samples of metrics-server or its like.
+pub fn pod_metrics(client: Client, namespace: &str) -> Api<DynamicObject> {
+    let resource = dynamic("metrics.k8s.io", "v1beta1", "PodMetrics", "pods");
+    Api::namespaced_with(client, namespace, &resource)
+}

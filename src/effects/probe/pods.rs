@@ -1,0 +1,164 @@
+//! Probes every pod of a component, all at once, at its own address, and reads its metrics page in
+//! the same breath. What the answers mean for the component is judged in `judge`.
+
+pub mod judge;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use reqwest::Client;
+use tokio::sync::watch;
+
+use super::healthz::{HEALTH_PATH, ask_healthz};
+use super::scrape::{METRICS_PATH, Scraper};
+use crate::clock::Clock;
+use crate::effects::Probe;
+use crate::effects::http::{Connection, HttpClientSettings, http_client};
+use crate::effects::milvus::performance::Source;
+use crate::model::{
+    ComponentInventory, Inventory, Outcome, Pod, PodCondition, ProbeObservation, Reason,
+    ReasonKind, TargetReport,
+};
+use judge::{judge, judge_with_platform, unasked};
+
+/// Most pods that one probe asks; a component with more is judged by these.
+pub const MAX_PODS: usize = 1000;
+
+/// Which pods to probe, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodsProbeSettings {
+    /// The component's name in the inventory.
+    pub component: Arc<str>,
+    /// The port of the health and metrics pages; Milvus' own default is 9091.
+    pub metrics_port: u16,
+    /// New connections for every probe, or kept ones.
+    pub connection: Connection,
+}
+
+impl PodsProbeSettings {
+    /// The pods of `component` on port 9091, with new connections every time.
+    pub fn new(component: impl Into<Arc<str>>) -> Self {
+        Self { component: component.into(), metrics_port: 9091, connection: Connection::Fresh }
+    }
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct PodsProbe {
+    settings: PodsProbeSettings,
+    inventory: watch::Receiver<Arc<Inventory>>,
+    clock: Clock,
+    client: Result<Client, Reason>,
+    scraper: Scraper,
+}
+
+impl PodsProbe {
+    /// Makes the probe; nothing is opened yet.
+    pub fn new(
+        settings: PodsProbeSettings,
+        inventory: watch::Receiver<Arc<Inventory>>,
+        clock: Clock,
+    ) -> Self {
+        let connection = settings.connection;
+        let client = http_client(&HttpClientSettings { connection, ..Default::default() });
+        Self { settings, inventory, clock, client, scraper: Scraper::new(clock) }
+    }
+
+    async fn probe_pods(
+        &self,
+        client: &Client,
+        component: &ComponentInventory,
+        budget: Duration,
+    ) -> Vec<TargetReport> {
+        let pods = &component.pods[..component.pods.len().min(MAX_PODS)];
+        self.scraper.retain(|name| pods.iter().any(|pod| &*pod.name == name));
+        let source = Source::of(component.role);
+        join_all(pods.iter().map(|pod| self.probe_pod(client, pod, source, budget))).await
+    }
+
+    async fn probe_pod(
+        &self,
+        client: &Client,
+        pod: &Pod,
+        source: Source,
+        budget: Duration,
+    ) -> TargetReport {
+        let Some(ip) = address_to_ask(pod) else { return unasked(pod) };
+        let base = base_url(ip, self.settings.metrics_port);
+        let address = format!("{base}{HEALTH_PATH}");
+        let metrics = format!("{base}{METRICS_PATH}");
+        let health = async {
+            let started = self.clock.monotonic();
+            let outcome = ask_healthz(client, &address, budget).await;
+            (outcome, self.clock.monotonic().saturating_duration_since(started))
+        };
+        // A metrics page that never ends must not delay the verdict to the end of the budget.
+        let scrape = self.scraper.scrape(client, &pod.name, &metrics, source, budget / 2);
+        let ((outcome, latency), performance) = tokio::join!(health, scrape);
+        TargetReport {
+            name: pod.name.to_string(),
+            address,
+            outcome,
+            latency,
+            performance: Some(performance),
+        }
+    }
+}
+
+#[async_trait]
+impl Probe for PodsProbe {
+    async fn probe(&self, budget: Duration) -> ProbeObservation {
+        let client = match &self.client {
+            Ok(client) => client,
+            Err(reason) => {
+                return ProbeObservation::of(Outcome::Failed { reason: reason.clone() });
+            }
+        };
+        let inventory = self.inventory.borrow().clone();
+        if !inventory.synced {
+            return ProbeObservation::of(not_synced(&inventory));
+        }
+        let nothing = ComponentInventory::default();
+        let component = inventory.components.get(&self.settings.component).unwrap_or(&nothing);
+        let targets = self.probe_pods(client, component, budget).await;
+        let verdict = judge(&self.settings.component, component, &targets);
+        let outcome = judge_with_platform(verdict, inventory.error.as_ref());
+        ProbeObservation { targets, ..ProbeObservation::of(outcome) }
+    }
+}
+
+fn not_synced(inventory: &Inventory) -> Outcome {
+    let text = match &inventory.error {
+        Some(reason) => format!("the platform cannot be asked: {reason}"),
+        None => "the platform's first answer has not arrived yet".into(),
+    };
+    Outcome::degraded(ReasonKind::PlatformUnavailable, text)
+}
+
+/// The address of a pod that can be expected to answer.
+fn address_to_ask(pod: &Pod) -> Option<&str> {
+    match pod.condition {
+        PodCondition::Pending { .. }
+        | PodCondition::Ready
+        | PodCondition::NotReady
+        | PodCondition::CrashLoop { .. } => pod.ip.as_deref().filter(|ip| !ip.is_empty()),
+        PodCondition::Terminating | PodCondition::Ended { .. } => None,
+    }
+}
+
+fn base_url(ip: &str, port: u16) -> String {
+    if ip.contains(':') { format!("http://[{ip}]:{port}") } else { format!("http://{ip}:{port}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_stands_in_brackets() {
+        assert_eq!(base_url("10.0.0.1", 9091), "http://10.0.0.1:9091");
+        assert_eq!(base_url("fd00::1", 9091), "http://[fd00::1]:9091");
+    }
+}

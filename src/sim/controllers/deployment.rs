@@ -1,0 +1,213 @@
+//! Rolls Deployments: one ReplicaSet for each revision of the template, the newest one growing
+//! while the others shrink, within maxSurge and maxUnavailable.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::ownership::{owned, reference, resource_of};
+use super::template::{TEMPLATE_HASH, hash, revision_of};
+use crate::sim::kubernetes::events::record;
+use crate::sim::kubernetes::json::{name, namespace, number, set, set_condition, text};
+use crate::sim::kubernetes::resource::{DEPLOYMENTS, REPLICA_SETS};
+use crate::sim::kubernetes::store::{Key, Store};
+
+const REVISION: &str = "deployment.kubernetes.io/revision";
+/// How many empty old ReplicaSets are kept.
+const KEPT_REVISIONS: usize = 10;
+
+pub(super) fn reconcile(store: &Store) {
+    for deployment in store.list(DEPLOYMENTS, None).1 {
+        let paused = deployment.pointer("/spec/paused") == Some(&Value::Bool(true));
+        let newest = newest_replica_set(store, &deployment, !paused);
+        if let Some(newest) = newest {
+            let sets = owned(store, REPLICA_SETS, &deployment);
+            let old: Vec<Arc<Value>> =
+                sets.into_iter().filter(|other| name(other) != name(&newest)).collect();
+            roll(store, &deployment, &newest, &old);
+            forget_old(store, &old);
+        }
+        update_status(store, &deployment);
+    }
+}
+
+fn desired(object: &Value) -> i64 {
+    number(object, "/spec/replicas").unwrap_or(0)
+}
+
+fn available(object: &Value) -> i64 {
+    number(object, "/status/availableReplicas").unwrap_or(0)
+}
+
+fn revision_number(object: &Value) -> u64 {
+    let annotation = object.pointer("/metadata/annotations").and_then(|all| all.get(REVISION));
+    annotation.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The ReplicaSet of the present template; made if it is not there and may be.
+fn newest_replica_set(store: &Store, deployment: &Value, create: bool) -> Option<Arc<Value>> {
+    let template = deployment.pointer("/spec/template")?;
+    let revision = hash(template);
+    let sets = owned(store, REPLICA_SETS, deployment);
+    let highest = sets.iter().map(|other| revision_number(other)).max().unwrap_or(0);
+    let existing = sets.iter().find(|other| revision_of(other) == revision);
+    let newest = match existing {
+        Some(existing) if revision_number(existing) == highest => Arc::clone(existing),
+        // A return to an earlier template makes its ReplicaSet the newest again.
+        Some(existing) => store.update(&Key::of(REPLICA_SETS, existing), |object| {
+            set(object, &["metadata", "annotations", REVISION], (highest + 1).to_string());
+        })?,
+        None if create => create_replica_set(store, deployment, &revision, highest + 1)?,
+        None => return sets.into_iter().max_by_key(|other| revision_number(other)),
+    };
+    let number = revision_number(&newest).to_string();
+    store.update(&Key::of(DEPLOYMENTS, deployment), |object| {
+        set(object, &["metadata", "annotations", REVISION], number);
+    });
+    Some(newest)
+}
+
+fn create_replica_set(
+    store: &Store,
+    deployment: &Value,
+    revision: &str,
+    number: u64,
+) -> Option<Arc<Value>> {
+    let mut template = deployment.pointer("/spec/template")?.clone();
+    set(&mut template, &["metadata", "labels", TEMPLATE_HASH], revision);
+    let mut selector = deployment.pointer("/spec/selector").cloned().unwrap_or_default();
+    set(&mut selector, &["matchLabels", TEMPLATE_HASH], revision);
+    let object = json!({
+        "kind": "ReplicaSet", "apiVersion": "apps/v1",
+        "metadata": {
+            "labels": template.pointer("/metadata/labels"),
+            "annotations": {REVISION: number.to_string()},
+            "ownerReferences": reference(resource_of(DEPLOYMENTS), deployment),
+        },
+        "spec": {"replicas": 0, "selector": selector, "template": template},
+        "status": {"replicas": 0},
+    });
+    let name = format!("{}-{revision}", name(deployment));
+    store.create(Key::new(REPLICA_SETS, namespace(deployment), &name), object).ok()
+}
+
+fn roll(store: &Store, deployment: &Value, newest: &Value, old: &[Arc<Value>]) {
+    let wanted = desired(deployment);
+    let old_total: i64 = old.iter().map(|other| desired(other)).sum();
+    let (surge, unavailable) = bounds(deployment, wanted);
+    let recreate = text(deployment, "/spec/strategy/type") == "Recreate";
+    if recreate && old_total > 0 {
+        old.iter().for_each(|other| scale(store, deployment, other, 0));
+        return;
+    }
+    let current = desired(newest);
+    let grown = if old_total == 0 || current > wanted {
+        wanted
+    } else {
+        current + (wanted - current).min((wanted + surge - current - old_total).max(0))
+    };
+    scale(store, deployment, newest, grown);
+    let all_available = available(newest) + old.iter().map(|other| available(other)).sum::<i64>();
+    let mut spare = (all_available - (wanted - unavailable)).max(0);
+    for other in old {
+        let (replicas, ready) = (desired(other), available(other));
+        // Pods that are not available anyway cost nothing.
+        let removable = (replicas - ready).max(0) + ready.min(spare);
+        spare -= ready.min(spare);
+        scale(store, deployment, other, (replicas - removable).max(0));
+    }
+}
+
+/// maxSurge and maxUnavailable as numbers of pods.
+fn bounds(deployment: &Value, replicas: i64) -> (i64, i64) {
+    let bound = |field: &str, round_up: bool| {
+        let value = deployment.pointer(&format!("/spec/strategy/rollingUpdate/{field}"));
+        match value {
+            Some(Value::Number(number)) => number.as_i64().unwrap_or(0),
+            Some(Value::String(percent)) => {
+                let percent = percent.trim_end_matches('%').parse::<i64>().unwrap_or(25);
+                (percent * replicas + if round_up { 99 } else { 0 }) / 100
+            }
+            _ => (25 * replicas + if round_up { 99 } else { 0 }) / 100,
+        }
+    };
+    let (surge, unavailable) = (bound("maxSurge", true), bound("maxUnavailable", false));
+    if surge == 0 && unavailable == 0 { (0, 1) } else { (surge, unavailable) }
+}
+
+fn scale(store: &Store, deployment: &Value, replica_set: &Value, replicas: i64) {
+    let before = desired(replica_set);
+    if before == replicas {
+        return;
+    }
+    store.update(&Key::of(REPLICA_SETS, replica_set), |object| {
+        set(object, &["spec", "replicas"], replicas);
+    });
+    let direction = if replicas > before { "up" } else { "down" };
+    let message =
+        format!("Scaled {direction} replica set {} from {before} to {replicas}", name(replica_set));
+    record(store, DEPLOYMENTS, deployment, false, "ScalingReplicaSet", &message);
+}
+
+fn forget_old(store: &Store, old: &[Arc<Value>]) {
+    let mut empty: Vec<&Arc<Value>> = old
+        .iter()
+        .filter(|other| desired(other) == 0 && number(other, "/status/replicas").unwrap_or(0) == 0)
+        .collect();
+    empty.sort_by_key(|other| revision_number(other));
+    for other in empty.iter().take(empty.len().saturating_sub(KEPT_REVISIONS)) {
+        store.remove(&Key::of(REPLICA_SETS, other));
+    }
+}
+
+fn update_status(store: &Store, deployment: &Value) {
+    let sets = owned(store, REPLICA_SETS, deployment);
+    let revision = deployment.pointer("/spec/template").map(hash).unwrap_or_default();
+    let sum = |field: &str| -> i64 {
+        sets.iter().map(|other| number(other, &format!("/status/{field}")).unwrap_or(0)).sum()
+    };
+    let newest = sets.iter().find(|other| revision_of(other) == revision);
+    let updated = newest.map_or(0, |set| number(set, "/status/replicas").unwrap_or(0));
+    let (total, ready) = (sum("replicas"), sum("readyReplicas"));
+    let now = store.now();
+    store.update(&Key::of(DEPLOYMENTS, deployment), |object| {
+        let wanted = desired(object);
+        for (field, count) in [
+            ("replicas", total),
+            ("updatedReplicas", updated),
+            ("readyReplicas", ready),
+            ("availableReplicas", ready),
+            ("unavailableReplicas", (wanted - ready).max(0)),
+        ] {
+            set(object, &["status", field], count);
+        }
+        let generation = number(object, "/metadata/generation");
+        set(object, &["status", "observedGeneration"], generation);
+        let minimum = wanted - bounds(object, wanted).1;
+        set_condition(object, available_condition(ready >= minimum, &now));
+        let complete = updated == wanted && total == wanted && ready == wanted;
+        let newest = newest.map_or("", |set| name(set));
+        set_condition(object, progress_condition(complete, newest, &now));
+    });
+}
+
+fn available_condition(available: bool, now: &str) -> Value {
+    let (status, reason, message) = if available {
+        ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+    } else {
+        ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+    };
+    json!({"type": "Available", "status": status, "reason": reason, "message": message,
+        "lastUpdateTime": now, "lastTransitionTime": now})
+}
+
+fn progress_condition(complete: bool, replica_set: &str, now: &str) -> Value {
+    let (reason, verb) = if complete {
+        ("NewReplicaSetAvailable", "has successfully progressed")
+    } else {
+        ("ReplicaSetUpdated", "is progressing")
+    };
+    json!({"type": "Progressing", "status": "True", "reason": reason,
+        "message": format!("ReplicaSet \"{replica_set}\" {verb}."),
+        "lastUpdateTime": now, "lastTransitionTime": now})
+}

@@ -1,0 +1,203 @@
+//! What listens on a pod's port: /healthz, /livez and /metrics as a Milvus role serves them.
+//!
+//! Speaks HTTP/1.1 by itself rather than through a framework, because it must be able to accept
+//! and keep silent, and because all its connections must end with the pod.
+
+mod page;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::evidence::Evidence;
+use super::faults::{Faults, PodBehaviour};
+use super::load::Load;
+use crate::clock::Clock;
+use crate::model::Timestamp;
+
+/// The longest request head, in bytes.
+const HEAD_LIMIT: u64 = 16 << 10;
+/// How often a silent pod looks whether it may speak again.
+const SILENCE_CHECK: Duration = Duration::from_millis(20);
+
+/// Who a pod is.
+#[derive(Debug, Clone)]
+pub(super) struct PodIdentity {
+    pub(super) name: String,
+    pub(super) uid: String,
+    pub(super) component: String,
+    pub(super) revision: String,
+}
+
+/// A request that a pod has received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodRequest {
+    /// When its head was complete.
+    pub at: Timestamp,
+    /// The pod's name.
+    pub pod: String,
+    /// The component it belongs to.
+    pub component: String,
+    /// Without the query.
+    pub path: String,
+    /// False when the pod hung at that moment.
+    pub answered: bool,
+}
+
+/// The server of one pod.
+#[derive(Debug)]
+pub(super) struct PodServer {
+    identity: PodIdentity,
+    ready: Arc<AtomicBool>,
+    faults: Faults,
+    requests: Evidence<PodRequest>,
+    clock: Clock,
+    page: page::Page,
+}
+
+impl PodServer {
+    pub(super) fn new(
+        identity: PodIdentity,
+        ready: Arc<AtomicBool>,
+        faults: Faults,
+        load: Load,
+        requests: Evidence<PodRequest>,
+        clock: Clock,
+    ) -> Self {
+        let page = page::Page::new(&identity.component, load, clock);
+        Self { identity, ready, faults, requests, clock, page }
+    }
+
+    /// Serves until it is aborted; its connections end with it.
+    pub(super) async fn serve(self, listener: TcpListener) {
+        let server = Arc::new(self);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let server = Arc::clone(&server);
+                        connections.spawn(async move {
+                            // A client that goes away is its own business.
+                            let _ = server.converse(stream).await;
+                        });
+                    }
+                    Err(_) => tokio::time::sleep(SILENCE_CHECK).await,
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+
+    async fn converse(&self, stream: TcpStream) -> io::Result<()> {
+        let (reader, mut writer) = stream.into_split();
+        let mut reader = BufReader::new(reader);
+        while let Some(head) = Head::read(&mut reader).await? {
+            let behaviour = self.behaviour();
+            self.requests.push(PodRequest {
+                at: self.clock.now(),
+                pod: self.identity.name.clone(),
+                component: self.identity.component.clone(),
+                path: head.path.clone(),
+                answered: behaviour != PodBehaviour::Silent,
+            });
+            while self.behaviour() == PodBehaviour::Silent {
+                tokio::time::sleep(SILENCE_CHECK).await;
+            }
+            let answer = self.answer(&head, self.behaviour());
+            writer.write_all(answer.as_bytes()).await?;
+            if head.closes {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn behaviour(&self) -> PodBehaviour {
+        self.faults.pod(&self.identity.uid, &self.identity.revision)
+    }
+
+    fn answer(&self, head: &Head, behaviour: PodBehaviour) -> String {
+        let ready = self.ready.load(Ordering::Relaxed);
+        let (status, body) = match head.path.as_str() {
+            "/healthz" => self.health(head.wants_json, ready, behaviour),
+            "/livez" => ("200 OK", "Milvus Process Active".to_owned()),
+            "/metrics" => ("200 OK", self.page.render(behaviour == PodBehaviour::Sick)),
+            _ => ("404 Not Found", "404 page not found".to_owned()),
+        };
+        let connection = if head.closes { "close" } else { "keep-alive" };
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: {}\r\nConnection: {connection}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    fn health(
+        &self,
+        as_json: bool,
+        ready: bool,
+        behaviour: PodBehaviour,
+    ) -> (&'static str, String) {
+        let component = &self.identity.component;
+        let (status, state, code) = match behaviour {
+            PodBehaviour::Sick => {
+                let state = format!("component {component} state is Abnormal");
+                ("500 Internal Server Error", state, 2)
+            }
+            PodBehaviour::Normal | PodBehaviour::Silent if ready => ("200 OK", "OK".to_owned(), 1),
+            PodBehaviour::Normal | PodBehaviour::Silent => {
+                let state = "Not all components are healthy, 0/1".to_owned();
+                ("500 Internal Server Error", state, 0)
+            }
+        };
+        if as_json {
+            let detail = [serde_json::json!({"name": component, "code": code})];
+            return (status, serde_json::json!({"state": state, "detail": detail}).to_string());
+        }
+        (status, state)
+    }
+}
+
+/// The part of a request that matters here.
+#[derive(Debug)]
+struct Head {
+    path: String,
+    /// Milvus looks at the type of the request, not at what it accepts.
+    wants_json: bool,
+    closes: bool,
+}
+
+impl Head {
+    async fn read(
+        reader: &mut BufReader<tokio::net::tcp::OwnedReadHalf>,
+    ) -> io::Result<Option<Self>> {
+        let mut bounded = reader.take(HEAD_LIMIT);
+        let mut line = String::new();
+        if bounded.read_line(&mut line).await? == 0 {
+            return Ok(None);
+        }
+        let mut words = line.split_whitespace();
+        let target = words.nth(1).ok_or(io::ErrorKind::InvalidData)?;
+        let path = target.split('?').next().unwrap_or_default().to_owned();
+        let mut head = Self { path, wants_json: false, closes: words.next() == Some("HTTP/1.0") };
+        loop {
+            line.clear();
+            if bounded.read_line(&mut line).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let header = line.trim_end().to_ascii_lowercase();
+            if header.is_empty() {
+                return Ok(Some(head));
+            }
+            let (name, value) = header.split_once(':').unwrap_or((&header, ""));
+            head.wants_json |= name == "content-type" && value.contains("application/json");
+            head.closes |= name == "connection" && value.contains("close");
+        }
+    }
+}

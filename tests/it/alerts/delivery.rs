@@ -1,0 +1,160 @@
+//! The alerter itself with its real receivers, in real time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::prelude::*;
+use falconer::actors::alerter::{Alerter, AlerterSettings, Drain, RaiseAlert, ResolveAlert};
+use falconer::actors::status::StatusBoard;
+use falconer::clock::Clock;
+use falconer::effects::Notifier;
+use falconer::effects::notify::{EmailNotifier, LogNotifier, WebhookNotifier, WebhookSettings};
+use falconer::metrics::Metrics;
+use falconer::model::{IncidentId, Notification, Severity};
+use falconer::policy::notification::AlertBook;
+use falconer::sim::smtp::{ReceivedMail, SmtpBehaviour, SmtpSink};
+use falconer::sim::webhook::{WebhookAnswer, WebhookSink};
+
+use super::fixtures::{email, notification};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Stage {
+    mail: SmtpSink,
+    hook: WebhookSink,
+    board: StatusBoard,
+    clock: Clock,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            mail: SmtpSink::start().unwrap(),
+            hook: WebhookSink::start().unwrap(),
+            board: StatusBoard::default(),
+            clock: Clock::system(),
+        }
+    }
+
+    fn alerter(&self) -> Addr<Alerter> {
+        let mut settings =
+            AlerterSettings { group_wait: Duration::from_millis(20), ..Default::default() };
+        settings.backoff.initial = Duration::from_millis(50);
+        let hook = WebhookSettings::new("oncall", self.hook.url("/hook"));
+        let receivers: Vec<Arc<dyn Notifier>> = vec![
+            Arc::new(EmailNotifier::new(email(self.mail.address())).unwrap()),
+            Arc::new(WebhookNotifier::new(hook).unwrap()),
+            Arc::new(LogNotifier),
+        ];
+        let book = Arc::new(Mutex::new(AlertBook::default()));
+        let metrics = Metrics::default();
+        Alerter::new(settings, receivers, book, self.board.clone(), self.clock, metrics).start()
+    }
+
+    fn raise(&self) -> RaiseAlert {
+        let Notification { incident, component, title, reason, details, .. } = notification();
+        let (severity, started_at) = (Severity::Critical, self.clock.now());
+        RaiseAlert { incident, component, severity, title, reason, details, started_at }
+    }
+
+    fn resolve(&self) -> ResolveAlert {
+        ResolveAlert { incident: incident(), ended_at: self.clock.now() }
+    }
+
+    /// Waits until an attempt at this receiver has failed.
+    async fn failed(&self, receiver: &str) {
+        let failing = async {
+            loop {
+                let snapshot = self.board.snapshot().alerter;
+                if snapshot
+                    .receivers
+                    .get(receiver)
+                    .is_some_and(|one| one.state.last_error.is_some())
+                {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, failing).await.expect("an attempt fails");
+    }
+
+    async fn mail(&self, subject: &str) -> ReceivedMail {
+        let found = self.mail.mails().wait_for(PATIENCE, |mail| mail.subject().contains(subject));
+        found.await.expect("a mail arrives")
+    }
+}
+
+fn incident() -> IncidentId {
+    notification().incident
+}
+
+#[test]
+fn a_mail_refused_for_now_is_retried_and_arrives_once() {
+    System::new().block_on(async {
+        let stage = Stage::new();
+        stage.mail.behave(SmtpBehaviour::RejectRecipients("451 4.3.0 try again later".into()));
+        let alerter = stage.alerter();
+        alerter.send(stage.raise()).await.unwrap();
+        stage.failed("email").await;
+        stage.mail.behave(SmtpBehaviour::Accept);
+        stage.mail("[CRITICAL] Milvus Alert: querynode is unhealthy").await;
+        alerter.send(stage.resolve()).await.unwrap();
+        let resolved = stage.mail("[RESOLVED] Milvus Alert: querynode is unhealthy").await;
+        assert!(resolved.body().contains("Lasted:"), "{}", resolved.body());
+        assert_eq!(stage.mail.mails().len(), 2);
+        let firing = &stage.mail.mails().all()[0];
+        assert_eq!(firing.header("references"), resolved.header("references"));
+        assert_ne!(firing.header("message-id"), resolved.header("message-id"));
+    });
+}
+
+#[test]
+fn a_webhook_that_answers_500_and_then_200_is_told_once() {
+    System::new().block_on(async {
+        let stage = Stage::new();
+        stage.hook.answer_with(WebhookAnswer::status(500));
+        let alerter = stage.alerter();
+        alerter.send(stage.raise()).await.unwrap();
+        stage.failed("webhook.oncall").await;
+        stage.hook.answer_with(WebhookAnswer::status(200));
+        let told = stage.hook.requests().wait_for(PATIENCE, |request| request.answered == 200);
+        let told = told.await.unwrap();
+        assert_eq!(told.json().unwrap()["status"], "firing");
+        alerter.send(Drain { deadline: PATIENCE }).await.unwrap();
+        let accepted = stage.hook.requests().matching(|request| request.answered == 200);
+        assert_eq!(accepted.len(), 1);
+    });
+}
+
+#[test]
+fn a_mail_server_that_hangs_does_not_slow_the_webhook() {
+    System::new().block_on(async {
+        let stage = Stage::new();
+        stage.mail.behave(SmtpBehaviour::Hang);
+        let alerter = stage.alerter();
+        alerter.send(stage.raise()).await.unwrap();
+        stage.hook.requests().wait_for(PATIENCE, |_| true).await.unwrap();
+        alerter.send(stage.resolve()).await.unwrap();
+        let resolved = stage.hook.requests().wait_for(PATIENCE, |request| {
+            request.json().is_some_and(|body| body["status"] == "resolved")
+        });
+        resolved.await.unwrap();
+        assert!(stage.board.snapshot().alerter.receivers["email"].in_flight);
+        assert!(stage.mail.mails().is_empty());
+    });
+}
+
+#[test]
+fn a_drain_gets_the_waiting_mail_out() {
+    System::new().block_on(async {
+        let stage = Stage::new();
+        stage.mail.behave(SmtpBehaviour::HangUp);
+        let alerter = stage.alerter();
+        alerter.send(stage.raise()).await.unwrap();
+        stage.failed("email").await;
+        stage.mail.behave(SmtpBehaviour::Accept);
+        alerter.send(Drain { deadline: PATIENCE }).await.unwrap();
+        assert_eq!(stage.mail.mails().len(), 1);
+    });
+}
