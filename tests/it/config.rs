@@ -156,11 +156,11 @@ fn a_partial_table_keeps_the_other_defaults() {
     let settings = loaded.unwrap().settings;
     let backoff = settings.prober("proxy").backoff;
     assert_eq!(backoff.initial.get(), Duration::from_secs(2));
-    assert_eq!(backoff.max.get(), Duration::from_secs(60));
+    assert_eq!(backoff.max.get(), Duration::from_mins(1));
     assert_eq!(settings.recoverer.defaults.global_budget.actions, 10);
-    assert_eq!(settings.recovery("proxy").budget.per.get(), Duration::from_secs(3_600));
+    assert_eq!(settings.recovery("proxy").budget.per.get(), Duration::from_hours(1));
     let down: &ScaleRules = &settings.scaler.scale_down;
-    assert_eq!(down.stabilization.get(), Duration::from_secs(300));
+    assert_eq!(down.stabilization.get(), Duration::from_mins(5));
     assert_eq!(down.policies.len(), 1);
 }
 
