@@ -2,6 +2,7 @@
 //! takes it down again. The only place that knows every layer.
 
 mod mapping;
+mod once;
 mod planner;
 mod platform;
 mod receivers;
@@ -23,8 +24,9 @@ use crate::config::Settings;
 use crate::metrics::{Metrics, MetricsRegistry, MetricsSettings};
 use crate::server::{About, Server, ServerSettings, ServerSources};
 
+pub use once::probe_once;
 pub use planner::ClusterPlanner;
-pub use platform::{ClusterPlatform, start_platform};
+pub use platform::{ClusterPlatform, Purpose, start_platform};
 use tree::Tree;
 
 /// How often the actors' thread gives a sign of life.
@@ -107,9 +109,11 @@ impl App {
     /// Stops probing and deciding, delivers what can be delivered, lets go of the platforms, and
     /// returns within about `grace`.
     pub async fn shutdown(self, grace: Duration) {
+        let clock = Clock::system();
         self.tree.stop_probing();
-        self.tree.drain(alerter::Drain { deadline: grace / 2 }).await;
-        self.tree.release_platforms(grace / 2).await;
+        // Processes that falconer owns may need most of the time to end in order.
+        self.tree.drain(alerter::Drain { deadline: grace / 3 }).await;
+        self.tree.release_platforms(grace.saturating_sub(clock.uptime())).await;
         self.metrics.shutdown();
         self.server.shutdown();
     }

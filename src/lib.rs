@@ -15,7 +15,7 @@
 //! └── Scaler                        carries out replica changes
 //! ```
 //!
-//! Layers, and who may import whom: `ARCHITECTURE.md`; `tests/architecture.rs` enforces it.
+//! Layers, and who may import whom: `ARCHITECTURE.md`; `tests/architecture` enforces it.
 
 pub mod actors;
 pub mod app;

@@ -23,8 +23,22 @@ pub struct ClusterPlatform {
     pub resources: Arc<dyn Probe>,
 }
 
+/// What an adapter is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To look after the cluster: processes that falconer owns are started or adopted.
+    Supervise,
+    /// To look only: nothing is started, stopped or adopted.
+    Observe,
+}
+
 /// Starts the adapter of the cluster `name`. Trouble shows in its inventory, not here.
-pub fn start_platform(name: &str, settings: &ClusterSettings, clock: Clock) -> ClusterPlatform {
+pub fn start_platform(
+    name: &str,
+    settings: &ClusterSettings,
+    purpose: Purpose,
+    clock: Clock,
+) -> ClusterPlatform {
     match settings.platform {
         Platform::Kubernetes => {
             let cluster = KubeCluster::start(kube_settings(name, settings), clock);
@@ -32,7 +46,7 @@ pub fn start_platform(name: &str, settings: &ClusterSettings, clock: Clock) -> C
             ClusterPlatform { cluster, resources }
         }
         Platform::Process => {
-            let cluster = ProcessCluster::start(process_cluster(name, settings), clock);
+            let cluster = ProcessCluster::start(process_cluster(name, settings, purpose), clock);
             let usage = Arc::new(ProcessUsage::new(Arc::clone(&cluster), clock));
             ClusterPlatform { cluster, resources: Arc::new(ProcessResourcesProbe::new(usage)) }
         }
@@ -62,11 +76,19 @@ fn kube_settings(name: &str, settings: &ClusterSettings) -> KubeSettings {
     }
 }
 
-fn process_cluster(name: &str, settings: &ClusterSettings) -> ProcessClusterSettings {
-    let processes = settings.processes.iter();
+fn process_cluster(
+    name: &str,
+    settings: &ClusterSettings,
+    purpose: Purpose,
+) -> ProcessClusterSettings {
+    let owned = purpose == Purpose::Supervise;
+    let process = |(name, settings): (&String, &ProcessSettings)| {
+        let settings = process_settings(name, settings);
+        process::ProcessSettings { start: settings.start.clone().filter(|_| owned), ..settings }
+    };
     ProcessClusterSettings {
         cluster: name.into(),
-        processes: processes.map(|(name, settings)| process_settings(name, settings)).collect(),
+        processes: settings.processes.iter().map(process).collect(),
     }
 }
 

@@ -10,7 +10,7 @@ use actix::prelude::*;
 use futures::future::join_all;
 use tokio::sync::mpsc;
 
-use super::platform::{ClusterPlatform, start_platform};
+use super::platform::{ClusterPlatform, Purpose, start_platform};
 use super::receivers;
 use crate::actors::link::Link;
 use crate::actors::recoverer::RecoveryProgressed;
@@ -121,7 +121,10 @@ fn start_platforms(parts: &TreeParts) -> HashMap<Arc<str>, ClusterPlatform> {
     let clusters = parts.settings.clusters.iter();
     clusters
         .map(|(name, cluster)| {
-            (Arc::from(name.as_str()), start_platform(name, cluster, parts.clock))
+            (
+                Arc::from(name.as_str()),
+                start_platform(name, cluster, Purpose::Supervise, parts.clock),
+            )
         })
         .collect()
 }

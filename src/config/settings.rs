@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret::SecretFile;
 use super::values::HumanDuration;
+use crate::model::Role;
 
 pub use alerter::{
     AlerterSettings, EmailSettings, LogReceiverSettings, MailSecurity, Route, SlackSettings,
@@ -66,6 +67,26 @@ impl Settings {
     /// How `component` is restarted: its own keys over those of `[recoverer]`.
     pub fn recovery(&self, component: &str) -> RecoverySettings {
         self.recoverer.component(component)
+    }
+
+    /// The probers, by name, of what `cluster` depends on.
+    pub fn dependencies(&self, cluster: &str) -> Vec<&str> {
+        let names = self.probers.components.keys().map(String::as_str);
+        names.filter(|name| self.depends(cluster, name)).collect()
+    }
+
+    /// Whether `cluster` depends on the prober `name`: it lists it, or the prober names the
+    /// cluster, or there is no other cluster that a prober with a target of its own could serve.
+    pub(crate) fn depends(&self, cluster: &str, name: &str) -> bool {
+        let Some(prober) = self.probers.components.get(name) else { return false };
+        let listed = |settings: &ClusterSettings| settings.depends_on.iter().any(|on| on == name);
+        let has_own_target = !prober.url.is_empty() || !prober.address.is_empty();
+        let is_part_of_milvus = Role::parse(name).is_some() || name == "milvus";
+        let is_only_cluster = self.clusters.len() == 1 && self.clusters.contains_key(cluster);
+        let serves_the_only_one = is_only_cluster && has_own_target && !is_part_of_milvus;
+        self.clusters.get(cluster).is_some_and(listed)
+            || prober.cluster == cluster
+            || (serves_the_only_one && prober.cluster.is_empty())
     }
 }
 

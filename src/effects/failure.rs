@@ -10,6 +10,9 @@ use crate::model::{Reason, ReasonKind};
 /// Deepest chain of causes that is followed; deeper ones do not occur outside a loop.
 const MAX_DEPTH: usize = 16;
 
+/// What is said of a connection that the far side closed too early.
+pub const CLOSED_EARLY: &str = "connection closed before the answer was complete";
+
 /// The reason for "no answer within `budget`".
 pub fn timeout(budget: Duration) -> Reason {
     Reason::new(ReasonKind::Timeout, format!("timeout after {}", short_duration(budget)))
@@ -87,14 +90,15 @@ fn recognise_io(error: &io::Error) -> Option<Reason> {
         io::ErrorKind::BrokenPipe
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::NotConnected
-        | io::ErrorKind::UnexpectedEof => {
-            (ReasonKind::Connection, "connection closed before the answer was complete".into())
-        }
+        | io::ErrorKind::UnexpectedEof => (ReasonKind::Connection, CLOSED_EARLY.into()),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             (ReasonKind::Connection, format!("unreachable: {error}"))
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::AddrNotAvailable => {
             (ReasonKind::Connection, error.to_string())
+        }
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            (ReasonKind::BadAnswer, error.to_string())
         }
         _ if error.raw_os_error().is_some() => (ReasonKind::Connection, error.to_string()),
         _ => return None,
@@ -121,10 +125,7 @@ fn recognise_hyper(error: &hyper::Error) -> Option<Reason> {
         ));
     }
     if error.is_incomplete_message() {
-        return Some(Reason::new(
-            ReasonKind::Connection,
-            "connection closed before the answer was complete",
-        ));
+        return Some(Reason::new(ReasonKind::Connection, CLOSED_EARLY));
     }
     None
 }

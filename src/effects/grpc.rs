@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use super::failure;
 use super::http::read_small_file;
 use super::tls::install_tls_provider;
-use crate::model::{Reason, ReasonKind};
+use crate::model::{Outcome, Reason, ReasonKind};
 
 /// Largest header list that is accepted from a server, in bytes.
 const HEADER_LIST_LIMIT: u32 = 64 * 1024;
@@ -28,6 +28,21 @@ pub struct GrpcEndpoint {
     pub ca_file: Option<PathBuf>,
     /// The name in the server's certificate, where it is not the host of the URL.
     pub server_name: Option<String>,
+}
+
+impl GrpcEndpoint {
+    /// Adds a hint where a plain-text connection was closed without an answer, which is all that a
+    /// port with TLS says to such a client.
+    pub fn with_tls_hint(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Failed { reason }
+                if self.url.starts_with("http:") && reason.text.contains(failure::CLOSED_EARLY) =>
+            {
+                Outcome::failed(reason.kind, format!("{reason} (does the port expect TLS?)"))
+            }
+            other => other,
+        }
+    }
 }
 
 /// Why a call brought no answer that can be used.

@@ -201,10 +201,5 @@ fn request_reason(error: &reqwest::Error) -> Reason {
     if error.is_builder() {
         return Reason::new(ReasonKind::BadAnswer, failure::describe(error));
     }
-    let reason = failure::classify(error);
-    // Cut inside a body: the library says "decode" or "body", the cause is not always there.
-    if reason.kind == ReasonKind::Connection && error.is_decode() {
-        return Reason::new(ReasonKind::BadAnswer, reason.text);
-    }
-    reason
+    failure::classify(error)
 }

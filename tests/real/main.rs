@@ -5,5 +5,6 @@
 
 mod faults;
 mod laptop;
+mod owning;
 mod probing;
 mod running;

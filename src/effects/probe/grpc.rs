@@ -83,7 +83,7 @@ fn judge(status: ServingStatus) -> Outcome {
 impl Probe for GrpcProbe {
     async fn probe(&self, budget: Duration) -> ProbeObservation {
         let started = Instant::now();
-        let outcome = self.ask(budget).await;
+        let outcome = self.settings.endpoint.with_tls_hint(self.ask(budget).await);
         target(&self.settings.endpoint.url, outcome, started.elapsed())
     }
 }

@@ -221,7 +221,7 @@ impl Probe for MilvusProbe {
         match answers {
             Err(reason) => target(address, Outcome::Failed { reason }, latency),
             Ok(answers) => {
-                let outcome = judge(&answers, budget);
+                let outcome = self.settings.endpoint.with_tls_hint(judge(&answers, budget));
                 let report = answers.into_report(budget);
                 ProbeObservation { milvus: Some(report), ..target(address, outcome, latency) }
             }

@@ -1,32 +1,16 @@
 //! From the objects of a namespace to the inventory of one Milvus cluster. Pure: the same objects
-//! make the same inventory; follows owner references, never names.
+//! make the same inventory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use crate::model::{ComponentInventory, Pod, Role};
 
-use crate::model::{
-    Autoscaler, ComponentInventory, Owner, Role, Workload, WorkloadKind, WorkloadRef,
-};
-
-use super::autoscalers::autoscaler;
 use super::labels::{Evidence, Identity, Labels, identify};
 use super::objects::Objects;
-use super::operator::Managed;
 use super::pods;
-use super::rollout::Rollout;
 use super::settings::{Components, Layout, Selection};
-
-/// What cannot be read, and why.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Gaps {
-    /// Why HPAs are not known.
-    pub autoscalers: Option<String>,
-    /// Why Milvus custom resources are not known; `None` also where there is no such API.
-    pub milvuses: Option<String>,
-}
+use super::workloads::{Found, Gaps, container_names, top_controller, workloads};
 
 /// The inventory's components, and which instance they are of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,13 +23,6 @@ pub struct Built {
     pub components: BTreeMap<Arc<str>, ComponentInventory>,
 }
 
-/// A workload of Milvus, before the instance is chosen.
-struct Found<'a> {
-    identity: Identity,
-    meta: &'a ObjectMeta,
-    workload: Workload,
-}
-
 /// Makes the inventory. `pinned` is the instance that was chosen before: a second one that appears
 /// later does not take its place.
 pub fn build(
@@ -56,18 +33,25 @@ pub fn build(
     pinned: Option<&str>,
 ) -> Built {
     let found = workloads(objects, namespace, selection.layout, gaps);
-    let pods = found_pods(objects, &found, namespace, selection.layout);
-    let seen: BTreeSet<&str> = found
+    let pods = found_pods(objects, &found, selection.layout);
+    let seen: BTreeSet<String> = found
         .iter()
         .map(|found| &found.identity)
         .chain(pods.iter().map(|(identity, _)| identity))
-        .map(|identity| identity.instance.as_str())
+        .map(|identity| identity.instance.clone())
         .collect();
     let (instance, error) = choose(&seen, selection, pinned);
     let mut built = Built { instance, error, components: wanted(selection) };
     let Some(chosen) = built.instance.clone() else { return built };
+    // Plain manifests often carry no instance label; unless something else carries the one that is
+    // asked for, they are meant.
+    let unlabelled_too = !seen.contains(chosen.as_str());
     let is_ours = |identity: &Identity| {
-        belongs(identity, &chosen, selection) && is_selected(selection, identity.role)
+        let belongs = identity.instance == chosen
+            || (unlabelled_too
+                && identity.instance.is_empty()
+                && identity.layout == Layout::Reference);
+        belongs && is_selected(selection, identity.role)
     };
     for found in found.into_iter().filter(|found| is_ours(&found.identity)) {
         component(&mut built.components, found.identity.role).workloads.push(found.workload);
@@ -108,23 +92,15 @@ fn component(
     component
 }
 
-/// Plain manifests often carry no instance label; those belong to whatever is asked for.
-fn belongs(identity: &Identity, chosen: &str, selection: &Selection) -> bool {
-    identity.instance == chosen
-        || (identity.instance.is_empty()
-            && identity.layout == Layout::Reference
-            && !selection.instance.is_empty())
-}
-
 fn choose(
-    seen: &BTreeSet<&str>,
+    seen: &BTreeSet<String>,
     selection: &Selection,
     pinned: Option<&str>,
 ) -> (Option<String>, Option<String>) {
     let listed = || {
-        let name =
-            |name: &&str| if name.is_empty() { "(without a label)" } else { *name }.to_owned();
-        seen.iter().map(name).collect::<Vec<_>>().join(", ")
+        let all = seen.iter().map(String::as_str);
+        let all = all.map(|name| if name.is_empty() { "(without a label)" } else { name });
+        all.collect::<Vec<_>>().join(", ")
     };
     let wanted = selection.instance.as_str();
     if !wanted.is_empty() {
@@ -135,204 +111,388 @@ fn choose(
         return (Some(wanted.to_owned()), error);
     }
     if seen.len() <= 1 {
-        return (seen.first().map(|only| (*only).to_owned()), None);
+        return (seen.first().cloned(), None);
     }
     let error = format!(
         "several Milvus instances are in the namespace: {}; set `instance` to one of them",
         listed()
     );
-    let kept = pinned.filter(|pinned| seen.contains(pinned)).map(str::to_owned);
+    let kept = pinned.filter(|pinned| seen.contains(*pinned)).map(str::to_owned);
     (kept, Some(error))
 }
 
-fn workloads<'a>(
-    objects: &'a Objects,
-    namespace: &Arc<str>,
-    layout: Layout,
-    gaps: &Gaps,
-) -> Vec<Found<'a>> {
-    let finder = Finder { objects, namespace, layout, gaps };
-    let mut found = Vec::new();
-    for (name, deployment) in &objects.deployments {
-        let spec = &deployment.spec;
-        let status = deployment.status.as_ref();
-        found.extend(finder.found(
-            WorkloadKind::Deployment,
-            name,
-            &deployment.metadata,
-            &spec.template,
-            Figures {
-                desired: spec.replicas.unwrap_or(1),
-                ready: status.and_then(|status| status.ready_replicas).unwrap_or(0),
-                paused: spec.paused.unwrap_or(false),
-                rolling_out: deployment.is_rolling_out(),
-            },
-        ));
-    }
-    for (name, set) in &objects.stateful_sets {
-        let spec = &set.spec;
-        found.extend(finder.found(
-            WorkloadKind::StatefulSet,
-            name,
-            &set.metadata,
-            &spec.template,
-            Figures {
-                desired: spec.replicas.unwrap_or(1),
-                ready: set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0),
-                paused: false,
-                rolling_out: set.is_rolling_out(),
-            },
-        ));
-    }
-    for (name, set) in &objects.daemon_sets {
-        let status = set.status.as_ref();
-        found.extend(finder.found(
-            WorkloadKind::DaemonSet,
-            name,
-            &set.metadata,
-            &set.spec.template,
-            Figures {
-                desired: status.map_or(0, |status| status.desired_number_scheduled),
-                ready: status.map_or(0, |status| status.number_ready),
-                paused: false,
-                rolling_out: set.is_rolling_out(),
-            },
-        ));
-    }
-    found
-}
-
-/// What the three kinds have in common.
-struct Figures {
-    desired: i32,
-    ready: i32,
-    paused: bool,
-    rolling_out: bool,
-}
-
-struct Finder<'a, 'b> {
-    objects: &'a Objects,
-    namespace: &'b Arc<str>,
-    layout: Layout,
-    gaps: &'b Gaps,
-}
-
-impl<'a> Finder<'a, '_> {
-    fn found(
-        &self,
-        kind: WorkloadKind,
-        name: &str,
-        meta: &'a ObjectMeta,
-        template: &PodTemplateSpec,
-        figures: Figures,
-    ) -> Option<Found<'a>> {
-        let none = Labels::new();
-        let template_meta = template.metadata.as_ref();
-        let containers = template.spec.as_ref();
-        let containers: Vec<&str> = containers
-            .map(|spec| spec.containers.iter().map(|container| container.name.as_str()).collect())
-            .unwrap_or_default();
-        let evidence = Evidence {
-            pod: template_meta.and_then(|meta| meta.labels.as_ref()).unwrap_or(&none),
-            object: meta.labels.as_ref().unwrap_or(&none),
-            containers: &containers,
-        };
-        let identity = identify(self.layout, evidence)?;
-        let reference = WorkloadRef { kind, namespace: self.namespace.clone(), name: name.into() };
-        let mut workload = Workload {
-            desired_replicas: u32::try_from(figures.desired).unwrap_or(0),
-            ready_replicas: u32::try_from(figures.ready).unwrap_or(0),
-            paused: figures.paused,
-            rolling_out: figures.rolling_out,
-            owner: self.owner(meta),
-            autoscaler: autoscaler(self.objects, self.gaps.autoscalers.as_deref(), &reference),
-            reference,
-        };
-        self.apply_operator(&mut workload, meta, identity.role);
-        Some(Found { identity, meta, workload })
-    }
-
-    fn owner(&self, meta: &ObjectMeta) -> Owner {
-        let Some(owner) = controller(meta) else { return Owner::None };
-        let is_milvus = owner.kind == "Milvus" && owner.api_version.starts_with("milvus.io/");
-        if !is_milvus {
-            return Owner::Unknown { kind: owner.kind.clone(), name: owner.name.clone() };
-        }
-        match &self.gaps.milvuses {
-            // Whether the operator is at work there cannot be told: keep off.
-            Some(why) => Owner::Unknown {
-                kind: format!("Milvus custom resource that cannot be read ({why})"),
-                name: owner.name.clone(),
-            },
-            None => Owner::MilvusOperator { name: owner.name.clone() },
-        }
-    }
-
-    /// What milvus-operator's custom resource adds to what the Deployment itself says.
-    fn apply_operator(&self, workload: &mut Workload, meta: &ObjectMeta, role: Role) {
-        let Owner::MilvusOperator { name } = &workload.owner else { return };
-        let Some(milvus) = self.objects.milvuses.get(name) else { return };
-        let managed = Managed::new(milvus, role);
-        workload.paused |= managed.is_paused();
-        workload.rolling_out |= managed.is_rolling_out(meta, workload.desired_replicas);
-        let undecided = workload.autoscaler.as_ref().is_none_or(Autoscaler::is_unknown);
-        if undecided && managed.owns_replicas() {
-            let name = format!("{name} (milvus-operator sets the replicas unless they are -1)");
-            workload.autoscaler = Some(Autoscaler { kind: "Milvus".to_owned(), name });
-        }
-    }
-}
-
-fn found_pods(
-    objects: &Objects,
-    found: &[Found<'_>],
-    namespace: &Arc<str>,
-    layout: Layout,
-) -> Vec<(Identity, crate::model::Pod)> {
+fn found_pods(objects: &Objects, found: &[Found<'_>], layout: Layout) -> Vec<(Identity, Pod)> {
     let none = Labels::new();
     let mut pods = Vec::new();
     for (name, pod) in &objects.pods {
         let owner = top_controller(objects, &pod.metadata);
-        let known = owner.and_then(|owner| found.iter().find(|found| is_it(found, owner)));
-        let identity = match known {
-            Some(found) => Some(found.identity.clone()),
-            None => {
-                let containers: Vec<&str> = pod.spec.as_ref().map_or_else(Vec::new, |spec| {
-                    spec.containers.iter().map(|container| container.name.as_str()).collect()
-                });
-                let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
-                identify(layout, Evidence { pod: labels, object: &none, containers: &containers })
-            }
+        let known = owner.and_then(|owner| found.iter().find(|found| found.is(owner)));
+        let identity = if let Some(found) = known {
+            Some(found.identity.clone())
+        } else {
+            let containers = container_names(pod.spec.as_ref());
+            let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
+            identify(layout, Evidence { pod: labels, object: &none, containers: &containers })
         };
         if let Some(identity) = identity {
-            let workload = known.map(|found| WorkloadRef {
-                namespace: namespace.clone(),
-                ..found.workload.reference.clone()
-            });
+            let workload = known.map(|found| found.workload.reference.clone());
             pods.push((identity, pods::view(name, pod, workload)));
         }
     }
     pods
 }
 
-fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
-    meta.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))
-}
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
 
-/// The pod's controller, or that one's controller where it is a ReplicaSet.
-fn top_controller<'a>(objects: &'a Objects, pod: &'a ObjectMeta) -> Option<&'a OwnerReference> {
-    let owner = controller(pod)?;
-    if owner.kind != "ReplicaSet" {
-        return Some(owner);
+    use crate::model::{Autoscaler, Owner, WorkloadKind};
+
+    use super::*;
+
+    const NAME: &str = "app.kubernetes.io/name";
+    const COMPONENT: &str = "app.kubernetes.io/component";
+    const INSTANCE: &str = "app.kubernetes.io/instance";
+
+    fn object<K: DeserializeOwned>(value: Value) -> K {
+        serde_json::from_value(value).expect("an object")
     }
-    let set = objects.replica_sets.get(&owner.name)?;
-    let is_same = set.metadata.uid.as_deref().is_none_or(|uid| uid == owner.uid);
-    if is_same { controller(&set.metadata) } else { None }
-}
 
-fn is_it(found: &Found<'_>, owner: &OwnerReference) -> bool {
-    let reference = &found.workload.reference;
-    reference.kind.as_str() == owner.kind
-        && *reference.name == *owner.name
-        && found.meta.uid.as_deref().is_none_or(|uid| uid == owner.uid)
+    fn owned_by(kind: &str, name: &str) -> Value {
+        let api = if kind == "Milvus" { "milvus.io/v1beta1" } else { "apps/v1" };
+        json!([{"apiVersion": api, "kind": kind, "name": name, "uid": format!("uid-{name}"),
+            "controller": true}])
+    }
+
+    /// A namespace that a test fills.
+    #[derive(Default)]
+    struct Namespace {
+        objects: Objects,
+        gaps: Gaps,
+        selection: Selection,
+        pinned: Option<&'static str>,
+    }
+
+    impl Namespace {
+        /// A Deployment with its `ReplicaSet` and one ready pod per replica.
+        fn deploy(&mut self, name: &str, labels: &Value, replicas: i32, owner: &Value) {
+            let template = json!({"metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "main"}]}});
+            self.objects.deployments.insert(
+                name.to_owned(),
+                object(json!({
+                    "metadata": {"name": name, "uid": format!("uid-{name}"), "generation": 1,
+                        "labels": labels, "ownerReferences": owner},
+                    "spec": {"replicas": replicas, "selector": {}, "template": template},
+                    "status": {"observedGeneration": 1, "replicas": replicas,
+                        "updatedReplicas": replicas, "readyReplicas": replicas,
+                        "availableReplicas": replicas},
+                })),
+            );
+            let set = format!("rs-of-{name}");
+            self.objects.replica_sets.insert(
+                set.clone(),
+                object(json!({
+                    "metadata": {"name": set, "uid": format!("uid-{set}"),
+                        "ownerReferences": owned_by("Deployment", name)},
+                    "spec": {"selector": {}},
+                })),
+            );
+            for index in 0..replicas {
+                self.pod(&format!("{name}-{index}"), labels, &owned_by("ReplicaSet", &set));
+            }
+        }
+
+        fn pod(&mut self, name: &str, labels: &Value, owner: &Value) {
+            self.objects.pods.insert(
+                name.to_owned(),
+                object(json!({
+                    "metadata": {"name": name, "labels": labels, "ownerReferences": owner},
+                    "spec": {"containers": [{"name": "main"}]},
+                    "status": {"phase": "Running", "podIP": "10.0.0.1",
+                        "conditions": [{"type": "Ready", "status": "True"}]},
+                })),
+            );
+        }
+
+        fn milvus(&mut self, name: &str, spec: &Value, annotations: &Value, labels: &Value) {
+            self.objects.milvuses.insert(
+                name.to_owned(),
+                object(json!({
+                    "apiVersion": "milvus.io/v1beta1", "kind": "Milvus",
+                    "metadata": {"name": name, "annotations": annotations, "labels": labels},
+                    "spec": {"components": spec},
+                })),
+            );
+        }
+
+        fn build(&self) -> Built {
+            build(&self.objects, &"ns".into(), &self.selection, &self.gaps, self.pinned)
+        }
+    }
+
+    fn helm(component: &str, instance: &str) -> Value {
+        json!({"component": component, NAME: "milvus", INSTANCE: instance})
+    }
+
+    fn operator(component: &str, instance: &str) -> Value {
+        json!({COMPONENT: component, NAME: "milvus", INSTANCE: instance})
+    }
+
+    fn reference(component: &str, _instance: &str) -> Value {
+        json!({"app": format!("milvus-{component}")})
+    }
+
+    fn shape(built: &Built) -> Vec<(String, usize, usize)> {
+        let shape = |(name, component): (&Arc<str>, &ComponentInventory)| {
+            (name.to_string(), component.workloads.len(), component.pods.len())
+        };
+        built.components.iter().map(shape).collect()
+    }
+
+    #[test]
+    fn every_version_is_found_in_every_layout() {
+        let versions: [(&str, &[&str]); 5] = [
+            (
+                "2.3",
+                &[
+                    "proxy",
+                    "rootcoord",
+                    "datacoord",
+                    "querycoord",
+                    "indexcoord",
+                    "querynode",
+                    "datanode",
+                    "indexnode",
+                ],
+            ),
+            ("2.4 mixcoord", &["proxy", "mixcoord", "querynode", "datanode", "indexnode"]),
+            ("2.6", &["proxy", "mixcoord", "querynode", "datanode", "streamingnode"]),
+            ("3.0 cdc", &["proxy", "mixcoord", "querynode", "datanode", "streamingnode", "cdc"]),
+            ("standalone", &["standalone"]),
+        ];
+        for (version, components) in versions {
+            for labels in [helm, operator, reference] {
+                let mut namespace = Namespace::default();
+                for component in components {
+                    // The names say nothing: only labels and owners count.
+                    namespace.deploy(
+                        &format!("x-{component}"),
+                        &labels(component, "ha"),
+                        2,
+                        &json!([]),
+                    );
+                }
+                for companion in ["woodpecker", "attu", "etcd"] {
+                    namespace.deploy(companion, &labels(companion, "ha"), 1, &json!([]));
+                }
+                let built = namespace.build();
+                let mut wanted: Vec<_> =
+                    components.iter().map(|name| ((*name).to_owned(), 1, 2)).collect();
+                wanted.sort();
+                assert_eq!(shape(&built), wanted, "{version}");
+                let every = built.components.values().flat_map(|component| &component.pods);
+                assert!(every.clone().all(|pod| pod.workload.is_some()), "{version}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pod_belongs_to_the_workload_that_its_owners_lead_to() {
+        let mut namespace = Namespace::default();
+        namespace.deploy("a", &helm("proxy", "ha"), 1, &json!([]));
+        namespace.pod("a-lookalike", &helm("proxy", "ha"), &json!([]));
+        namespace.pod("of-a-rollout", &helm("proxy", "ha"), &owned_by("Rollout", "a"));
+        let built = namespace.build();
+        let owners: Vec<_> = built.components["proxy"]
+            .pods
+            .iter()
+            .map(|pod| (&*pod.name, pod.workload.as_ref().map(ToString::to_string)))
+            .collect();
+        assert_eq!(
+            owners,
+            [
+                ("a-0", Some("deployment/a".to_owned())),
+                ("a-lookalike", None),
+                ("of-a-rollout", None)
+            ]
+        );
+    }
+
+    #[test]
+    fn stateful_sets_and_daemon_sets_are_workloads_too() {
+        let mut namespace = Namespace::default();
+        let labels = helm("querynode", "ha");
+        let template = json!({"metadata": {"labels": labels}, "spec": {"containers": []}});
+        namespace.objects.stateful_sets.insert(
+            "s".to_owned(),
+            object(json!({"metadata": {"name": "s", "uid": "uid-s"},
+                "spec": {"replicas": 3, "selector": {}, "serviceName": "s", "template": template},
+                "status": {"replicas": 3, "readyReplicas": 2, "observedGeneration": 0}})),
+        );
+        namespace.objects.daemon_sets.insert(
+            "d".to_owned(),
+            object(json!({"metadata": {"name": "d", "uid": "uid-d"},
+                "spec": {"selector": {}, "template": template},
+                "status": {"desiredNumberScheduled": 4, "numberReady": 1, "currentNumberScheduled": 4,
+                    "numberMisscheduled": 0, "updatedNumberScheduled": 4}})),
+        );
+        namespace.pod("s-0", &labels, &owned_by("StatefulSet", "s"));
+        let built = namespace.build();
+        let found: Vec<_> = built.components["querynode"]
+            .workloads
+            .iter()
+            .map(|w| (w.reference.kind, w.desired_replicas, w.ready_replicas, w.rolling_out))
+            .collect();
+        assert_eq!(
+            found,
+            [(WorkloadKind::StatefulSet, 3, 2, false), (WorkloadKind::DaemonSet, 4, 1, false)]
+        );
+        assert!(built.components["querynode"].pods[0].workload.is_some());
+    }
+
+    #[test]
+    fn of_several_instances_none_is_guessed_but_a_chosen_one_is_kept() {
+        let mut namespace = Namespace::default();
+        namespace.deploy("a", &helm("proxy", "a"), 1, &json!([]));
+        namespace.deploy("b", &operator("proxy", "b"), 1, &json!([]));
+        let built = namespace.build();
+        assert_eq!(built.instance, None);
+        assert!(built.components.is_empty());
+        assert!(built.error.as_deref().is_some_and(|error| error.contains(": a, b;")), "{built:?}");
+
+        namespace.pinned = Some("a");
+        let built = namespace.build();
+        assert_eq!(shape(&built), [("proxy".to_owned(), 1, 1)]);
+        assert!(built.error.is_some());
+
+        namespace.pinned = None;
+        namespace.selection.instance = "b".to_owned();
+        let built = namespace.build();
+        assert_eq!(built.error, None);
+        assert_eq!(&*built.components["proxy"].workloads[0].reference.name, "b");
+
+        namespace.selection.instance = "c".to_owned();
+        assert!(namespace.build().error.is_some_and(|error| error.contains("\"c\"")));
+
+        // Plain manifests without the label are meant where nothing carries the asked one.
+        namespace.deploy("m", &reference("datanode", ""), 1, &json!([]));
+        assert_eq!(shape(&namespace.build()), [("datanode".to_owned(), 1, 1)]);
+        namespace.selection.instance = "b".to_owned();
+        assert_eq!(shape(&namespace.build()), [("proxy".to_owned(), 1, 1)]);
+    }
+
+    #[test]
+    fn listed_components_are_shown_even_without_pods_and_others_are_left_alone() {
+        let mut namespace = Namespace::default();
+        namespace.deploy("p", &helm("proxy", "ha"), 1, &json!([]));
+        namespace.deploy("q", &helm("querynode", "ha"), 1, &json!([]));
+        namespace.selection.components =
+            Components::List(vec!["proxy".to_owned(), "datanode".to_owned()]);
+        let built = namespace.build();
+        assert_eq!(shape(&built), [("datanode".to_owned(), 0, 0), ("proxy".to_owned(), 1, 1)]);
+        assert_eq!(built.components["datanode"].role, Some(Role::DataNode));
+    }
+
+    fn operated() -> Namespace {
+        let mut namespace = Namespace::default();
+        for (slot, replicas) in [("0", 0), ("1", 2)] {
+            let mut labels = operator("querynode", "ha");
+            labels["milvus.io/querynode-group-id"] = json!(slot);
+            let name = format!("ha-milvus-querynode-{slot}");
+            namespace.deploy(&name, &labels, replicas, &owned_by("Milvus", "ha"));
+        }
+        namespace
+    }
+
+    fn seen(namespace: &Namespace) -> Vec<(u32, bool, bool, Option<String>)> {
+        let built = namespace.build();
+        let view = |w: &crate::model::Workload| {
+            let autoscaler = w.autoscaler.as_ref().map(|autoscaler| autoscaler.kind.clone());
+            (w.desired_replicas, w.paused, w.rolling_out, autoscaler)
+        };
+        built.components["querynode"].workloads.iter().map(view).collect()
+    }
+
+    #[test]
+    fn the_custom_resource_says_whether_the_operator_is_at_work() {
+        let group = json!({"milvus.io/querynode-current-group-id": "1"});
+        let handed_over = json!({"queryNode": {"replicas": -1}});
+        let mut namespace = operated();
+        namespace.milvus("ha", &handed_over, &group, &json!({}));
+        assert_eq!(seen(&namespace), [(0, false, false, None), (2, false, false, None)]);
+
+        for spec in [
+            json!({"queryNode": {"replicas": -1}, "paused": true}),
+            json!({"queryNode": {"replicas": -1}, "enableManualMode": true}),
+            json!({"queryNode": {"replicas": -1, "paused": true}}),
+        ] {
+            namespace.milvus("ha", &spec, &group, &json!({}));
+            assert!(seen(&namespace).iter().all(|(_, paused, ..)| *paused), "{spec}");
+        }
+        namespace.milvus(
+            "ha",
+            &handed_over,
+            &group,
+            &json!({"milvus.io/querynode-rolling-id": "2"}),
+        );
+        assert!(seen(&namespace).iter().all(|(_, _, rolling_out, _)| *rolling_out));
+        // The pods are still in the group that is being left.
+        let other = json!({"milvus.io/querynode-current-group-id": "0"});
+        namespace.milvus("ha", &handed_over, &other, &json!({}));
+        assert_eq!(seen(&namespace)[1], (2, false, true, None));
+    }
+
+    #[test]
+    fn replicas_that_the_operator_sets_have_an_autoscaler() {
+        let mut namespace = operated();
+        namespace.milvus("ha", &json!({"queryNode": {"replicas": 2}}), &json!({}), &json!({}));
+        assert_eq!(seen(&namespace)[1].3.as_deref(), Some("Milvus"));
+    }
+
+    #[test]
+    fn nothing_is_done_to_what_an_unknown_controller_owns() {
+        let mut namespace = operated();
+        namespace.deploy("r", &operator("proxy", "ha"), 1, &owned_by("VectorFleet", "f"));
+        let owner = |namespace: &Namespace, component: &str| {
+            namespace.build().components[component].workloads[0].owner.clone()
+        };
+        assert!(
+            matches!(owner(&namespace, "proxy"), Owner::Unknown { kind, .. } if kind == "VectorFleet")
+        );
+        assert_eq!(owner(&namespace, "querynode"), Owner::MilvusOperator { name: "ha".to_owned() });
+        namespace.gaps.milvuses = Some("forbidden".to_owned());
+        assert!(
+            matches!(owner(&namespace, "querynode"), Owner::Unknown { name, .. } if name == "ha")
+        );
+    }
+
+    #[test]
+    fn autoscalers_are_known_unknown_or_none() {
+        let mut namespace = Namespace::default();
+        namespace.deploy("q", &helm("querynode", "ha"), 2, &json!([]));
+        let autoscaler = |namespace: &Namespace| {
+            namespace.build().components["querynode"].workloads[0].autoscaler.clone()
+        };
+        assert_eq!(autoscaler(&namespace), None);
+        namespace.gaps.autoscalers = Some("forbidden".to_owned());
+        assert!(autoscaler(&namespace).is_some_and(|found| found.is_unknown()));
+        let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "q"});
+        namespace.objects.autoscalers.insert(
+            "h".to_owned(),
+            object(json!({"metadata": {"name": "h"},
+                "spec": {"maxReplicas": 10, "scaleTargetRef": target}})),
+        );
+        let found = |kind: &str, name: &str| {
+            Some(Autoscaler { kind: kind.to_owned(), name: name.to_owned() })
+        };
+        assert_eq!(autoscaler(&namespace), found("HorizontalPodAutoscaler", "h"));
+        namespace.objects.keda.insert(
+            "k".to_owned(),
+            object(json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject",
+                "metadata": {"name": "k"}, "spec": {"scaleTargetRef": {"name": "q"}}})),
+        );
+        assert_eq!(autoscaler(&namespace), found("ScaledObject", "k"));
+    }
 }

@@ -1,11 +1,12 @@
 //! What a Milvus custom resource says about the Deployments that milvus-operator makes from it.
 //! Pure; owns the field, label and annotation names of milvus.io/v1beta1.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
 use crate::model::Role;
+
+use super::labels::Labels;
 
 /// How a role's settings are called in `spec.components`.
 const fn field(role: Role) -> &'static str {
@@ -47,9 +48,9 @@ impl<'a> Managed<'a> {
             || is_true(&components[field(self.role)]["paused"])
     }
 
-    /// Whether the operator is replacing the pods of the Deployment with this metadata, or has not
+    /// Whether the operator is replacing the pods of the Deployment with these labels, or has not
     /// yet brought its objects in line with the custom resource.
-    pub fn is_rolling_out(&self, deployment: &ObjectMeta, replicas: u32) -> bool {
+    pub fn is_rolling_out(&self, deployment: &Labels, replicas: u32) -> bool {
         let rolling = format!("milvus.io/{}-rolling-id", self.role);
         let labels = self.milvus.metadata.labels.as_ref();
         let has_rolling_id = labels.is_some_and(|labels| labels.contains_key(&rolling));
@@ -57,14 +58,11 @@ impl<'a> Managed<'a> {
     }
 
     /// Of two Deployments of a component only the current group's is to have pods.
-    fn is_leaving_group(&self, deployment: &ObjectMeta, replicas: u32) -> bool {
+    fn is_leaving_group(&self, deployment: &Labels, replicas: u32) -> bool {
         let current = self.milvus.metadata.annotations.as_ref().and_then(|annotations| {
             annotations.get(&format!("milvus.io/{}-current-group-id", self.role))
         });
-        let own = deployment
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get(&format!("milvus.io/{}-group-id", self.role)));
+        let own = deployment.get(&format!("milvus.io/{}-group-id", self.role));
         replicas > 0 && matches!((current, own), (Some(current), Some(own)) if current != own)
     }
 

@@ -10,9 +10,10 @@ use tokio::time::sleep;
 use crate::model::{Inventory, Reason, ReasonKind, WorkloadKind, WorkloadRef};
 
 use super::client::ClientHandle;
-use super::inventory::{Gaps, build};
+use super::inventory::build;
 use super::objects::Objects;
 use super::settings::KubeSettings;
+use super::workloads::Gaps;
 
 /// One watch; the order is that in which their troubles are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,17 +22,17 @@ pub enum WatchKind {
     Pods,
     /// Deployments.
     Deployments,
-    /// StatefulSets.
+    /// `StatefulSets`.
     StatefulSets,
-    /// DaemonSets.
+    /// `DaemonSets`.
     DaemonSets,
-    /// ReplicaSets.
+    /// `ReplicaSets`.
     ReplicaSets,
-    /// HorizontalPodAutoscalers.
+    /// `HorizontalPodAutoscalers`.
     Autoscalers,
     /// Milvus custom resources.
     Milvuses,
-    /// KEDA ScaledObjects.
+    /// KEDA `ScaledObjects`.
     ScaledObjects,
 }
 

@@ -2,6 +2,8 @@
 //! starts it when told to. Never starts it again by itself: whether an ended process is started
 //! again is decided elsewhere, with thresholds and budgets.
 
+mod takeover;
+
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +13,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::group;
-use super::pid_file::{Identity, PidFile};
+use super::pid_file::PidFile;
 use super::settings::OnExit;
 use super::shared::Shared;
-use super::spawn::{MARKER, describe_exit, group_of, spawn};
+use super::spawn::describe_exit;
 use super::stage::Stage;
 use super::stop::{Stopper, wait_until_gone};
 use crate::model::Timestamp;
 
-/// How long a new process must stay before it counts as started.
-const SETTLE: Duration = Duration::from_secs(1);
 /// How often the process and its log are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long is waited for the rest of a group whose leader has just ended.
@@ -109,118 +109,6 @@ impl Keeper {
             command = self.commands.recv() => command.map_or(Event::Abandoned, Event::Command),
             () = tokio::time::sleep(LOOK_EVERY) => Event::LookDue,
         }
-    }
-
-    /// Locks the pid file, then adopts the process that still runs or starts one.
-    fn take_over(&mut self) {
-        let path = PidFile::path_beside(&self.shared.settings.log_file);
-        let locked = self
-            .shared
-            .log
-            .open()
-            .map_err(|error| error.to_string())
-            .and_then(|_| PidFile::lock(&path).map_err(|error| error.to_string()));
-        match locked {
-            Ok(pid_file) => {
-                self.pid_file = Some(pid_file);
-                if !self.adopt()
-                    && let Err(message) = self.start()
-                {
-                    self.shared.enter(Stage::Ended { message });
-                }
-            }
-            Err(message) => {
-                if !matches!(self.shared.look().stage, Stage::Blocked { .. }) {
-                    tracing::error!(
-                        cluster = %self.shared.cluster, process = %self.shared.settings.name,
-                        reason = message, "process cannot be owned"
-                    );
-                }
-                self.shared.enter(Stage::Blocked { message });
-            }
-        }
-    }
-
-    /// Takes the process over that an earlier falconer has left running: two of them on one data
-    /// folder would destroy it.
-    fn adopt(&mut self) -> bool {
-        let Some(pid_file) = self.pid_file.as_mut() else { return false };
-        let recorded = pid_file.read().filter(Identity::is_running);
-        let group = recorded.as_ref().map(|identity| identity.pid).or_else(|| {
-            // The leader alone is gone, or falconer ended between a start and its note.
-            group::find_marked(MARKER, &self.marker())
-        });
-        let Some(group) = group else { return false };
-        let now = self.shared.clock.now();
-        let started_at =
-            recorded.map_or(now, |identity| Timestamp::from_millis(identity.started_at_millis));
-        tracing::info!(
-            cluster = %self.shared.cluster, process = %self.shared.settings.name, pid = group,
-            "process adopted"
-        );
-        self.kept = Some(Kept {
-            group,
-            leader: None,
-            status: None,
-            started_at,
-            settled_at: self.shared.clock.monotonic(),
-            log_from: self.shared.log.size(),
-        });
-        self.shared.change(|view| {
-            view.stage = Stage::Running { group, started_at };
-            view.restarting = false;
-        });
-        true
-    }
-
-    /// Starts a new process; the caller has made sure that there is none.
-    fn start(&mut self) -> Result<(), String> {
-        let shared = Arc::clone(&self.shared);
-        let log_from = shared.log.size();
-        let command = shared.settings.start.as_deref().unwrap_or_default();
-        let started = spawn(&shared, command, Some(&self.marker())).and_then(|leader| {
-            let group = group_of(&leader).ok_or("it ended before it had a number")?;
-            Ok((group, leader))
-        });
-        let (group, leader) = started.map_err(|error| {
-            let message = format!("could not be started: {error}");
-            tracing::error!(
-                cluster = %shared.cluster, process = %shared.settings.name, reason = message,
-                "process could not be started"
-            );
-            message
-        })?;
-        let started_at = shared.clock.now();
-        self.note(group, started_at);
-        tracing::info!(
-            cluster = %shared.cluster, process = %shared.settings.name, pid = group,
-            "process started"
-        );
-        self.kept = Some(Kept {
-            group,
-            leader: Some(leader),
-            status: None,
-            started_at,
-            settled_at: shared.clock.monotonic() + SETTLE,
-            log_from,
-        });
-        shared.enter(Stage::Starting { group, started_at });
-        Ok(())
-    }
-
-    /// Writes down who is owned. Without the note the process is still found by its marker.
-    fn note(&mut self, group: i32, started_at: Timestamp) {
-        let identity = Identity::of(&self.shared.settings.name, group, started_at);
-        if let (Some(pid_file), Some(identity)) = (self.pid_file.as_mut(), identity)
-            && let Err(error) = pid_file.write(&identity)
-        {
-            tracing::error!(process = %self.shared.settings.name, %error, "pid file not written");
-        }
-    }
-
-    fn marker(&self) -> String {
-        let path = PidFile::path_beside(&self.shared.settings.log_file);
-        std::path::absolute(&path).unwrap_or(path).to_string_lossy().into_owned()
     }
 
     async fn restart(&mut self, key: String, begun: oneshot::Sender<Result<(), String>>) {

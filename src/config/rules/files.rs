@@ -1,0 +1,69 @@
+//! Files that the configuration names must be there and be what they are for. Owns that check;
+//! what they hold never reaches a message.
+
+use std::path::Path;
+
+use super::{Judge, check_url};
+use crate::config::origins::Origins;
+use crate::config::path::KeyPath;
+use crate::config::problem::Problem;
+use crate::config::secret::SecretFile;
+use crate::config::settings::Settings;
+
+/// Every named file that cannot be used.
+pub(crate) fn unreadable_files(settings: &Settings, origins: &Origins) -> Vec<Problem> {
+    let mut judge = Judge { settings, origins, left_out: &[], problems: Vec::new() };
+    for (name, cluster) in &settings.clusters {
+        let path = KeyPath::of(&["clusters", name]);
+        plain(&mut judge, &path.key("kubeconfig"), &cluster.kubeconfig);
+        let (path, auth) = (path.key("auth"), &cluster.auth);
+        secret(&mut judge, &path.key("password_file"), &auth.password_file);
+        secret(&mut judge, &path.key("token_file"), &auth.token_file);
+        plain(&mut judge, &path.key("tls_ca_file"), &auth.tls_ca_file);
+    }
+    let alerter = KeyPath::of(&["alerter"]);
+    let email = alerter.key("email");
+    if settings.alerter.email.is_set() {
+        secret(&mut judge, &email.key("password_file"), &settings.alerter.email.password_file);
+        plain(&mut judge, &email.key("ca_file"), &settings.alerter.email.ca_file);
+    }
+    let slack = alerter.key("slack").key("webhook_url_file");
+    secret_url(&mut judge, &slack, &settings.alerter.slack.webhook_url_file);
+    for (name, webhook) in &settings.alerter.webhook {
+        let path = alerter.key("webhook").key(name).key("url_file");
+        secret_url(&mut judge, &path, &webhook.url_file);
+    }
+    let token = KeyPath::of(&["server", "admin_token_file"]);
+    secret(&mut judge, &token, &settings.server.admin_token_file);
+    judge.problems
+}
+
+fn secret(judge: &mut Judge<'_>, path: &KeyPath, file: &SecretFile) {
+    if let Err(error) = file.read() {
+        judge.value(path, format!("cannot be used: {error}"));
+    }
+}
+
+fn secret_url(judge: &mut Judge<'_>, path: &KeyPath, file: &SecretFile) {
+    match file.read() {
+        Err(error) => judge.value(path, format!("cannot be used: {error}")),
+        Ok(Some(url)) if check_url(url.expose(), &["http", "https"]).is_err() => {
+            let file = file.path().display();
+            judge.value(path, format!("cannot be used: {file} does not hold a URL"));
+        }
+        Ok(_) => {}
+    }
+}
+
+fn plain(judge: &mut Judge<'_>, path: &KeyPath, file: &Path) {
+    if file.as_os_str().is_empty() {
+        return;
+    }
+    match std::fs::metadata(file) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => judge.value(path, format!("cannot be used: {} is not a file", file.display())),
+        Err(error) => {
+            judge.value(path, format!("cannot be used: cannot read {}: {error}", file.display()));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The rules of `[recoverer]`, `[scaler]`, `[supervisor]` and the small tables.
+
+use std::time::Duration;
+
+use tracing::level_filters::LevelFilter;
+
+use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, names};
+use crate::config::path::KeyPath;
+use crate::config::settings::{Budget, LadderStep, RecoverySettings, ScaleRules};
+use crate::config::wording::did_you_mean;
+use crate::model::Role;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+/// The longest that anything is kept or counted.
+const LONGEST_MEMORY: Duration = Duration::from_hours(10 * 365 * 24);
+/// The highest threshold, per cent of a request: usage above the request is possible.
+const HIGHEST_THRESHOLD: u32 = 1_000;
+/// More replicas than this are a slip of the keyboard.
+const MOST_REPLICAS: u32 = 10_000;
+
+pub(super) fn judge(judge: &mut Judge<'_>) {
+    recoverer(judge);
+    scaler(judge);
+    supervisor(judge);
+    telemetry(judge);
+    let settings = judge.settings;
+    let retention = KeyPath::of(&["recorder", "retention"]);
+    judge.duration(&retention, settings.recorder.retention, SECOND, LONGEST_MEMORY);
+    let election = KeyPath::of(&["leader_election"]);
+    let lease = settings.leader_election.lease_duration;
+    judge.duration(&election.key("lease_duration"), lease, SECOND, LONGEST_TIMEOUT);
+    if settings.leader_election.lease_name.is_empty() {
+        judge.value(&election.key("lease_name"), "must not be empty");
+    }
+    let signals = KeyPath::of(&["anomaly", "signals"]);
+    judge
+        .unique(&signals, &settings.anomaly.signals, |signal| format!("{signal:?}").to_lowercase());
+}
+
+fn recoverer(judge: &mut Judge<'_>) {
+    let path = KeyPath::of(&["recoverer"]);
+    let defaults = &judge.settings.recoverer.defaults;
+    recovery(judge, &path, &RecoverySettings::from(defaults));
+    budget(judge, &path.key("global_budget"), defaults.global_budget);
+    judge.number(&path.key("max_concurrent"), defaults.max_concurrent, 1, 1_000);
+    for (name, settings) in &judge.settings.recoverer.components {
+        let path = path.key(name);
+        names::component_table(judge, &path, name);
+        recovery(judge, &path, settings);
+    }
+}
+
+fn recovery(judge: &mut Judge<'_>, path: &KeyPath, recovery: &RecoverySettings) {
+    let ladder = path.key("ladder");
+    if recovery.ladder.is_empty() {
+        judge.value(&ladder, "must have a step; write enabled = false for none");
+    }
+    judge.unique(&ladder, &recovery.ladder, |step| {
+        crate::config::decode::to_value(step).to_string()
+    });
+    let last = recovery.ladder.len().saturating_sub(1);
+    if let Some(index) = recovery.ladder.iter().position(|step| *step == LadderStep::Escalate)
+        && index < last
+    {
+        judge.value(&ladder.index(index), "must be the last step: nothing follows \"escalate\"");
+    }
+    judge.duration(&path.key("cooldown"), recovery.cooldown, Duration::ZERO, LONGEST_INTERVAL);
+    judge.duration(
+        &path.key("verify_timeout"),
+        recovery.verify_timeout,
+        MILLISECOND,
+        LONGEST_INTERVAL,
+    );
+    budget(judge, &path.key("budget"), recovery.budget);
+}
+
+fn budget(judge: &mut Judge<'_>, path: &KeyPath, budget: Budget) {
+    judge.number(&path.key("actions"), budget.actions, 1, 1_000_000);
+    judge.duration(&path.key("per"), budget.per, SECOND, LONGEST_MEMORY);
+}
+
+fn scaler(judge: &mut Judge<'_>) {
+    let scaler = &judge.settings.scaler;
+    let path = KeyPath::of(&["scaler"]);
+    judge.duration(&path.key("interval"), scaler.interval, MILLISECOND * 100, LONGEST_INTERVAL);
+    judge.number(&path.key("min_replicas"), scaler.min_replicas, 1, MOST_REPLICAS);
+    judge.number(&path.key("max_replicas"), scaler.max_replicas, 1, MOST_REPLICAS);
+    if scaler.min_replicas > scaler.max_replicas {
+        let (min, max) = (scaler.min_replicas, scaler.max_replicas);
+        let set = judge.origins.is_set(&path.key("min_replicas"));
+        let key = if set { "min_replicas" } else { "max_replicas" };
+        judge.value(
+            &path.key(key),
+            format!("leaves no choice: min_replicas {min} > max_replicas {max}"),
+        );
+    }
+    judge.number(&path.key("cpu_threshold"), scaler.cpu_threshold, 1, HIGHEST_THRESHOLD);
+    judge.number(&path.key("memory_threshold"), scaler.memory_threshold, 1, HIGHEST_THRESHOLD);
+    let components = path.key("components");
+    judge.name_list(&components, &scaler.components);
+    for (index, name) in scaler.components.iter().enumerate() {
+        if Role::parse(name).is_none() && !name.is_empty() {
+            let hint = did_you_mean(name, Role::ALL.into_iter().map(Role::as_str));
+            judge
+                .value(&components.index(index), format!("is no Milvus component: {name:?}{hint}"));
+        }
+    }
+    rules(judge, &path.key("scale_up"), &scaler.scale_up);
+    rules(judge, &path.key("scale_down"), &scaler.scale_down);
+}
+
+fn rules(judge: &mut Judge<'_>, path: &KeyPath, rules: &ScaleRules) {
+    // The same bounds as those of a Kubernetes HPA, so that its manifest can be carried over.
+    let longest_window = Duration::from_hours(1);
+    let longest_period = Duration::from_mins(30);
+    judge.duration(&path.key("stabilization"), rules.stabilization, Duration::ZERO, longest_window);
+    let policies = path.key("policies");
+    if rules.policies.is_empty() {
+        judge.value(&policies, "must have a policy");
+    }
+    for (index, policy) in rules.policies.iter().enumerate() {
+        let path = policies.index(index);
+        judge.number(&path.key("value"), policy.value, 1, 1_000_000);
+        judge.duration(&path.key("period"), policy.period, SECOND, longest_period);
+    }
+}
+
+fn supervisor(judge: &mut Judge<'_>) {
+    let supervisor = &judge.settings.supervisor;
+    let path = KeyPath::of(&["supervisor"]);
+    judge.duration(&path.key("flap_window"), supervisor.flap_window, SECOND, LONGEST_INTERVAL);
+    judge.number(&path.key("flap_threshold"), supervisor.flap_threshold, 1, 1_000);
+    let grace = supervisor.startup_grace;
+    judge.duration(&path.key("startup_grace"), grace, Duration::ZERO, LONGEST_INTERVAL);
+    let drain = supervisor.drain_timeout;
+    judge.duration(&path.key("drain_timeout"), drain, MILLISECOND, LONGEST_TIMEOUT);
+}
+
+fn telemetry(judge: &mut Judge<'_>) {
+    let telemetry = &judge.settings.telemetry;
+    let path = KeyPath::of(&["telemetry"]);
+    if !telemetry.otlp_endpoint.is_empty() {
+        judge.url(&path.key("otlp_endpoint"), &telemetry.otlp_endpoint, &["http", "https"]);
+    }
+    for directive in telemetry.log_level.split(',') {
+        let level = directive.rsplit('=').next().unwrap_or_default().trim();
+        if level.parse::<LevelFilter>().is_err() || level.is_empty() {
+            let hint = did_you_mean(level, ["trace", "debug", "info", "warn", "error", "off"]);
+            judge.value(
+                &path.key("log_level"),
+                format!(
+                    "must be a level such as \"info\", or directives such as \
+                     \"info,falconer=debug\"; {level:?} is no level{hint}"
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What is valid but does nothing, and only where somebody wrote it.
+
+use super::{Judge, WELL_KNOWN_DEPENDENCIES, names};
+use crate::config::origins::Origins;
+use crate::config::path::KeyPath;
+use crate::config::problem::Problem;
+use crate::config::settings::{LadderStep, Platform, ScalerMode, Settings};
+
+/// Keys that this version reads and does not use.
+const UNUSED_KEYS: [&[&str]; 3] = [
+    &["supervisor", "flap_window"],
+    &["supervisor", "flap_threshold"],
+    &["alerter", "group_interval"],
+];
+
+/// Tables that this version reads and does not use.
+const UNUSED_TABLES: [&str; 3] = ["anomaly", "recorder", "leader_election"];
+
+/// Keys of a cluster that only Kubernetes gives a meaning.
+const KUBERNETES_KEYS: [&str; 5] = ["namespace", "instance", "layout", "kubeconfig", "context"];
+
+/// Everything that is valid, was written, and does nothing.
+pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
+    let mut judge = Judge { settings, origins, left_out: &[], problems: Vec::new() };
+    unused(&mut judge);
+    clusters(&mut judge);
+    orphans(&mut judge);
+    ladders(&mut judge);
+    if settings.scaler.mode == ScalerMode::Target {
+        let mode = KeyPath::of(&["scaler", "mode"]);
+        judge.value(&mode, "is \"target\", which only observes in this version: nothing is scaled");
+    }
+    let email = KeyPath::of(&["alerter", "email"]);
+    if !settings.alerter.email.is_set() && origins.is_set(&email) {
+        judge.table(&email, "has no \"host\", so no mail is sent");
+    }
+    let mut problems = judge.problems;
+    problems.sort();
+    problems.dedup();
+    problems
+}
+
+fn unused(judge: &mut Judge<'_>) {
+    for keys in UNUSED_KEYS {
+        let path = KeyPath::of(keys);
+        if judge.origins.is_set(&path) {
+            judge.value(&path, "has no effect in this version");
+        }
+    }
+    for table in UNUSED_TABLES {
+        let path = KeyPath::of(&[table]);
+        if judge.origins.is_set(&path) {
+            judge.table(&path, "has no effect in this version");
+        }
+    }
+}
+
+fn clusters(judge: &mut Judge<'_>) {
+    if judge.settings.clusters.is_empty() {
+        judge.table(&KeyPath::of(&["clusters"]), "has no cluster, so there is nothing to watch");
+    }
+    for (name, cluster) in &judge.settings.clusters {
+        let path = KeyPath::of(&["clusters", name]);
+        for key in KUBERNETES_KEYS.map(|key| path.key(key)) {
+            if cluster.platform == Platform::Process && judge.origins.is_set(&key) {
+                judge.value(&key, "has no effect with platform = \"process\"");
+            }
+        }
+        let tls = &cluster.auth.tls_ca_file;
+        if !tls.as_os_str().is_empty() && cluster.milvus.starts_with("http:") {
+            let key = path.key("auth").key("tls_ca_file");
+            judge.value(&key, "has no effect: the URL in \"milvus\" is http://, not https://");
+        }
+        for (index, dependency) in cluster.depends_on.iter().enumerate() {
+            let unwatched = !judge.settings.probers.components.contains_key(dependency);
+            if unwatched && WELL_KNOWN_DEPENDENCIES.contains(&dependency.as_str()) {
+                judge.value(
+                    &path.key("depends_on").index(index),
+                    format!("has no effect: {dependency:?} is not watched without [probers.{dependency}]"),
+                );
+            }
+        }
+        for (name, process) in &cluster.processes {
+            if !process.start.is_empty() && !process.restart.is_empty() {
+                let key = path.key("processes").key(name).key("restart");
+                judge.value(&key, "has no effect beside \"start\": falconer owns the process");
+            }
+        }
+    }
+}
+
+/// Probers that belong to no cluster.
+fn orphans(judge: &mut Judge<'_>) {
+    let settings = judge.settings;
+    for name in settings.probers.components.keys() {
+        let owned = settings.clusters.keys().any(|cluster| settings.depends(cluster, name));
+        if !owned && !names::is_component(settings, name) && !settings.clusters.is_empty() {
+            judge.table(
+                &KeyPath::of(&["probers", name]),
+                "has no effect: it is in no cluster's depends_on and names no \"cluster\"",
+            );
+        }
+    }
+}
+
+fn ladders(judge: &mut Judge<'_>) {
+    let recoverer = &judge.settings.recoverer;
+    let common = KeyPath::of(&["recoverer", "ladder"]);
+    let of_components = recoverer
+        .components
+        .iter()
+        .map(|(name, settings)| (KeyPath::of(&["recoverer", name, "ladder"]), &settings.ladder));
+    for (path, ladder) in std::iter::once((common, &recoverer.defaults.ladder)).chain(of_components)
+    {
+        if let Some(index) = ladder.iter().position(|step| *step == LadderStep::DeletePod) {
+            judge.value(&path.index(index), "is \"delete_pod\", which is skipped in this version");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The README against the code: every key and every metric that exists is explained there, and
+//! none that does not.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use falconer::config::settings::{
+    ClusterSettings, ProberSettings, ProcessSettings, Settings, WebhookSettings,
+};
+use falconer::metrics::{ActionKind, ActionOutcome, Metrics, MetricsSettings};
+use falconer::model::{
+    AlertStatus, CollectionProbe, ComponentId, HealthState, Outcome, PerformanceReport, PodUsage,
+    ProberKind, ReasonKind, Severity,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+const README: &str = include_str!("../README.md");
+
+/// The code spans in the first column of the tables of one section.
+fn first_columns(heading: &str) -> BTreeSet<String> {
+    let (_, section) = README.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .filter(|span| !span.starts_with('['))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The keys of a settings struct; those of tables inside it as `table.key` too.
+fn keys_of(settings: impl Serialize, out: &mut BTreeSet<String>) {
+    let Value::Object(object) = serde_json::to_value(settings).unwrap() else { return };
+    for (key, value) in object {
+        if let Value::Object(inner) = &value {
+            out.extend(inner.keys().map(|inner| format!("{key}.{inner}")));
+        }
+        out.insert(key);
+    }
+}
+
+#[test]
+fn every_key_of_the_configuration_is_in_the_readme_and_no_other() {
+    let documented = first_columns("Configuration");
+    let settings = Settings::default();
+    let mut required = BTreeSet::new();
+    // Parts that this version reads without using them are named together, below the table.
+    let unused = ["anomaly", "recorder", "leader_election"];
+    let Value::Object(tables) = serde_json::to_value(&settings).unwrap() else { unreachable!() };
+    for (name, table) in tables {
+        if unused.contains(&name.as_str()) {
+            assert!(README.contains(&format!("`[{name}]`")), "{name}");
+        } else {
+            keys_of(table, &mut required);
+        }
+    }
+    keys_of(&settings.alerter.email, &mut required);
+    keys_of(&settings.alerter.slack, &mut required);
+    keys_of(ClusterSettings::default(), &mut required);
+    keys_of(ProcessSettings::default(), &mut required);
+    keys_of(ProberSettings::default(), &mut required);
+    keys_of(WebhookSettings::default(), &mut required);
+    let is_documented = |key: &String| {
+        let inner = format!("{key}.");
+        let outer = key.split('.').next().unwrap_or(key);
+        documented.contains(key)
+            // Either the table as a whole or each of its keys, or it has a heading of its own.
+            || documented.iter().any(|name| name.starts_with(&inner))
+            || (outer != key && documented.contains(outer))
+            || README.contains(&format!("**`[alerter.{outer}"))
+            || README.contains(&format!("**`[clusters.NAME.{outer}"))
+    };
+    let missing: Vec<&String> = required.iter().filter(|key| !is_documented(key)).collect();
+    assert!(missing.is_empty(), "the README does not explain {missing:?}");
+    let invented: Vec<&String> = documented.difference(&required).collect();
+    assert!(invented.is_empty(), "the README explains keys that do not exist: {invented:?}");
+}
+
+#[test]
+fn every_metric_is_in_the_readme_and_no_other() {
+    let (metrics, registry) = Metrics::new(&MetricsSettings::default()).unwrap();
+    feed(&metrics);
+    let page = registry.encode().unwrap();
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let exported: BTreeSet<String> = types.map(str::to_owned).collect();
+    assert_eq!(exported, first_columns("Metrics"));
+}
+
+fn feed(metrics: &Metrics) {
+    let id = ComponentId::new("milvus-ha", "querynode");
+    let failed = Outcome::failed(ReasonKind::Timeout, "no answer");
+    metrics.probe_completed(&id, ProberKind::Pods, &failed, Duration::from_secs(5));
+    let canary = CollectionProbe {
+        collection: "products".into(),
+        rows: Some(1),
+        latency: Duration::from_millis(1),
+        error: None,
+    };
+    metrics.query_completed(&id, &canary);
+    metrics.state_changed(&id, HealthState::Healthy);
+    metrics.mailbox_dropped("supervisor");
+    metrics.mailbox_depth("supervisor", 1);
+    metrics.respawned("prober");
+    metrics.alert_sent("email", Severity::Warning, AlertStatus::Firing, true);
+    metrics.action(&id, ActionKind::ScaleUp, ActionOutcome::Started);
+    metrics.replicas(&id, 2, 2);
+    let performance = PerformanceReport {
+        qps: Some(1.0),
+        error_rate: Some(0.0),
+        latency_p50_ms: Some(1.0),
+        latency_p99_ms: Some(1.0),
+        read_queue_length: Some(0.0),
+        ..PerformanceReport::default()
+    };
+    metrics.performance(&id, &performance);
+    let usage = PodUsage {
+        pod: "a".into(),
+        cpu_milli: None,
+        memory_bytes: None,
+        cpu_percent_of_request: Some(1),
+        memory_percent_of_request: Some(1),
+        cpu_percent_of_limit: None,
+        memory_percent_of_limit: None,
+        sampled_at: None,
+    };
+    metrics.usage(&id, &[usage]);
+}
