@@ -121,7 +121,7 @@ impl Player<'_> {
         let mut events = Vec::new();
         let mut limit = BASELINE_LIMIT;
         for step in scenario.steps {
-            let calm = self.wait_until(limit, Observer::all_is_well).await;
+            let calm = self.wait_until_all_is_well(limit).await;
             let event = if calm {
                 let note = format!("all is well; now {} ({})", step.name, step.component);
                 self.screen.say(self.observer.now(), &note);
@@ -211,13 +211,9 @@ impl Player<'_> {
         }
     }
 
-    async fn wait_until(
-        &mut self,
-        limit: Duration,
-        done: impl Fn(&Observer<'_>) -> bool,
-    ) -> bool {
+    async fn wait_until_all_is_well(&mut self, limit: Duration) -> bool {
         let ends = self.ends.min(Instant::now() + limit);
-        while !done(&self.observer) {
+        while !self.observer.all_is_well() {
             if Instant::now() >= ends {
                 return false;
             }

@@ -64,7 +64,7 @@ impl Report {
     /// The summary for the terminal.
     pub(super) fn summary(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
+        table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(["EVENT", "DETECT", "ALERT", "ACT", "RECOVER", "RESULT"]);
         for event in &self.events {

@@ -83,7 +83,7 @@ fn put(text: &str) {
 
 fn status_table(sim: &Simulation, board: &StatusBoard) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["COMPONENT", "STATE", "PODS", "LATENCY", "REASON"]);
     board.read(|board| {
