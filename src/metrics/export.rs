@@ -225,10 +225,10 @@ impl LogPace {
 impl PushMetricExporter for PatientExporter {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let result = self.inner.export(metrics).await;
-        if let Err(error) = &result {
-            if self.pace.is_due(self.clock.monotonic()) {
-                tracing::warn!(endpoint = %self.endpoint, %error, "metrics could not be pushed");
-            }
+        if let Err(error) = &result
+            && self.pace.is_due(self.clock.monotonic())
+        {
+            tracing::warn!(endpoint = %self.endpoint, %error, "metrics could not be pushed");
         }
         result
     }

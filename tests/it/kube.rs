@@ -4,6 +4,7 @@
 mod access;
 mod fake_api;
 mod operations;
+mod simulated;
 mod trouble;
 
 use std::sync::Arc;

@@ -71,8 +71,10 @@ impl Scene<'_> {
         let restarted = self.clock.now();
         let well = self.falconer.wait_for("healthy", sick.at, PATIENCE, is(PROCESS, "healthy"));
         let resolved = self.mail("resolved mail", alert.received_at, |s| s.contains("resolved"));
-        let patience = PATIENCE;
-        let serving = self.falconer.wait_for("serving", well.at, patience, is(SERVICE, "healthy"));
+        let answering =
+            self.falconer.wait_for("answering", restarted, PATIENCE, is(QUERIES, "healthy"));
+        let serving =
+            self.falconer.wait_for("serving", restarted, PATIENCE, is(SERVICE, "healthy"));
         while self.clock.now().since(restarted) < BLOCKED_CHECKS + Duration::from_secs(7) {
             std::thread::sleep(Duration::from_millis(200));
         }

@@ -334,6 +334,11 @@ impl fmt::Display for HoldReason {
             Self::KindNeverScales { workload } => {
                 write!(f, "not scaled: {workload} has no number of replicas")
             }
+            Self::ScaledByOther { workload, autoscaler } if autoscaler.is_unknown() => write!(
+                f,
+                "not scaled: whether something else scales {workload} cannot be told: {}",
+                autoscaler.name
+            ),
             Self::ScaledByOther { workload, autoscaler } => write!(
                 f,
                 "not scaled: {} {} scales {workload} already",

@@ -145,7 +145,8 @@ fn more_replicas_than_the_maximum_are_not_cut_while_they_are_busy() {
 #[test]
 fn every_guard_holds_and_says_why() {
     type Spoil = fn(&mut ScalingRequest);
-    let cases: [(&str, Spoil); 14] = [
+    let cases: [(&str, Spoil); 15] = [
+        ("scaled_by_other", |r| r.workloads[0].autoscaler = Some(Autoscaler::unknown("forbidden"))),
         ("role_never_scales", |r| r.role = Role::MixCoord),
         ("role_never_scales", |r| r.role = Role::Standalone),
         ("role_never_scales", |r| r.role = Role::Cdc),
