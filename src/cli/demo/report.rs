@@ -78,16 +78,16 @@ impl Report {
                 result.to_owned(),
             ]);
         }
-        let mut text = format!("{table}\n");
+        let mut lines = vec![table.to_string()];
         for event in &self.events {
             for missing in &event.missing {
-                text.push_str(&format!("missing in {}: {missing}\n", event.name));
+                lines.push(format!("missing in {}: {missing}", event.name));
             }
         }
         let verdict = if self.passed { "passed" } else { "FAILED" };
         let wall = seconds(Some(self.wall_ms));
-        text.push_str(&format!("scenario {} {verdict} in {wall}", self.scenario));
-        text
+        lines.push(format!("scenario {} {verdict} in {wall}", self.scenario));
+        lines.join("\n")
     }
 }
 
@@ -108,8 +108,7 @@ mod tests {
         assert_eq!(event.recover_ms, Some(900));
         event.miss(Milestone::Recover, "resolved mail".to_owned());
         assert_eq!((event.recover_ms, event.missing.len()), (None, 1));
-        let report =
-            Report { scenario: "s", passed: false, wall_ms: 1_234, events: vec![event] };
+        let report = Report { scenario: "s", passed: false, wall_ms: 1_234, events: vec![event] };
         let summary = report.summary();
         assert!(summary.contains("missing in a: resolved mail"), "{summary}");
         assert!(summary.ends_with("scenario s FAILED in 1.23 s"), "{summary}");
