@@ -46,7 +46,11 @@ pub fn start_platform(
             ClusterPlatform { cluster, resources }
         }
         Platform::Process => {
-            let cluster = ProcessCluster::start(process_cluster(name, settings, purpose), clock);
+            let processes = process_cluster(name, settings);
+            let cluster = match purpose {
+                Purpose::Supervise => ProcessCluster::start(processes, clock),
+                Purpose::Observe => ProcessCluster::observe(processes, clock),
+            };
             let usage = Arc::new(ProcessUsage::new(Arc::clone(&cluster), clock));
             ClusterPlatform { cluster, resources: Arc::new(ProcessResourcesProbe::new(usage)) }
         }
@@ -76,19 +80,11 @@ fn kube_settings(name: &str, settings: &ClusterSettings) -> KubeSettings {
     }
 }
 
-fn process_cluster(
-    name: &str,
-    settings: &ClusterSettings,
-    purpose: Purpose,
-) -> ProcessClusterSettings {
-    let owned = purpose == Purpose::Supervise;
-    let process = |(name, settings): (&String, &ProcessSettings)| {
-        let settings = process_settings(name, settings);
-        process::ProcessSettings { start: settings.start.clone().filter(|_| owned), ..settings }
-    };
+fn process_cluster(name: &str, settings: &ClusterSettings) -> ProcessClusterSettings {
+    let processes = settings.processes.iter();
     ProcessClusterSettings {
         cluster: name.into(),
-        processes: settings.processes.iter().map(process).collect(),
+        processes: processes.map(|(name, settings)| process_settings(name, settings)).collect(),
     }
 }
 

@@ -441,6 +441,31 @@ async fn a_second_falconer_keeps_its_hands_off_until_the_first_is_gone() {
 }
 
 #[tokio::test]
+async fn a_look_at_a_process_of_another_falconer_changes_nothing() {
+    let place = Place::new();
+    let observe = || {
+        let processes = vec![place.script(SLEEPER)];
+        let settings = ProcessClusterSettings { cluster: Arc::from("laptop"), processes };
+        ProcessCluster::observe(settings, Clock::system())
+    };
+    let nobody = observe();
+    assert_eq!(condition(&nobody.inventory().borrow()), PodCondition::Ready, "health tells");
+    assert!(!place.path("milvus.log").exists() && !place.path("milvus.log.pid").exists());
+
+    let keeper = start(place.script(SLEEPER));
+    until_ready(&keeper).await;
+    let looker = observe();
+    assert_eq!(condition(&looker.inventory().borrow()), PodCondition::Ready);
+    let usage = Arc::new(ProcessUsage::new(Arc::clone(&looker), Clock::system()));
+    assert_eq!(usage.sample().len(), 1);
+    let error = looker.restart(&restart("a")).await.unwrap_err();
+    assert!(matches!(error, ClusterError::Unsupported { .. }), "{error}");
+    looker.shutdown(Duration::from_secs(1)).await;
+    assert!(runs(&place.read("pids")));
+    keeper.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn a_shutdown_cuts_a_restart_short() {
     let place = Place::new();
     let script = "trap '' TERM; echo $$ >> pids; while :; do sleep 0.05; done";

@@ -12,11 +12,14 @@ use super::laptop::{Laptop, eventually};
 use super::running::{Configuration, Running, Seen};
 
 const PROCESS: &str = "standalone";
+/// The service as its own health check sees it.
 const SERVICE: &str = "milvus";
+/// Real queries.
+const QUERIES: &str = "queries";
 /// For a state that needs a restart of Milvus; far more than it takes.
 const PATIENCE: Duration = Duration::from_secs(150);
-/// How long a restarted Milvus's own health check blocks at most; a second restart because of it
-/// would come within this time.
+/// How long the own health check of a restarted Milvus blocks at most, and how long collections
+/// that were loaded are not; a second restart because of that would come within this time.
 const BLOCKED_CHECKS: Duration = Duration::from_secs(33);
 
 fn is(component: &str, state: &str) -> impl Fn(&Seen) -> bool {
@@ -68,8 +71,10 @@ impl Scene<'_> {
         let restarted = self.clock.now();
         let well = self.falconer.wait_for("healthy", sick.at, PATIENCE, is(PROCESS, "healthy"));
         let resolved = self.mail("resolved mail", alert.received_at, |s| s.contains("resolved"));
-        let patience = PATIENCE;
-        let serving = self.falconer.wait_for("serving", well.at, patience, is(SERVICE, "healthy"));
+        let answering =
+            self.falconer.wait_for("answering", restarted, PATIENCE, is(QUERIES, "healthy"));
+        let serving =
+            self.falconer.wait_for("serving", restarted, PATIENCE, is(SERVICE, "healthy"));
         while self.clock.now().since(restarted) < BLOCKED_CHECKS + Duration::from_secs(7) {
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -79,6 +84,7 @@ impl Scene<'_> {
         println!("  new process     {}", self.since(from, restarted));
         println!("  healthy         {}", self.since(from, well.at));
         println!("  resolved mail   {}", self.since(from, resolved.received_at));
+        println!("  queries answer  {}", self.since(from, answering.at));
         println!("  service healthy {}", self.since(from, serving.at));
         for seen in self.falconer.history().iter().filter(|seen| seen.at >= from) {
             println!(
@@ -93,6 +99,8 @@ impl Scene<'_> {
         assert_eq!(starts(self.laptop, self.name), before + 1, "one restart for one fault");
         let relapsed = self.falconer.first(well.at, is(PROCESS, "unhealthy"));
         assert_eq!(relapsed, None, "it stays healthy while its own health check blocks");
+        let slow = self.falconer.first(restarted, is(SERVICE, "degraded"));
+        assert!(slow.is_some(), "a health check that blocks is shown");
     }
 }
 

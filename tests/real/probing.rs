@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -11,6 +12,7 @@ use super::running::{Configuration, probe, write_configuration};
 /// A prober counts with the default consistency and on a fresh connection, the client with a strong
 /// one on a warm connection: the times are of one order, not equal.
 const LATENCY_LIMIT_MS: f64 = 4000.0;
+const PATIENCE: Duration = Duration::from_secs(90);
 
 fn configure(laptop: &Laptop, name: &str, auth: String) -> PathBuf {
     let path = laptop.path(name);
@@ -19,11 +21,13 @@ fn configure(laptop: &Laptop, name: &str, auth: String) -> PathBuf {
     path
 }
 
-/// The first value under `key`, however deep.
+/// The first value under `key` that says anything, however deep.
 fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
     match value {
         Value::Object(fields) => match fields.get(key) {
-            Some(found) if !found.is_null() => Some(found),
+            Some(found) if !found.is_null() && found.as_array().is_none_or(|a| !a.is_empty()) => {
+                Some(found)
+            }
             _ => fields.values().find_map(|field| find(field, key)),
         },
         Value::Array(items) => items.iter().find_map(|item| find(item, key)),
@@ -56,9 +60,9 @@ fn a_probe_says_of_a_real_milvus_what_its_own_client_says() {
     let configuration = configure(&laptop, "probe.toml", String::new());
     let (mut answer, mut code) = probe(&configuration);
     // CheckHealth of a Milvus that has just been started may still block.
-    eventually("the service is healthy", std::time::Duration::from_secs(60), || {
+    eventually("the service is healthy", PATIENCE, || {
         (answer, code) = probe(&configuration);
-        find(&answer, "is_healthy") == Some(&Value::Bool(true))
+        code == 0
     });
     println!("exit code {code}: {answer:#}");
     let version = find(&answer, "version").and_then(Value::as_str).unwrap_or_default();
@@ -69,7 +73,6 @@ fn a_probe_says_of_a_real_milvus_what_its_own_client_says() {
         assert!(probed.query_ms > 0.0 && probed.query_ms < LATENCY_LIMIT_MS, "{probed:?}");
     }
     assert_eq!(canaries(&answer).len(), 2);
-    assert_eq!(code, 0, "{answer:#}");
 }
 
 #[test]
@@ -86,13 +89,12 @@ fn a_probe_logs_in_with_the_right_password_and_tells_a_wrong_one() {
     let right = with_password("right", "Milvus\n");
     let mut answer = Value::Null;
     let mut code = -1;
-    eventually("the service is healthy", std::time::Duration::from_secs(60), || {
+    eventually("the service is healthy", PATIENCE, || {
         (answer, code) = probe(&right);
-        find(&answer, "is_healthy") == Some(&Value::Bool(true))
+        code == 0
     });
     let rows: Vec<u64> = canaries(&answer).iter().map(|(_, found)| found.rows).collect();
     assert_eq!(rows, seeded.values().map(|said| said.rows).collect::<Vec<_>>());
-    assert_eq!(code, 0, "{answer:#}");
 
     for (name, configuration) in [
         ("wrong", with_password("wrong", "not-the-password")),

@@ -86,6 +86,10 @@ failure_threshold = {threshold}
 success_threshold = 2
 [probers.milvus]
 timeout = "4s"
+[probers.queries]
+kind = "milvus"
+url = "http://127.0.0.1:{proxy}"
+timeout = "4s"
 canary_collections = ["products", "reviews"]
 
 [alerter]

@@ -25,12 +25,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::keeper::{Command, Keeper};
+use self::pid_file::PidFile;
 use self::shared::Shared;
 use self::stage::Stage;
 use super::ClusterError;
 use crate::clock::Clock;
 use crate::effects::{Applied, Cluster, RestartRequest, ScaleRequest};
-use crate::model::{ClusterEvent, EventType, Inventory, RolloutStatus, WorkloadRef};
+use crate::model::{ClusterEvent, EventType, Inventory, RolloutStatus, Timestamp, WorkloadRef};
 
 pub use settings::{OnExit, ProcessClusterSettings, ProcessSettings};
 pub use usage::{ProcessResourcesProbe, ProcessUsage};
@@ -45,9 +46,17 @@ struct Owned {
     task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
+impl Owned {
+    fn keeping(shared: &Arc<Shared>, shutdown: watch::Receiver<Option<Duration>>) -> Self {
+        let (commands, mailbox) = mpsc::channel(MAILBOX);
+        let keeper = Keeper::new(Arc::clone(shared), mailbox, shutdown);
+        Self { commands, task: tokio::sync::Mutex::new(Some(tokio::spawn(keeper.run()))) }
+    }
+}
+
 struct Process {
     shared: Arc<Shared>,
-    /// `None` where only a restart command is known.
+    /// `None` where only a restart command is known, and where nothing but a look is wanted.
     owned: Option<Owned>,
 }
 
@@ -62,6 +71,31 @@ impl ProcessCluster {
     /// Takes the processes over: adopts those that still run from an earlier falconer, starts the
     /// others. Returns at once; what comes of it shows in the inventory. Needs a tokio runtime.
     pub fn start(settings: ProcessClusterSettings, clock: Clock) -> Arc<Self> {
+        Self::build(settings, clock, |shared, shutdown| {
+            shared.settings.start.is_some().then(|| Owned::keeping(shared, shutdown))
+        })
+    }
+
+    /// Only looks, once: which processes a falconer keeps running is read from its notes, and
+    /// nothing is started, stopped, adopted or locked.
+    pub fn observe(settings: ProcessClusterSettings, clock: Clock) -> Arc<Self> {
+        Self::build(settings, clock, |shared, _| {
+            shared.enter(PidFile::peek(&shared.settings.log_file).map_or(
+                Stage::Unwatched,
+                |identity| Stage::Running {
+                    group: identity.pid,
+                    started_at: Timestamp::from_millis(identity.started_at_millis),
+                },
+            ));
+            None
+        })
+    }
+
+    fn build(
+        settings: ProcessClusterSettings,
+        clock: Clock,
+        own: impl Fn(&Arc<Shared>, watch::Receiver<Option<Duration>>) -> Option<Owned>,
+    ) -> Arc<Self> {
         let empty = Inventory { synced: true, ..Inventory::default() };
         let (inventory_in, inventory) = watch::channel(Arc::new(empty));
         let inventory_in = Arc::new(inventory_in);
@@ -72,30 +106,11 @@ impl ProcessCluster {
             .map(|process| {
                 let cluster = Arc::clone(&settings.cluster);
                 let shared = Shared::new(process, cluster, clock, Arc::clone(&inventory_in));
-                let owned = shared.settings.start.is_some().then(|| {
-                    let (commands, mailbox) = mpsc::channel(MAILBOX);
-                    let keeper = Keeper::new(Arc::clone(&shared), mailbox, shutdown_asked.clone());
-                    let task = tokio::sync::Mutex::new(Some(tokio::spawn(keeper.run())));
-                    Owned { commands, task }
-                });
+                let owned = own(&shared, shutdown_asked.clone());
                 Process { shared, owned }
             })
             .collect();
         Arc::new(Self { processes, inventory, shutdown })
-    }
-
-    /// What [`Cluster::restart`] would do, e.g. `SIGTERM process group of milvus (pid 123), then
-    /// start: milvus-server --data ./milvus-data`.
-    pub fn describe_restart(&self, request: &RestartRequest) -> String {
-        match self.find("restart", &request.workload) {
-            Ok(process) => describe(process),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    /// What [`Cluster::scale`] would do: nothing, and why.
-    pub fn describe_scale(&self, request: &ScaleRequest) -> String {
-        scale_refused(request).to_string()
     }
 
     /// The process groups that run now, by the component's name.
@@ -107,8 +122,12 @@ impl ProcessCluster {
         self.processes.iter().filter_map(group).collect()
     }
 
-    fn owns_any(&self) -> bool {
-        self.processes.iter().any(|process| process.owned.is_some())
+    /// Whether there is a process of which more than its restart command is known.
+    fn knows_any(&self) -> bool {
+        let known = |process: &Process| {
+            process.owned.is_some() || process.shared.look().stage.group().is_some()
+        };
+        self.processes.iter().any(known)
     }
 
     fn find(&self, operation: &'static str, of: &WorkloadRef) -> Result<&Process, ClusterError> {
@@ -145,6 +164,10 @@ impl Cluster for ProcessCluster {
                 };
                 Err(ClusterError::Failed { operation: "restart", object, message })
             }
+            None if process.shared.settings.start.is_some() => {
+                let message = "this falconer only looks".to_owned();
+                Err(ClusterError::Unsupported { operation: "restart", object, message })
+            }
             None => run_command(process, request).await.map(|()| applied),
         }
     }
@@ -155,6 +178,18 @@ impl Cluster for ProcessCluster {
 
     async fn scale(&self, request: &ScaleRequest) -> Result<Applied, ClusterError> {
         Err(scale_refused(request))
+    }
+
+    /// e.g. `SIGTERM process group of milvus (pid 123), then start: milvus-server --data ./data`.
+    fn describe_restart(&self, request: &RestartRequest) -> String {
+        match self.find("restart", &request.workload) {
+            Ok(process) => describe(process),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn describe_scale(&self, request: &ScaleRequest) -> String {
+        scale_refused(request).to_string()
     }
 
     async fn record_event(&self, event: &ClusterEvent) -> Result<(), ClusterError> {

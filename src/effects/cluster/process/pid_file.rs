@@ -86,6 +86,14 @@ impl PidFile {
         log_file.with_file_name(name)
     }
 
+    /// The running process that belongs to `log_file`, without locking or making anything.
+    pub(super) fn peek(log_file: &Path) -> Option<Identity> {
+        let file = File::open(Self::path_beside(log_file)).ok()?;
+        let mut text = String::new();
+        file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
+        serde_json::from_str(&text).ok().filter(Identity::is_running)
+    }
+
     /// Opens (and makes) the file and locks it, without waiting.
     pub(super) fn lock(path: &Path) -> Result<Self, PidFileError> {
         let failed = |source| PidFileError::Io { path: path.to_owned(), source };

@@ -99,7 +99,7 @@ impl ProcessResourcesProbe {
 #[async_trait]
 impl Probe for ProcessResourcesProbe {
     async fn probe(&self, budget: Duration) -> ProbeObservation {
-        if !self.usage.cluster.owns_any() {
+        if !self.usage.cluster.knows_any() {
             return ProbeObservation::of(Outcome::degraded(
                 ReasonKind::Unsupported,
                 "CPU and memory are only known of processes that falconer starts itself",
