@@ -156,11 +156,11 @@ fn a_partial_table_keeps_the_other_defaults() {
     let settings = loaded.unwrap().settings;
     let backoff = settings.prober("proxy").backoff;
     assert_eq!(backoff.initial.get(), Duration::from_secs(2));
-    assert_eq!(backoff.max.get(), Duration::from_secs(60));
+    assert_eq!(backoff.max.get(), Duration::from_mins(1));
     assert_eq!(settings.recoverer.defaults.global_budget.actions, 10);
-    assert_eq!(settings.recovery("proxy").budget.per.get(), Duration::from_secs(3_600));
+    assert_eq!(settings.recovery("proxy").budget.per.get(), Duration::from_hours(1));
     let down: &ScaleRules = &settings.scaler.scale_down;
-    assert_eq!(down.stabilization.get(), Duration::from_secs(300));
+    assert_eq!(down.stabilization.get(), Duration::from_mins(5));
     assert_eq!(down.policies.len(), 1);
 }
 
@@ -175,6 +175,14 @@ fn defaults_of_a_cluster_follow_from_its_name_and_platform() {
     let process = &settings.clusters["b"].processes["standalone"];
     assert_eq!(process.health, "http://127.0.0.1:9092/healthz");
     assert_eq!(process.log_file, Path::new("standalone.log"));
+}
+
+#[test]
+fn a_route_names_a_webhook_with_or_without_its_table() {
+    let text = "[clusters.a]\n[alerter]\nroutes = [{ to = [\"oncall\"] }, { to = \
+                [\"webhook.oncall\"] }]\n[alerter.webhook.oncall]\nurl = \"http://127.0.0.1/\"\n";
+    assert_eq!(parse(text).unwrap().settings.alerter.routes.len(), 2);
+    assert!(parse(&text.replace("webhook.oncall\"]", "webhook.log\"]")).is_err());
 }
 
 #[test]

@@ -294,6 +294,8 @@ fn two_sick_components_of_one_cluster_are_restarted_one_after_the_other() {
 #[test]
 fn a_try_after_a_platform_error_is_the_same_request_and_waits_longer_each_time() {
     let mut desk = Desk::new();
+    desk.settings.budget.actions = 1;
+    desk.global.budget.actions = 1;
     let request = request("proxy", START);
     let RecoveryDecision::Act(plan) = desk.decide(&request, START) else { panic!("no action") };
     let mut now = START;
