@@ -151,8 +151,8 @@ async fn the_scale_subresource_refuses_what_was_decided_on_an_old_version() {
     assert_eq!((&scale["kind"], &scale["spec"]["replicas"]), (&json!("Scale"), &json!(2)));
     let url = format!("{}{path}", sim.api_url());
     let kind = "application/merge-patch+json";
-    let stale = json!({"metadata": {"resourceVersion": "1"}, "spec": {"replicas": 3}});
-    assert_eq!(patch(url.clone(), kind, stale).await.0, 409);
+    let outdated = json!({"metadata": {"resourceVersion": "1"}, "spec": {"replicas": 3}});
+    assert_eq!(patch(url.clone(), kind, outdated).await.0, 409);
     let conditional = json!([{"op": "test", "path": "/spec/replicas", "value": 2},
         {"op": "replace", "path": "/spec/replicas", "value": 3}]);
     assert_eq!(patch(url.clone(), "application/json-patch+json", conditional.clone()).await.0, 200);
