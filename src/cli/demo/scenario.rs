@@ -195,7 +195,7 @@ const CPU_SURGE: Step = Step {
     // 80 % of the request of two replicas, 53 % of that of three.
     trouble: Trouble::Load(1_600),
     expects: &[Expectation::CpuAbove(70), Expectation::ScalePatch, Expectation::ReadyPods(3)],
-    verdicts: &[],
+    verdicts: &[Verdict::NobodyTold],
     limit: Duration::from_secs(20),
 };
 
@@ -204,7 +204,7 @@ const CPU_SURGE_END: Step = Step {
     component: "proxy",
     trouble: Trouble::NormalLoad,
     expects: &[Expectation::CpuBelow(35), Expectation::ScalePatch, Expectation::ReadyPods(2)],
-    verdicts: &[],
+    verdicts: &[Verdict::NobodyTold],
     limit: Duration::from_secs(20),
 };
 
