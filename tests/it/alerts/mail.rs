@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use falconer::effects::notify::{EmailLogin, EmailNotifier, EmailSettings, SecretSource};
+use falconer::effects::notify::{EmailLogin, EmailNotifier, EmailSettings};
+use falconer::effects::secret::SecretFile;
 use falconer::effects::{Notifier, NotifyError};
 use falconer::sim::smtp::{SmtpBehaviour, SmtpSettings, SmtpSink};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,7 +80,7 @@ async fn a_password_is_read_anew_for_each_mail_and_never_shown() {
     let sink = SmtpSink::start_with(SmtpSettings { credentials, ..Default::default() }).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("password");
-    let password = SecretSource::File(path.clone());
+    let password = SecretFile::new(&path);
     let login = Some(EmailLogin { username: "falconer".into(), password });
     let settings = EmailSettings { login, ..email(sink.address()) };
 
@@ -108,7 +109,7 @@ async fn a_server_that_echoes_the_password_does_not_bring_it_into_the_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("password");
     std::fs::write(&path, "hunter22").unwrap();
-    let login = EmailLogin { username: "falconer".into(), password: SecretSource::File(path) };
+    let login = EmailLogin { username: "falconer".into(), password: SecretFile::new(path) };
     let error = refused(EmailSettings { login: Some(login), ..email(address) }).await;
     assert_eq!(error, "email: refused: login: 535 your password *** is wrong");
 }
