@@ -176,25 +176,23 @@ impl fmt::Display for RefusalReason {
             Self::Cooldown { left } => {
                 write!(f, "not restarted yet: cooldown, {} left", words(*left))
             }
-            Self::ComponentBudgetSpent { budget, free_in } => write!(
-                f,
-                "not restarted: the component's budget of {} is spent, room again in {}",
-                budget_words(*budget),
-                words(*free_in)
-            ),
-            Self::GlobalBudgetSpent { budget, free_in } => write!(
-                f,
-                "not restarted: the global budget of {} is spent, room again in {}",
-                budget_words(*budget),
-                words(*free_in)
-            ),
+            Self::ComponentBudgetSpent { budget, free_in } => {
+                f.write_str(&spent("component's", *budget, *free_in))
+            }
+            Self::GlobalBudgetSpent { budget, free_in } => {
+                f.write_str(&spent("global", *budget, *free_in))
+            }
             Self::LeftToPerson { since } => write!(f, "left to a person since {since}"),
         }
     }
 }
 
-fn budget_words(budget: Budget) -> String {
-    format!("{} actions per {}", budget.actions, words(budget.per))
+fn spent(whose: &str, budget: Budget, free_in: Duration) -> String {
+    let (actions, per, free_in) = (budget.actions, words(budget.per), words(free_in));
+    format!(
+        "not restarted: the {whose} budget of {actions} actions per {per} is spent, room again in \
+         {free_in}"
+    )
 }
 
 fn list<T: fmt::Display>(items: &[T]) -> String {
