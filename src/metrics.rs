@@ -23,7 +23,7 @@ use crate::model::{
 };
 
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
-pub use table::aggregate_performance;
+use table::aggregate_performance;
 
 use instruments::{Instruments, METER_NAME, Naming};
 use table::{SharedTable, UsageRatios};
@@ -226,7 +226,7 @@ impl Metrics {
         self.inner.table.component(id, |series| series.replicas = Some((desired, ready)));
     }
 
-    /// What a component's own metrics pages say, over all its pods; see [`aggregate_performance`].
+    /// What a component's own metrics pages say, over all its pods.
     pub fn performance(&self, id: &ComponentId, report: &PerformanceReport) {
         self.inner.table.component(id, |series| series.performance = Some(report.clone()));
     }
