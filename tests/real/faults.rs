@@ -67,7 +67,11 @@ impl Scene<'_> {
             is(PROCESS, "unhealthy")(seen) && kinds.contains(&seen.kind.as_str())
         });
         let alert = self.mail("alert mail", from, |subject| !subject.contains("resolved"));
-        eventually("restarted", PATIENCE, || starts(self.laptop, self.name) > before);
+        let waited = Clock::system();
+        while starts(self.laptop, self.name) == before {
+            assert!(waited.uptime() < PATIENCE, "never restarted:\n{}", self.falconer.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
         let restarted = self.clock.now();
         let well = self.falconer.wait_for("healthy", sick.at, PATIENCE, is(PROCESS, "healthy"));
         let resolved = self.mail("resolved mail", alert.received_at, |s| s.contains("resolved"));
