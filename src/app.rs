@@ -32,6 +32,9 @@ use tree::Tree;
 /// How often the actors' thread gives a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
+/// How long the last push of metrics may take.
+const LAST_EXPORT: Duration = Duration::from_secs(3);
+
 /// What the command line adds to the settings.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -114,8 +117,13 @@ impl App {
         // Processes that falconer owns may need most of the time to end in order.
         self.tree.drain(alerter::Drain { deadline: grace / 3 }).await;
         self.tree.release_platforms(grace.saturating_sub(clock.uptime())).await;
-        self.metrics.shutdown();
-        self.server.shutdown();
+        // Both wait for threads of their own; a collector that does not answer must not hold us.
+        let (metrics, server) = (self.metrics, self.server);
+        let last = tokio::task::spawn_blocking(move || {
+            metrics.shutdown();
+            server.shutdown();
+        });
+        let _ = tokio::time::timeout(LAST_EXPORT, last).await;
     }
 }
 

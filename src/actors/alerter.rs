@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures::channel::oneshot;
-use serde::Serialize;
 
 use super::status::StatusBoard;
 use crate::clock::Clock;
@@ -18,40 +17,20 @@ use crate::effects::{Notifier, NotifyError};
 use crate::metrics::Metrics;
 use crate::model::{ComponentId, IncidentId, Notification, Reason, Severity, Timestamp};
 use crate::policy::notification::{
-    Alert, AlertBook, Finished, NextStep, NotificationSettings, OpenAlert, Pace, ReceiverState,
-    SendFailure, SendReason,
+    Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, SendFailure, SendReason,
 };
 
+mod snapshot;
 #[cfg(test)]
 mod tests;
+
+pub use snapshot::{AlerterSnapshot, ReceiverSnapshot};
 
 /// The shortest time for which the timer is set, so that rounding never makes it spin.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// Settings of the alerter. Its `receivers` are those that it is made with.
 pub type AlerterSettings = NotificationSettings;
-
-/// Open alerts and their delivery.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct AlerterSnapshot {
-    /// Every open alert with its state at each receiver: when it was told, when it is retried, and
-    /// why the newest attempt failed.
-    pub alerts: Vec<OpenAlert>,
-    /// By the receiver's name.
-    pub receivers: BTreeMap<Arc<str>, ReceiverSnapshot>,
-    /// Whether the process ends and the waits are skipped.
-    pub draining: bool,
-}
-
-/// One receiver.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct ReceiverSnapshot {
-    /// Whether a message is on its way at the moment.
-    pub in_flight: bool,
-    /// Outages, the end of the back-off, the newest error and the newest success.
-    #[serde(flatten)]
-    pub state: ReceiverState,
-}
 
 /// An incident has begun, or its severity, reason or evidence has changed.
 /// Sending it again for the same incident only updates what the next message will say.

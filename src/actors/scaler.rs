@@ -1,13 +1,33 @@
-//! Changes the number of replicas with the load, within its bounds.
+//! Changes the number of replicas with the load, within its bounds. Owns the changes under way;
+//! decides nothing itself (see `policy::scaling`) and keeps what it did in a ledger that outlives
+//! it.
+
+mod act;
+mod settings;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::prelude::*;
-use serde::Serialize;
 
-use crate::model::{ComponentId, HealthState, Pod, PodUsage, Role, Timestamp, Workload};
+pub use self::settings::ScalerSettings;
+pub use self::snapshot::{ScalerSnapshot, ScalingRecord};
 
-/// The newest scaling decisions.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct ScalerSnapshot {}
+use super::link::Link;
+use super::registry::{ActionHolder, Surroundings};
+use crate::model::{
+    ComponentId, HealthState, Pod, PodUsage, Role, Timestamp, Workload, WorkloadRef,
+};
+use crate::policy::scaling::{
+    ChangeUnderWay, HoldReason, ScalingDecision, ScalingLedger, ScalingRequest, judge,
+};
+use crate::policy::workload_choice::choose;
+
+/// How many of the newest decisions the snapshot shows.
+const RECENT_LIMIT: usize = 50;
 
 /// The load of one component as just measured. Sent at every resources report.
 #[derive(Debug, Clone, PartialEq, Message)]
@@ -37,4 +57,160 @@ pub struct ScalingProgressed {
     pub component: ComponentId,
     /// A sentence for people: what was decided and why, with its numbers.
     pub summary: String,
+}
+
+/// falconer ends: decide nothing more. Answers with what is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "Vec<ChangeUnderWay>")]
+pub struct Drain;
+
+/// The actor.
+pub struct Scaler {
+    settings: ScalerSettings,
+    ledger: Arc<Mutex<ScalingLedger>>,
+    progress: HashMap<Arc<str>, Link<ScalingProgressed>>,
+    around: Surroundings,
+    /// The kind of what was told last about a component, so that nothing is told twice.
+    told: HashMap<ComponentId, &'static str>,
+    recent: VecDeque<ScalingRecord>,
+    /// Components whose rollout status is being asked right now.
+    polling: HashSet<ComponentId>,
+    watch_armed: bool,
+    draining: bool,
+}
+
+impl Scaler {
+    /// A scaler. `ledger` and `around.registry` must be the same for every incarnation;
+    /// `progress` leads from a cluster's name to its supervisor.
+    pub fn new(
+        settings: ScalerSettings,
+        ledger: Arc<Mutex<ScalingLedger>>,
+        progress: HashMap<Arc<str>, Link<ScalingProgressed>>,
+        around: Surroundings,
+    ) -> Self {
+        Self {
+            settings,
+            ledger,
+            progress,
+            around,
+            told: HashMap::new(),
+            recent: VecDeque::new(),
+            polling: HashSet::new(),
+            watch_armed: false,
+            draining: false,
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, ScalingLedger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn on_load(&mut self, load: LoadObserved, ctx: &mut Context<Self>) {
+        let now = self.around.clock.now();
+        let due = self.ledger().is_due(&load.component, self.settings.interval, now);
+        if self.draining || !due {
+            return;
+        }
+        let component = load.component.clone();
+        match self.decide(load, now) {
+            ScalingDecision::Scale(plan) => self.begin_change(component, plan, ctx),
+            // Told when it began or failed, and told again when it ends.
+            ScalingDecision::Hold {
+                reason: HoldReason::ChangeUnderWay { .. } | HoldReason::AfterError { .. },
+            } => {}
+            ScalingDecision::Hold { reason } => {
+                self.ledger().forget_shown(&component);
+                self.tell(&component, reason.as_str(), reason.to_string());
+            }
+            ScalingDecision::Keep { reason } => {
+                self.ledger().forget_shown(&component);
+                self.tell(&component, reason.as_str(), reason.to_string());
+            }
+        }
+    }
+
+    fn decide(&self, load: LoadObserved, now: Timestamp) -> ScalingDecision {
+        let component = load.component.clone();
+        let settings = self.settings.for_component(&component);
+        let request = self.request(load);
+        let mut ledger = self.ledger();
+        let running = choose(&request.workloads).ok();
+        if let (Some(settings), Some(workload)) = (settings, running) {
+            ledger.observe(&component, workload.desired_replicas, settings, now);
+        }
+        let judged = judge(&request, &ledger, settings, now);
+        if let Some(replicas) = judged.recommended {
+            ledger.recommend(&component, replicas, now);
+        }
+        judged.decision
+    }
+
+    fn request(&self, load: LoadObserved) -> ScalingRequest {
+        let cluster = Arc::clone(&load.component.cluster);
+        let restarted = |workload: &WorkloadRef| {
+            self.around.registry.holder(&cluster, workload) == Some(ActionHolder::Recoverer)
+        };
+        ScalingRequest {
+            being_restarted: load
+                .workloads
+                .iter()
+                .map(|workload| &workload.reference)
+                .filter(|workload| restarted(workload))
+                .cloned()
+                .collect(),
+            component: load.component,
+            role: load.role,
+            workloads: load.workloads,
+            pods: load.pods,
+            usage: load.usage,
+            health: load.health,
+        }
+    }
+
+    /// Logs, remembers and sends on, unless it is what was told last.
+    fn tell(&mut self, component: &ComponentId, kind: &'static str, summary: String) {
+        if self.told.insert(component.clone(), kind) == Some(kind) {
+            return;
+        }
+        tracing::info!(component = %component, kind, summary, "scaling progressed");
+        self.remember(component, kind, &summary);
+        if let Some(link) = self.progress.get(&component.cluster) {
+            let component = component.clone();
+            link.send_unbounded(ScalingProgressed { component, summary });
+        }
+    }
+
+    fn release(&self, component: &ComponentId, workload: &WorkloadRef) {
+        self.around.registry.release(&component.cluster, workload, ActionHolder::Scaler);
+    }
+
+    fn on_drain(&mut self) -> Vec<ChangeUnderWay> {
+        self.draining = true;
+        self.publish();
+        self.ledger().all_in_flight().cloned().collect()
+    }
+}
+
+impl Actor for Scaler {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.resume(ctx);
+    }
+}
+
+impl Handler<LoadObserved> for Scaler {
+    type Result = ();
+
+    fn handle(&mut self, load: LoadObserved, ctx: &mut Self::Context) {
+        self.on_load(load, ctx);
+    }
+}
+
+impl Handler<Drain> for Scaler {
+    type Result = Vec<ChangeUnderWay>;
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
+        self.on_drain()
+    }
 }

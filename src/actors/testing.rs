@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::effects::{Applied, Cluster, ClusterError, RestartRequest, ScaleRequest};
 use crate::model::{
-    Autoscaler, ClusterEvent, Inventory, Owner, RolloutStatus, Workload, WorkloadKind, WorkloadRef,
+    ClusterEvent, Inventory, Owner, RolloutStatus, Workload, WorkloadKind, WorkloadRef,
 };
 
 /// How the platform answers one request.
@@ -25,6 +25,8 @@ pub enum Answer {
     Fail(ClusterError),
     /// It never answers.
     Hang,
+    /// The adapter has a bug.
+    Panic,
 }
 
 /// A platform in memory.
@@ -75,6 +77,7 @@ impl FakeCluster {
             Answer::Show => Ok(Applied { applied: false, change }),
             Answer::Fail(error) => Err(error),
             Answer::Hang => pending().await,
+            Answer::Panic => panic!("as scripted"),
         }
     }
 }
@@ -148,9 +151,4 @@ pub fn workload(component: &str, replicas: u32) -> Workload {
         owner: Owner::None,
         autoscaler: None,
     }
-}
-
-/// An HPA.
-pub fn hpa() -> Autoscaler {
-    Autoscaler { kind: "HorizontalPodAutoscaler".to_owned(), name: "milvus-proxy".to_owned() }
 }

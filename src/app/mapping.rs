@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use crate::actors::alerter::AlerterSettings;
 use crate::actors::recoverer::RecovererSettings;
-use crate::config::settings;
+use crate::actors::scaler::ScalerSettings;
+use crate::config::settings::{self, PolicyType, ScalerMode};
 use crate::policy::notification::Route;
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
+use crate::policy::scaling::{
+    ChangeLimit, ChangeLimitKind, LimitSelect, ScalingBehavior, ScalingMode, ScalingSettings,
+};
 
 /// The alerter's settings; it adds the receivers itself.
 pub fn alerter(settings: &settings::AlerterSettings) -> AlerterSettings {
@@ -71,4 +75,43 @@ fn ladder_step(step: settings::LadderStep) -> Option<LadderStep> {
 
 fn budget(budget: settings::Budget) -> Budget {
     Budget { actions: budget.actions as usize, per: budget.per.get() }
+}
+
+/// The scaler's settings.
+pub fn scaler(settings: &settings::ScalerSettings, dry_run: bool) -> ScalerSettings {
+    ScalerSettings {
+        default: ScalingSettings {
+            enabled: settings.enabled,
+            mode: match settings.mode {
+                ScalerMode::Step => ScalingMode::Step,
+                ScalerMode::Target => ScalingMode::Target,
+            },
+            min_replicas: settings.min_replicas,
+            max_replicas: settings.max_replicas,
+            cpu_threshold: Some(settings.cpu_threshold),
+            memory_threshold: Some(settings.memory_threshold),
+            scale_up: behavior(&settings.scale_up),
+            scale_down: behavior(&settings.scale_down),
+        },
+        components: settings.components.iter().map(|name| Arc::from(name.as_str())).collect(),
+        interval: settings.interval.get(),
+        dry_run,
+        ..ScalerSettings::default()
+    }
+}
+
+fn behavior(rules: &settings::ScaleRules) -> ScalingBehavior {
+    let limit = |policy: &settings::ScalePolicy| ChangeLimit {
+        kind: match policy.policy_type {
+            PolicyType::Percent => ChangeLimitKind::Percent,
+            PolicyType::Pods => ChangeLimitKind::Pods,
+        },
+        value: policy.value,
+        period: policy.period.get(),
+    };
+    ScalingBehavior {
+        stabilization: rules.stabilization.get(),
+        policies: rules.policies.iter().map(limit).collect(),
+        select: LimitSelect::Max,
+    }
 }

@@ -13,7 +13,9 @@ use crate::effects::notify::email::{EmailLogin, EmailNotifier, EmailSettings, Sm
 use crate::effects::notify::log::LogNotifier;
 use crate::effects::notify::secret::SecretSource;
 use crate::effects::notify::slack::{SlackNotifier, SlackSettings};
-use crate::effects::notify::webhook::{WebhookFormat, WebhookNotifier, WebhookSettings};
+use crate::effects::notify::webhook::{
+    WebhookFormat, WebhookNotifier, WebhookSettings, WebhookUrl,
+};
 
 /// Deadline of one delivery over HTTP.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,8 +37,7 @@ pub fn build(settings: &AlerterSettings) -> anyhow::Result<Vec<Arc<dyn Notifier>
         })));
     }
     for (name, webhook) in &settings.webhook {
-        let built = webhook_settings(name, webhook)
-            .and_then(|settings| Ok(WebhookNotifier::new(settings)?))
+        let built = WebhookNotifier::new(webhook_settings(name, webhook))
             .with_context(|| format!("[alerter.webhook.{name}]"))?;
         receivers.push(Arc::new(built));
     }
@@ -75,18 +76,16 @@ fn email(settings: &settings::EmailSettings) -> EmailSettings {
     }
 }
 
-fn webhook_settings(
-    name: &str,
-    settings: &settings::WebhookSettings,
-) -> anyhow::Result<WebhookSettings> {
-    let url = match settings.url_file.read()? {
-        Some(secret) => secret.expose().to_owned(),
-        None => settings.url.clone(),
+fn webhook_settings(name: &str, settings: &settings::WebhookSettings) -> WebhookSettings {
+    let url = if settings.url_file.is_set() {
+        WebhookUrl::Secret(secret(&settings.url_file))
+    } else {
+        WebhookUrl::Plain(settings.url.clone())
     };
     let header = |(name, value): (&String, &crate::config::Secret)| {
         (name.clone(), value.expose().to_owned())
     };
-    Ok(WebhookSettings {
+    WebhookSettings {
         format: match settings.format {
             settings::WebhookFormat::Alertmanager => WebhookFormat::Alertmanager,
             settings::WebhookFormat::Falconer => WebhookFormat::Falconer,
@@ -94,5 +93,5 @@ fn webhook_settings(
         headers: settings.headers.iter().map(header).collect(),
         timeout: HTTP_TIMEOUT,
         ..WebhookSettings::new(name, url)
-    })
+    }
 }

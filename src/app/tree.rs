@@ -19,7 +19,7 @@ use crate::actors::root::{Fatal, Root};
 use crate::actors::scaler::ScalingProgressed;
 use crate::actors::status::StatusBoard;
 use crate::actors::supervisor::{InventoryChanged, Peers, ProbeCompleted, StopProbing};
-use crate::actors::{alerter, recoverer};
+use crate::actors::{alerter, recoverer, scaler};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::metrics::Metrics;
@@ -54,6 +54,7 @@ pub struct Tree {
     stop: Vec<Link<StopProbing>>,
     drain_alerter: Link<alerter::Drain>,
     drain_recoverer: Link<recoverer::Drain>,
+    drain_scaler: Link<scaler::Drain>,
 }
 
 /// The links of one supervisor.
@@ -81,6 +82,7 @@ impl Tree {
         let drain_alerter = tree.add_alerter(receivers);
         let registry = ActionRegistry::default();
         let drain_recoverer = tree.add_recoverer(&platforms, &supervisors, &registry);
+        let drain_scaler = tree.add_scaler(&platforms, &supervisors, &registry);
         for (name, platform) in &platforms {
             tree.add_supervisor(name, platform, &supervisors[name]);
         }
@@ -89,7 +91,7 @@ impl Tree {
             Root::new(children, ctx.address(), parts.fatal, parts.clock, parts.metrics)
         });
         let stop = supervisors.into_values().map(|links| links.stop).collect();
-        Ok(Self { _root: root, platforms, stop, drain_alerter, drain_recoverer })
+        Ok(Self { _root: root, platforms, stop, drain_alerter, drain_recoverer, drain_scaler })
     }
 
     /// Ends all probing.
@@ -103,6 +105,7 @@ impl Tree {
     pub async fn drain(&self, drain: alerter::Drain) {
         let acting = async {
             self.drain_recoverer.ask(recoverer::Drain).await;
+            self.drain_scaler.ask(scaler::Drain).await;
         };
         let telling = self.drain_alerter.ask(drain);
         let both = async { tokio::join!(acting, telling) };

@@ -67,27 +67,24 @@ pub fn execute(args: CheckArgs) -> anyhow::Result<ExitCode> {
 /// A line for the file, one for each cluster, one for who is told.
 fn confirmation(loaded: &Loaded) -> String {
     let settings = &loaded.settings;
-    let mut text = format!(
-        "{}: valid; {}, {} configured\n",
-        loaded.path.display(),
-        counted(settings.clusters.len(), "cluster"),
-        counted(settings.probers.components.len(), "prober"),
-    );
-    for (name, cluster) in &settings.clusters {
+    let clusters = settings.clusters.iter().map(|(name, cluster)| {
         let place = match cluster.platform {
             Platform::Kubernetes => format!("kubernetes, namespace {}", cluster.namespace),
             Platform::Process => counted(cluster.processes.len(), "process"),
         };
         let dependencies = settings.dependencies(name);
-        let needs = if dependencies.is_empty() {
-            String::new()
-        } else {
-            format!(", depends on {}", dependencies.join(", "))
-        };
-        text.push_str(&format!("  cluster {name}: {place}, milvus at {}{needs}\n", cluster.milvus));
-    }
-    text.push_str(&format!("  alerts go to {}\n", settings.alerter.receivers().join(", ")));
-    text
+        let needs = if dependencies.is_empty() { "" } else { ", depends on " };
+        let dependencies = dependencies.join(", ");
+        format!("  cluster {name}: {place}, milvus at {}{needs}{dependencies}\n", cluster.milvus)
+    });
+    format!(
+        "{}: valid; {}, {} configured\n{}  alerts go to {}\n",
+        loaded.path.display(),
+        counted(settings.clusters.len(), "cluster"),
+        counted(settings.probers.components.len(), "prober"),
+        clusters.collect::<String>(),
+        settings.alerter.receivers().join(", "),
+    )
 }
 
 fn counted(count: usize, noun: &str) -> String {

@@ -1,9 +1,20 @@
 //! `falconer demo`: the whole system against a simulated cluster.
 
+mod configuration;
+mod observer;
+mod player;
+mod report;
+mod scenario;
+mod scratch;
+mod screen;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
+
+use scenario::Scenario;
 
 /// Show the whole system at work against a simulated Milvus cluster.
 ///
@@ -13,7 +24,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct DemoArgs {
-    /// The scenario to play [default: the whole tour]
+    /// The scenario to play [default: the whole tour]; an unknown name lists them all
     #[arg(long, value_name = "NAME")]
     pub scenario: Option<String>,
     /// Write the measured times to this file
@@ -30,6 +41,8 @@ Examples:
   falconer demo --json report.json
   falconer demo --keep            then, in another terminal, kubectl against it
 
+Logs are shown where FALCONER_LOG or RUST_LOG is set.
+
 Exit codes:
   0  every expected event was observed at the far side
   1  something was missing; the summary says what
@@ -39,6 +52,33 @@ Exit codes:
 ///
 /// # Errors
 /// When the simulation cannot be started.
-pub fn execute(_args: DemoArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+pub fn execute(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let name = args.scenario.as_deref().unwrap_or(scenario::DEFAULT);
+    let Some(scenario) = Scenario::find(name) else {
+        explain_unknown(name);
+        return Ok(ExitCode::from(super::EXIT_USAGE));
+    };
+    show_logs_if_asked_for()?;
+    let report = actix::System::new().block_on(player::play(scenario, args.keep, |report| {
+        let Some(path) = &args.json else { return Ok(()) };
+        let text = serde_json::to_string_pretty(report)? + "\n";
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    }))?;
+    Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[allow(clippy::print_stderr, reason = "errors of a command go to its standard error")]
+fn explain_unknown(name: &str) {
+    eprintln!("falconer: there is no scenario {name:?}; there are:");
+    for scenario in scenario::SCENARIOS {
+        eprintln!("  {:16} {}", scenario.name, scenario.summary);
+    }
+}
+
+/// The screen belongs to the demo unless somebody asks for the logs.
+fn show_logs_if_asked_for() -> anyhow::Result<()> {
+    if ["FALCONER_LOG", "RUST_LOG"].iter().any(|name| std::env::var_os(name).is_some()) {
+        crate::telemetry::init(&crate::telemetry::TelemetrySettings::default())?;
+    }
+    Ok(())
 }

@@ -81,7 +81,11 @@ impl KeyPath {
     /// As messages name a value: `"interval" in [probers.proxy]`.
     pub fn describe(&self) -> String {
         let (table, rest) = self.split();
-        format!("\"{}\" {}", plain(rest), place(table))
+        let name = match rest {
+            [Segment::Key(key)] => key.clone(),
+            _ => plain(rest),
+        };
+        format!("\"{name}\" {}", place(table))
     }
 
     /// As messages name a table: `in [probers.proxy]`, `at the top level`.

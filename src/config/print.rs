@@ -2,6 +2,7 @@
 //! redacted by their own type.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::document::Document;
 use super::origins::Origins;
@@ -30,13 +31,16 @@ pub(crate) fn print(settings: &Settings, origins: &Origins) -> Result<String, St
         if is_hollow(index) || (line.is_empty() && index > 0 && is_hollow(index - 1)) {
             continue;
         }
-        printed.push_str(&match keys.get(&(index + 1)) {
-            Some(path) if !line.starts_with('[') => {
-                format!("{line:<COMMENT_COLUMN$} # {}\n", origins.origin(path))
-            }
+        let origin = match keys.get(&(index + 1)) {
+            Some(path) if !line.starts_with('[') => Some(origins.origin(path)),
             // A table's header has no origin of its own, nor has the rest of a text of many lines.
-            _ => format!("{line}\n"),
-        });
+            _ => None,
+        };
+        let written = match origin {
+            Some(origin) => writeln!(printed, "{line:<COMMENT_COLUMN$} # {origin}"),
+            None => writeln!(printed, "{line}"),
+        };
+        written.map_err(|error| error.to_string())?;
     }
     Ok(printed)
 }

@@ -26,9 +26,9 @@ pub(crate) const WELL_KNOWN_DEPENDENCIES: [&str; 8] =
     ["etcd", "minio", "pulsar", "kafka", "rocksmq", "woodpecker", "s3", "natsmq"];
 
 /// The longest deadline that makes sense for anything over the network.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+const LONGEST_TIMEOUT: Duration = Duration::from_mins(10);
 /// The longest time between two looks at anything.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
+const LONGEST_INTERVAL: Duration = Duration::from_hours(24);
 
 /// Everything in `settings` that makes no sense, apart from what follows only from values that
 /// were `left_out` because they could not be read.
@@ -57,8 +57,7 @@ impl Judge<'_> {
     /// The value at `path` is wrong: `"key" in [table] <what>`.
     fn value(&mut self, path: &KeyPath, what: impl AsRef<str>) {
         let path = self.origins.written(path);
-        let unread = |left_out: &KeyPath| left_out.is_within(&path) || path.is_within(left_out);
-        if self.left_out.iter().any(unread) {
+        if self.is_left_out(&path) {
             return;
         }
         let message = format!("{} {}", path.describe(), what.as_ref());
@@ -68,12 +67,23 @@ impl Judge<'_> {
 
     /// The table at `path` is wrong as a whole: `[table] <what>`.
     fn table(&mut self, path: &KeyPath, what: impl AsRef<str>) {
-        if self.left_out.iter().any(|left_out| left_out.parent().as_ref() == Some(path)) {
-            return;
-        }
         let message = format!("[{path}] {}", what.as_ref());
         let location = self.origins.locate(path, Part::Key);
         self.problems.push(Problem { location, message });
+    }
+
+    /// The table at `path` has none of `keys`, one of which it needs: `[table] <what>`. Says
+    /// nothing where one was written but could not be read.
+    fn lacks(&mut self, path: &KeyPath, keys: &[&str], what: impl AsRef<str>) {
+        if !keys.iter().any(|key| self.is_left_out(&path.key(key))) {
+            self.table(path, what);
+        }
+    }
+
+    /// Whether the value at `path`, or something in it or around it, could not be read.
+    fn is_left_out(&self, path: &KeyPath) -> bool {
+        let mut left_out = self.left_out.iter();
+        left_out.any(|left_out| left_out.is_within(path) || path.is_within(left_out))
     }
 
     /// A duration must lie between two others, both included.

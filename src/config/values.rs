@@ -64,7 +64,8 @@ const DURATION_UNITS: [(u128, &str); 7] = [
 impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
-        let unit = DURATION_UNITS.into_iter().find(|(size, _)| nanos > 0 && nanos % size == 0);
+        let unit =
+            DURATION_UNITS.into_iter().find(|(size, _)| nanos > 0 && nanos.is_multiple_of(*size));
         match unit {
             Some((size, name)) => write!(f, "{}{name}", nanos / size),
             None => f.write_str("0s"),
@@ -124,7 +125,8 @@ impl ByteSize {
 /// In the largest binary or decimal unit that needs no fraction.
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = SIZE_UNITS.into_iter().find(|(size, _)| self.0 > 0 && self.0 % size == 0);
+        let unit =
+            SIZE_UNITS.into_iter().find(|(size, _)| self.0 > 0 && self.0.is_multiple_of(*size));
         match unit {
             Some((size, name)) => write!(f, "{}{name}", self.0 / size),
             None => f.write_str("0B"),

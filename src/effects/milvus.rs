@@ -4,5 +4,6 @@
 pub mod client;
 pub mod credentials;
 pub mod exposition;
+pub mod histogram;
 pub mod performance;
 pub mod proto;

@@ -15,7 +15,7 @@ pub use email::{EmailLogin, EmailNotifier, EmailSettings, SmtpSecurity};
 pub use log::LogNotifier;
 pub use secret::SecretSource;
 pub use slack::{SlackNotifier, SlackSettings};
-pub use webhook::{WebhookFormat, WebhookNotifier, WebhookSettings};
+pub use webhook::{WebhookFormat, WebhookNotifier, WebhookSettings, WebhookUrl};
 
 use std::time::Duration;
 

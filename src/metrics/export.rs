@@ -26,7 +26,7 @@ use crate::model::Timestamp;
 /// closed sets make of a hundred clusters.
 const MAX_SERIES: usize = 20_000;
 /// Deadline of one push.
-const PUSH_TIMEOUT: Duration = Duration::from_secs(5);
+const PUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// A failing push is logged at most this often.
 const PUSH_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -183,7 +183,7 @@ impl PushRuntime {
             inner: exporter,
             clock: Clock::system(),
             endpoint: endpoint.to_owned(),
-            logged_at: Mutex::new(None),
+            pace: LogPace::default(),
         };
         Ok((Self { stop: Mutex::new(Some(stop)) }, exporter))
     }
@@ -203,26 +203,32 @@ struct PatientExporter {
     inner: MetricExporter,
     clock: Clock,
     endpoint: String,
-    logged_at: Mutex<Option<Instant>>,
+    pace: LogPace,
 }
 
-impl PatientExporter {
-    fn log_failure(&self, error: &dyn std::error::Error) {
-        let now = self.clock.monotonic();
-        let mut logged_at = self.logged_at.lock().unwrap_or_else(PoisonError::into_inner);
+/// When the newest failure was logged.
+#[derive(Debug, Default)]
+struct LogPace(Mutex<Option<Instant>>);
+
+impl LogPace {
+    /// Whether a failure at `now` is to be logged; counts as logged if so.
+    fn is_due(&self, now: Instant) -> bool {
+        let mut logged_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let due = logged_at.is_none_or(|at| now.duration_since(at) >= PUSH_LOG_INTERVAL);
         if due {
             *logged_at = Some(now);
-            tracing::warn!(endpoint = %self.endpoint, %error, "metrics could not be pushed");
         }
+        due
     }
 }
 
 impl PushMetricExporter for PatientExporter {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let result = self.inner.export(metrics).await;
-        if let Err(error) = &result {
-            self.log_failure(error);
+        if let Err(error) = &result
+            && self.pace.is_due(self.clock.monotonic())
+        {
+            tracing::warn!(endpoint = %self.endpoint, %error, "metrics could not be pushed");
         }
         result
     }
@@ -243,6 +249,14 @@ impl PushMetricExporter for PatientExporter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_are_logged_once_a_minute() {
+        let clock = Clock::starting_at(Timestamp::default());
+        let (pace, start) = (LogPace::default(), clock.monotonic());
+        let logged = (0..125).filter(|second| pace.is_due(start + Duration::from_secs(*second)));
+        assert_eq!(logged.collect::<Vec<u64>>(), [0, 60, 120]);
+    }
 
     #[test]
     fn an_endpoint_that_is_no_url_is_an_error_that_names_the_key() {

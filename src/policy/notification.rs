@@ -5,11 +5,13 @@
 //! - [`Delivery`] and [`decide`]: the state machine of one alert at one receiver.
 //! - [`AlertBook`]: all open alerts, all receivers; what survives a respawn of the alerter.
 
+mod alert;
 mod book;
 mod delivery;
 mod route;
 
-pub use book::{Alert, AlertBook, Finished, NextStep, OpenAlert, ReceiverState, SendFailure};
+pub use alert::{Alert, OpenAlert, ReceiverState};
+pub use book::{AlertBook, Finished, NextStep, SendFailure};
 pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,

@@ -7,18 +7,19 @@ pub mod refusal;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+pub mod under_way;
 pub mod verification;
+pub mod window;
 
 use std::fmt;
 
-pub use ledger::{ActionUnderWay, RecoveryLedger, RolloutProgress};
+pub use ledger::RecoveryLedger;
 pub use refusal::RefusalReason;
 pub use settings::{ActionStep, Budget, GlobalSettings, LadderStep, RecoverySettings};
+pub use under_way::{ActionUnderWay, RolloutProgress};
 pub use verification::{Verification, verify};
 
-use crate::model::{
-    ComponentId, IncidentId, Owner, Reason, RolloutStatus, Timestamp, Workload, WorkloadRef,
-};
+use crate::model::{ComponentId, IncidentId, Owner, Reason, Timestamp, Workload, WorkloadRef};
 use crate::policy::workload_choice::{NoChoice, choose};
 
 /// What is known when a component is reported unhealthy.
@@ -251,7 +252,7 @@ fn limits(
             max_concurrent: global.max_concurrent,
         });
     }
-    if let Some(left) = ledger.cooldown_left(component, settings.cooldown, now) {
+    if let Some(left) = ledger.cooldown_left(component, key, settings.cooldown, now) {
         return Err(RefusalReason::Cooldown { left });
     }
     let budget = settings.budget;
@@ -278,14 +279,4 @@ fn must_wait(
     }
     let retry = ledger.retry_not_before(&request.component)?;
     (now < retry).then_some((retry, WaitReason::PlatformRetry))
-}
-
-impl From<RolloutStatus> for RolloutProgress {
-    fn from(status: RolloutStatus) -> Self {
-        match status {
-            RolloutStatus::InProgress { message } => Self::InProgress { message },
-            RolloutStatus::Complete => Self::Complete,
-            RolloutStatus::Failed { message } => Self::Failed { message },
-        }
-    }
 }

@@ -126,6 +126,16 @@ async fn a_query_that_hangs_fails_or_counts_nothing_is_a_failed_canary() {
 }
 
 #[tokio::test]
+async fn a_collection_that_is_gone_or_still_loading_is_no_reason_to_restart() {
+    for code in [100, 101] {
+        let server = start(Play { query: Scene::Says(1, code), ..Play::default() }).await;
+        let observation = probe(with_canary(&server.url, &["books"]), AMPLE).await;
+        let text = format!("query of books: code {code}: as scripted");
+        assert_reason(&observation, "degraded", ReasonKind::CanaryFailed, &text);
+    }
+}
+
+#[tokio::test]
 async fn an_unhealthy_server_and_a_quota_are_told_with_their_reasons() {
     let server = start(Play { health: Scene::Empty, ..Play::default() }).await;
     let observation = probe(settings(&server.url), AMPLE).await;

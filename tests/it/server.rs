@@ -422,4 +422,25 @@ mod otlp {
         }
         registry.shutdown();
     }
+
+    #[test]
+    fn a_collector_that_never_answers_does_not_keep_the_process_alive() {
+        // Connections wait in the backlog; nobody ever accepts them.
+        let silent = TcpListener::bind(loopback()).unwrap();
+        let settings = MetricsSettings {
+            otlp_endpoint: Some(format!("http://{}", silent.local_addr().unwrap())),
+            otlp_interval: Duration::from_millis(20),
+            ..MetricsSettings::default()
+        };
+        let (metrics, registry) = Metrics::new(&settings).unwrap();
+        metrics.mailbox_dropped("supervisor");
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(registry.encode().unwrap().contains("falconer_mailbox_dropped_total"));
+            registry.shutdown();
+            ended.send(()).unwrap();
+        });
+        end.recv_timeout(Duration::from_secs(30)).unwrap();
+    }
 }

@@ -1,6 +1,7 @@
 //! The alerter in virtual time, with receivers in memory.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 
@@ -17,6 +18,8 @@ enum Answer {
     Unavailable,
     Hang,
     Panic,
+    /// Accepts after five seconds.
+    Slow,
 }
 
 /// A receiver in memory: follows its script, then accepts.
@@ -26,6 +29,7 @@ struct Fake {
     script: Mutex<VecDeque<Answer>>,
     tried: Mutex<Vec<(u64, AlertStatus)>>,
     accepted: Mutex<Vec<(u64, Notification)>>,
+    busy: AtomicUsize,
 }
 
 impl Fake {
@@ -62,6 +66,14 @@ impl Notifier for Fake {
                 receiver: self.name.into(),
                 message: "connection refused".into(),
             }),
+            Answer::Slow => {
+                let busy = self.busy.fetch_add(1, Ordering::Relaxed);
+                assert_eq!(busy, 0, "two messages in flight");
+                pass(5).await;
+                self.busy.fetch_sub(1, Ordering::Relaxed);
+                self.accepted.lock().unwrap().push((self.seconds(), notification.clone()));
+                Ok(())
+            }
             Answer::Hang => std::future::pending().await,
             Answer::Panic => panic!("a bug in a receiver"),
         }
@@ -94,6 +106,7 @@ impl Stage {
             script: Mutex::new(script.iter().copied().collect()),
             tried: Mutex::default(),
             accepted: Mutex::default(),
+            busy: AtomicUsize::default(),
         })
     }
 
@@ -253,6 +266,25 @@ fn a_receiver_that_hangs_does_not_slow_the_others() {
         let tried: Vec<u64> = email.tried.lock().unwrap().iter().map(|(at, _)| *at).collect();
         assert_eq!(tried, [5, 36], "a timeout after 30 s, then the first back-off");
         assert_eq!(email.accepted(), [(36, Resolved)]);
+    });
+}
+
+#[test]
+fn a_receiver_gets_one_message_after_the_other_and_no_slower_receiver_matters() {
+    play(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[Answer::Slow; 3]);
+        let slack = stage.fake("slack", &[]);
+        let alerter = stage.start(&[&email, &slack]);
+        for name in ["proxy", "querynode", "datanode"] {
+            let component = ComponentId::new("milvus-ha", name);
+            let incident = IncidentId::new(&component, START);
+            let alert = RaiseAlert { incident, component, ..raise(Severity::Critical) };
+            alerter.send(alert).await.unwrap();
+        }
+        pass(60).await;
+        assert_eq!(slack.accepted(), [(5, Firing); 3]);
+        assert_eq!(email.accepted(), [(10, Firing), (15, Firing), (20, Firing)]);
     });
 }
 

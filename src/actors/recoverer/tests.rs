@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::*;
+use crate::actors::exit_guard::{self, Running};
 use crate::actors::harness::{Recorder, in_virtual_time};
 use crate::actors::registry::ActionRegistry;
 use crate::actors::status::StatusBoard;
@@ -25,7 +26,7 @@ struct Bench {
     progress: Link<RecoveryProgressed>,
     heard: Arc<Mutex<Vec<RecoveryProgressed>>>,
     settings: RecovererSettings,
-    actor: Addr<Recoverer>,
+    actor: Running<Recoverer>,
 }
 
 impl Bench {
@@ -52,6 +53,7 @@ impl Bench {
 
     /// Ends the present incarnation without a farewell and makes a new one.
     async fn respawn(&mut self) {
+        self.actor.abort.abort();
         self.actor = incarnation(&self.settings, &self.ledger, &self.progress, &self.around);
         sleep(Duration::from_millis(1)).await;
     }
@@ -62,13 +64,13 @@ impl Bench {
 
     /// One report of a sick component, and a moment for what it causes.
     async fn report(&self, message: Recover) {
-        self.actor.do_send(message);
+        self.actor.address.do_send(message);
         sleep(Duration::from_millis(1)).await;
     }
 
     async fn healthy(&self, component: &str) {
         let component = ComponentId::new(CLUSTER, component);
-        self.actor.do_send(ComponentHealthy { component, since: self.now() });
+        self.actor.address.do_send(ComponentHealthy { component, since: self.now() });
         sleep(Duration::from_millis(1)).await;
     }
 
@@ -90,9 +92,10 @@ fn incarnation(
     ledger: &Arc<Mutex<RecoveryLedger>>,
     progress: &Link<RecoveryProgressed>,
     around: &Surroundings,
-) -> Addr<Recoverer> {
+) -> Running<Recoverer> {
     let links = HashMap::from([(CLUSTER.into(), progress.clone())]);
-    Recoverer::new(settings.clone(), Arc::clone(ledger), links, around.clone()).start()
+    let actor = Recoverer::new(settings.clone(), Arc::clone(ledger), links, around.clone());
+    exit_guard::start(16, move |_| actor, Box::new(|_| {}))
 }
 
 fn sick(component: &str, since: Timestamp) -> Recover {
@@ -257,7 +260,7 @@ fn every_platform_error_is_told_and_none_ends_the_actor() {
             assert_eq!(bench.restarts(), 1, "not at once");
             sleep(Duration::from_secs(30)).await;
             bench.report(incident).await;
-            assert!(bench.actor.connected());
+            assert!(bench.actor.address.connected());
             let restarts = bench.cluster.state().restarts.clone();
             if retryable {
                 assert_eq!(bench.phases().last(), Some(&RecoveryPhase::Started));
@@ -311,14 +314,15 @@ fn a_dry_run_shows_the_change_and_not_each_second() {
 #[test]
 fn a_new_incarnation_verifies_what_the_old_one_began_and_repeats_nothing() {
     in_virtual_time(async {
-        for lost_answer in [false, true] {
+        for panics in [false, true] {
             let mut bench = Bench::new();
-            if lost_answer {
-                bench.cluster.state().answers.push_back(Answer::Hang);
+            if panics {
+                bench.cluster.state().answers.push_back(Answer::Panic);
             }
             let incident = sick("proxy", bench.now());
             bench.report(incident.clone()).await;
             assert_eq!(bench.restarts(), 1);
+            assert_ne!(bench.actor.address.connected(), panics);
             bench.respawn().await;
             bench.report(incident).await;
             sleep(Duration::from_secs(20)).await;
@@ -351,7 +355,7 @@ fn draining_tells_what_is_under_way_and_begins_nothing_more() {
     in_virtual_time(async {
         let bench = Bench::new();
         bench.report(sick("proxy", bench.now())).await;
-        let under_way = bench.actor.send(Drain).await.expect("an answer");
+        let under_way = bench.actor.address.send(Drain).await.expect("an answer");
         assert_eq!(under_way.len(), 1);
         bench.healthy("proxy").await;
         sleep(minutes(30)).await;

@@ -203,6 +203,30 @@ fn recovery_is_asked_for_with_what_runs_the_component_and_what_else_is_sick() {
 }
 
 #[test]
+fn a_dependency_and_a_neighbour_that_fail_below_their_threshold_count_from_the_first_request_on() {
+    in_virtual_time(async {
+        let components = ["querynode", "datanode", "etcd"];
+        let fixture = Fixture::start(&components, false, &["etcd"]);
+        fixture.publish(&["querynode", "datanode"]);
+        seconds(5).await;
+        fixture.make_sick("querynode", true);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        fixture.make_sick("datanode", true);
+        fixture.make_sick("etcd", true);
+        seconds(10).await;
+        let asked = fixture.recover.lock().unwrap().clone();
+        let ours = |m: &&Recover| &*m.component.component == "querynode";
+        let first = asked.iter().find(ours).expect("a request");
+        assert_eq!(first.sick_components, 2);
+        assert_eq!(first.sick_dependencies, [ComponentId::new("milvus-ha", "etcd")]);
+        // Nothing is done before the rest of the cluster was probed since.
+        let last = asked.iter().rfind(ours).and_then(|m| m.cluster_seen_at);
+        let seen = last.expect("others are watched");
+        assert!(seen >= first.unhealthy_since);
+    });
+}
+
+#[test]
 fn probers_come_and_go_with_the_workloads() {
     in_virtual_time(async {
         let fixture = Fixture::start(&["proxy", "datanode"], true, &[]);

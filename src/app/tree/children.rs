@@ -13,6 +13,7 @@ use crate::actors::link::Link;
 use crate::actors::recoverer::{self, Recoverer, RecoveryProgressed};
 use crate::actors::registry::{ActionRegistry, Surroundings};
 use crate::actors::root::RootChild;
+use crate::actors::scaler::{self, Scaler, ScalingProgressed};
 use crate::actors::supervisor::{Peers, ReportOutbox, Supervisor, SupervisorParts};
 use crate::app::mapping;
 use crate::app::planner::ClusterPlanner;
@@ -117,6 +118,33 @@ impl Children {
         self.add("recoverer".to_owned(), "recoverer", PEER_MAILBOX, make, move |address| {
             peers.recover.publish(address);
             peers.healthy.publish(address);
+            draining.publish(address);
+        });
+        drain
+    }
+
+    pub(super) fn add_scaler(
+        &mut self,
+        platforms: &Platforms,
+        supervisors: &Supervisors,
+        registry: &ActionRegistry,
+    ) -> Link<scaler::Drain> {
+        let dry_run = self.parts.dry_run || self.parts.settings.scaler.dry_run;
+        let settings = mapping::scaler(&self.parts.settings.scaler, dry_run);
+        let around = self.surroundings(platforms, registry, dry_run);
+        let ledger = Arc::new(Mutex::default());
+        let progress: HashMap<Arc<str>, Link<ScalingProgressed>> = supervisors
+            .iter()
+            .map(|(name, links)| (Arc::clone(name), links.scaling.clone()))
+            .collect();
+        let make = move |_: &mut Context<Scaler>| {
+            let (settings, ledger) = (settings.clone(), Arc::clone(&ledger));
+            Scaler::new(settings, ledger, progress.clone(), around.clone())
+        };
+        let drain = Link::new();
+        let (peers, draining) = (self.peers.clone(), drain.clone());
+        self.add("scaler".to_owned(), "scaler", PEER_MAILBOX, make, move |address| {
+            peers.load.publish(address);
             draining.publish(address);
         });
         drain

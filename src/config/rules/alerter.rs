@@ -46,12 +46,12 @@ fn email(judge: &mut Judge<'_>, path: &KeyPath, email: &EmailSettings) {
     }
     judge.number(&path.key("port"), email.port, 1, u16::MAX);
     if email.from.is_empty() {
-        judge.table(path, "has a host and needs \"from\"");
+        judge.lacks(path, &["from"], "has a host and needs \"from\"");
     } else {
         mailbox(judge, &path.key("from"), &email.from);
     }
     if email.to.is_empty() {
-        judge.table(path, "has a host and needs \"to\"");
+        judge.lacks(path, &["to"], "has a host and needs \"to\"");
     }
     judge.unique(&path.key("to"), &email.to, |address| format!("{address:?}"));
     for (index, address) in email.to.iter().enumerate() {
@@ -85,7 +85,7 @@ fn webhook(judge: &mut Judge<'_>, path: &KeyPath, name: &str, webhook: &WebhookS
         judge.table(path, "has the name of another receiver, so no route could name it");
     }
     match (webhook.url.is_empty(), webhook.url_file.is_set()) {
-        (true, false) => judge.table(path, "needs \"url\" or \"url_file\""),
+        (true, false) => judge.lacks(path, &["url", "url_file"], "needs \"url\" or \"url_file\""),
         (false, true) => judge.value(&path.key("url_file"), "cannot be combined with \"url\""),
         (false, false) => judge.url(&path.key("url"), &webhook.url, &["http", "https"]),
         (true, true) => {}

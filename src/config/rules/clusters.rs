@@ -36,9 +36,13 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
 }
 
 fn platform(judge: &mut Judge<'_>, path: &KeyPath, cluster: &ClusterSettings) {
+    if judge.is_left_out(&path.key("platform")) {
+        return;
+    }
     match cluster.platform {
-        Platform::Process if cluster.processes.is_empty() => judge.table(
+        Platform::Process if cluster.processes.is_empty() => judge.lacks(
             path,
+            &["processes"],
             "has platform = \"process\" but no process; write a table \
              [clusters.NAME.processes.PROCESS] with \"start\" or \"restart\"",
         ),
@@ -111,8 +115,9 @@ fn auth(judge: &mut Judge<'_>, path: &KeyPath, auth: &AuthSettings) {
 
 fn process(judge: &mut Judge<'_>, path: &KeyPath, process: &ProcessSettings) {
     if process.start.is_empty() && process.restart.is_empty() {
-        judge.table(
+        judge.lacks(
             path,
+            &["start", "restart"],
             "needs \"start\" (falconer owns the process) or \"restart\" (the command that makes \
              its owner restart it)",
         );

@@ -49,15 +49,19 @@ fn backoff(judge: &mut Judge<'_>, path: &KeyPath, backoff: &BackoffSettings) {
 
 /// The kind must be known, have what it needs, and nothing of another kind.
 fn target(judge: &mut Judge<'_>, path: &KeyPath, name: &str, prober: &ProberSettings) {
+    if judge.is_left_out(&path.key("kind")) {
+        return;
+    }
     let Some(kind) = effective_kind(judge, path, name, prober) else { return };
     let is_http = kind == ProberKind::Http;
     let has_address = matches!(kind, ProberKind::Tcp | ProberKind::Grpc);
     let written = kind.as_str();
     if is_http && prober.url.is_empty() {
-        judge.table(path, "is of kind \"http\" and needs \"url\"");
+        judge.lacks(path, &["url"], "is of kind \"http\" and needs \"url\"");
     }
     if has_address && prober.address.is_empty() {
-        judge.table(path, format!("is of kind \"{written}\" and needs \"address\" (host:port)"));
+        let what = format!("is of kind \"{written}\" and needs \"address\" (host:port)");
+        judge.lacks(path, &["address"], what);
     }
     let superfluous = [
         ("url", !prober.url.is_empty() && !is_http, "http"),

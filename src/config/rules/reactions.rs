@@ -13,7 +13,7 @@ use crate::model::Role;
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 /// The longest that anything is kept or counted.
-const LONGEST_MEMORY: Duration = Duration::from_secs(10 * 365 * 86_400);
+const LONGEST_MEMORY: Duration = Duration::from_hours(10 * 365 * 24);
 /// The highest threshold, per cent of a request: usage above the request is possible.
 const HIGHEST_THRESHOLD: u32 = 1_000;
 /// More replicas than this are a slip of the keyboard.
@@ -112,8 +112,8 @@ fn scaler(judge: &mut Judge<'_>) {
 
 fn rules(judge: &mut Judge<'_>, path: &KeyPath, rules: &ScaleRules) {
     // The same bounds as those of a Kubernetes HPA, so that its manifest can be carried over.
-    let longest_window = Duration::from_secs(3_600);
-    let longest_period = Duration::from_secs(1_800);
+    let longest_window = Duration::from_hours(1);
+    let longest_period = Duration::from_mins(30);
     judge.duration(&path.key("stabilization"), rules.stabilization, Duration::ZERO, longest_window);
     let policies = path.key("policies");
     if rules.policies.is_empty() {

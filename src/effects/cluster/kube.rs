@@ -37,7 +37,7 @@ use crate::model::{ClusterEvent, Inventory, Reason, RolloutStatus, WorkloadRef};
 
 use operations::Operation;
 use samples::PodSample;
-use state::Shared;
+use state::{Shared, WatchHealth};
 
 pub use settings::{ClientSource, Components, KubeSettings, Layout, Selection, Timing};
 
@@ -56,7 +56,8 @@ impl KubeCluster {
         let shared = Arc::new(Shared::new(settings));
         let sources = sources::all(&shared);
         shared.change(|state| {
-            state.health = sources.iter().map(|(kind, _)| (*kind, Default::default())).collect();
+            state.health =
+                sources.iter().map(|(kind, _)| (*kind, WatchHealth::default())).collect();
         });
         let mut tasks: Vec<_> = sources.into_iter().map(|(_, task)| tokio::spawn(task)).collect();
         let publisher = shared.clone();

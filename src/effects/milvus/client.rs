@@ -18,7 +18,7 @@ use super::proto::milvus::{
 };
 use super::proto::schema::{field_data, scalar_field};
 use crate::effects::grpc::{GrpcFailure, failure_of};
-use crate::model::Reason;
+use crate::model::{Reason, ReasonKind};
 
 /// Largest answer that is read, in bytes.
 pub const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
@@ -53,6 +53,8 @@ pub enum ErrorKind {
     Limited,
     /// There is no such collection.
     NoSuchCollection,
+    /// The collection is not loaded: released by its users, or still being loaded.
+    NotLoaded,
     /// The user lacks the right.
     Denied,
     /// Everything else.
@@ -73,14 +75,15 @@ impl CallError {
 
     /// What happened, for people, about the call `rpc`, which had `budget`.
     pub fn reason(&self, rpc: &str, budget: Duration) -> Reason {
-        use crate::model::ReasonKind;
         match self {
             Self::Call(failure) => failure.reason(rpc, budget),
             Self::Milvus(kind, text) => {
                 let kind = match kind {
                     ErrorKind::Limited => ReasonKind::Limited,
                     ErrorKind::Denied => ReasonKind::Unauthorized,
-                    ErrorKind::NoSuchCollection | ErrorKind::Other => ReasonKind::Status,
+                    ErrorKind::NoSuchCollection | ErrorKind::NotLoaded | ErrorKind::Other => {
+                        ReasonKind::Status
+                    }
                 };
                 Reason::new(kind, format!("{rpc}: {text}"))
             }
@@ -89,7 +92,7 @@ impl CallError {
     }
 }
 
-/// What CheckHealth says; bounded lists.
+/// What `CheckHealth` says; bounded lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HealthAnswer {
     /// Whether the server calls itself healthy.
@@ -235,6 +238,7 @@ fn error_kind(status: &common::Status) -> ErrorKind {
     match (status.error_code, status.code) {
         (48 | 49, _) | (_, 8 | 9) => ErrorKind::Limited,
         (4 | 28, _) | (_, 100) => ErrorKind::NoSuchCollection,
+        (_, 101 | 103) => ErrorKind::NotLoaded,
         (3, _) | (_, 1400 | 1401) => ErrorKind::Denied,
         _ => ErrorKind::Other,
     }
@@ -250,7 +254,7 @@ fn quota_name(state: i32) -> Option<String> {
 
 /// Server's words as one bounded line, as a reason has them.
 fn one_line(text: &str) -> String {
-    Reason::new(crate::model::ReasonKind::Status, text).text
+    Reason::new(ReasonKind::Status, text).text
 }
 
 fn cut(text: &str, limit: usize) -> String {
@@ -274,6 +278,7 @@ mod tests {
             (1, 0, ErrorKind::Other, 1),
             (0, 503, ErrorKind::Other, 503),
             (4, 100, ErrorKind::NoSuchCollection, 100),
+            (1, 101, ErrorKind::NotLoaded, 101),
             (48, 0, ErrorKind::Limited, 48),
             (0, 8, ErrorKind::Limited, 8),
             (3, 0, ErrorKind::Denied, 3),

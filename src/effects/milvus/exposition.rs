@@ -234,7 +234,10 @@ mod tests {
     use proptest::prelude::*;
 
     #[derive(Debug, Default, PartialEq)]
-    struct All(Vec<(String, Vec<(String, String)>, String)>);
+    struct All(Vec<Read>);
+
+    /// Name, labels and value.
+    type Read = (String, Vec<(String, String)>, String);
 
     impl Sink for All {
         fn wants(&mut self, name: &str) -> bool {
@@ -343,8 +346,9 @@ mod tests {
     #[test]
     fn a_line_that_never_ends_needs_one_line_of_memory() {
         let mut parser = Parser::new(All::default());
+        let part = vec![b'a'; 64 * 1024];
         for _ in 0..1024 {
-            parser.feed(&[b'a'; 64 * 1024]);
+            parser.feed(&part);
             assert!(parser.buffer_capacity() <= LINE_LIMIT);
         }
         assert_eq!(parser.finish().1.too_long, 1);

@@ -11,10 +11,8 @@
 use std::time::Duration;
 
 use super::exposition::{Labels, Sink};
+use super::histogram::Histogram;
 use crate::model::{PerformanceReport, Role};
-
-/// Most buckets of one histogram that are kept; Milvus has 19.
-const MAX_BUCKETS: usize = 64;
 
 /// Restarts are told apart from the clock's rounding by more than this many seconds.
 const START_TIME_TOLERANCE: f64 = 0.5;
@@ -51,61 +49,6 @@ impl Source {
             ) => Self::ProcessOnly,
             None => Self::Detect,
         }
-    }
-}
-
-/// A histogram whose buckets are summed over all series: upper bound and cumulative count, in the
-/// order of the bounds.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Histogram(Vec<(f64, f64)>);
-
-impl Histogram {
-    fn add(&mut self, bound: &str, count: f64) {
-        let Ok(bound) = bound.parse::<f64>() else { return };
-        if bound.is_nan() {
-            return;
-        }
-        match self.0.binary_search_by(|(other, _)| other.total_cmp(&bound)) {
-            Ok(at) => self.0[at].1 += count,
-            Err(at) if self.0.len() < MAX_BUCKETS => self.0.insert(at, (bound, count)),
-            Err(_) => {}
-        }
-    }
-
-    /// What was counted since `earlier`; `None` where a count went down.
-    fn since(&self, earlier: &Self) -> Option<Self> {
-        let before = |bound: f64| {
-            earlier.0.iter().find(|(other, _)| other.total_cmp(&bound).is_eq()).map_or(0.0, |b| b.1)
-        };
-        let buckets = self.0.iter().map(|(bound, count)| {
-            let delta = count - before(*bound);
-            (delta >= 0.0).then_some((*bound, delta))
-        });
-        buckets.collect::<Option<Vec<_>>>().map(Self)
-    }
-
-    /// The value below which the share `quantile` of the observations lies, interpolated within
-    /// its bucket as Prometheus does. `None` without observations or without an infinite bucket.
-    pub fn quantile(&self, quantile: f64) -> Option<f64> {
-        let (last_bound, total) = *self.0.last()?;
-        if !last_bound.is_infinite() || total <= 0.0 {
-            return None;
-        }
-        let rank = quantile * total;
-        let mut lower = (0.0, 0.0);
-        for &(bound, count) in &self.0 {
-            if count >= rank && bound.is_infinite() {
-                // Beyond the last bound nothing is known but that bound.
-                return (self.0.len() > 1).then_some(lower.0);
-            }
-            if count >= rank {
-                let within = count - lower.1;
-                let share = if within > 0.0 { (rank - lower.1) / within } else { 1.0 };
-                return Some(lower.0 + (bound - lower.0) * share);
-            }
-            lower = (bound, count);
-        }
-        None
     }
 }
 
@@ -315,6 +258,8 @@ fn add_request_figures(
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
     use crate::effects::milvus::exposition::{LineCounts, Parser};
 
@@ -459,32 +404,17 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_at_the_edges_of_a_histogram_are_defined() {
-        let histogram = |buckets: &[(&str, f64)]| {
-            let mut histogram = Histogram::default();
-            buckets.iter().for_each(|(bound, count)| histogram.add(bound, *count));
-            histogram
-        };
-        assert_eq!(histogram(&[]).quantile(0.5), None);
-        assert_eq!(histogram(&[("1", 5.0)]).quantile(0.5), None, "no infinite bucket");
-        assert_eq!(histogram(&[("1", 0.0), ("+Inf", 0.0)]).quantile(0.5), None);
-        assert_eq!(histogram(&[("+Inf", 3.0)]).quantile(0.5), None);
-        assert_eq!(histogram(&[("1", 0.0), ("8", 0.0), ("+Inf", 3.0)]).quantile(0.5), Some(8.0));
-        assert_eq!(histogram(&[("8", 4.0), ("+Inf", 4.0)]).quantile(0.5), Some(4.0));
-    }
-
-    #[test]
     fn hostile_values_and_bounds_do_not_spoil_the_figures() {
         let mut page = String::from("milvus_x 1\n");
         for number in 0..10_000 {
-            page += &format!("milvus_proxy_sq_latency_bucket{{le=\"{number}\"}} 1\n");
+            writeln!(page, "milvus_proxy_sq_latency_bucket{{le=\"{number}\"}} 1").unwrap();
         }
         page += "milvus_proxy_sq_latency_bucket{le=\"NaN\"} 1\n";
         page += "milvus_proxy_req_count{function_name=\"Query\",status=\"total\"} NaN\n";
         page += "milvus_proxy_req_count{function_name=\"Query\",status=\"total\"} -Inf\n";
         page += "process_resident_memory_bytes -1\n";
         let totals = read(&page);
-        assert_eq!(totals.proxy.latency.0.len(), MAX_BUCKETS);
+        assert!(totals.proxy.latency.bucket_count() < 100);
         let report = report(Source::Proxy, Some((&PageTotals::default(), TEN_SECONDS)), &totals);
         assert_close(report.qps, 0.0);
         assert_eq!(report.resident_memory_bytes, None);

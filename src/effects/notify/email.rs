@@ -94,7 +94,8 @@ impl EmailNotifier {
     /// # Errors
     /// When an address is none, there is no recipient, or an unprotected connection would leave
     /// this machine.
-    pub fn new(settings: EmailSettings) -> Result<Self, SetupError> {
+    pub fn new(mut settings: EmailSettings) -> Result<Self, SetupError> {
+        settings.host = settings.host.trim_matches(['[', ']']).to_owned();
         let wrong = |message: String| SetupError::new(Self::NAME, message);
         let mailbox = |key: &str, address: &str| {
             let parsed = address.parse::<Mailbox>();
@@ -156,8 +157,7 @@ impl Notifier for EmailNotifier {
 /// Whether the host is this machine by its very name. The addresses are checked once more when the
 /// name is looked up.
 fn is_loopback(host: &str) -> bool {
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|ip| ip.is_loopback())
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn an_unprotected_connection_may_lead_to_this_machine() {
-        for host in ["127.0.0.1", "localhost", "::1", "127.9.9.9"] {
+        for host in ["127.0.0.1", "localhost", "::1", "[::1]", "127.9.9.9"] {
             let settings =
                 EmailSettings { host: host.into(), security: SmtpSecurity::None, ..settings() };
             assert!(EmailNotifier::new(settings).is_ok(), "{host}");

@@ -10,6 +10,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
 
 use super::{NotifyError, render, secret};
+use crate::effects::failure;
+use crate::effects::tls::install_tls_provider;
 
 /// How much of an answer is read, in bytes.
 const ANSWER_LIMIT: usize = 4 * 1024;
@@ -63,7 +65,7 @@ impl Post<'_> {
 
     /// A client of its own for each message: messages are rare, and certificates are read anew.
     async fn client(&self) -> Result<Client, NotifyError> {
-        install_crypto();
+        install_tls_provider();
         let mut builder = Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())
@@ -84,15 +86,12 @@ impl Post<'_> {
             builder = builder.tls_certs_only(authorities);
         }
         builder.build().map_err(|error| {
-            NotifyError::unavailable(self.receiver, format!("no HTTP client: {}", chain(&error)))
+            NotifyError::unavailable(
+                self.receiver,
+                format!("no HTTP client: {}", failure::describe(&error)),
+            )
         })
     }
-}
-
-/// Chooses the cryptography for every TLS client of the process that does not bring its own.
-fn install_crypto() {
-    // An error says that somebody has chosen before; any choice will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// `host:port`, the part of a URL that is never a secret.
@@ -159,7 +158,7 @@ fn describe(receiver: &str, target: &str, limit: Duration, error: reqwest::Error
             Some(io::ErrorKind::ConnectionRefused) => format!("connection refused by {target}"),
             Some(io::ErrorKind::ConnectionReset) => format!("connection reset by {target}"),
             Some(io::ErrorKind::UnexpectedEof) => format!("connection closed by {target}"),
-            _ => format!("cannot reach {target}: {}", chain(&error)),
+            _ => format!("cannot reach {target}: {}", failure::describe(&error)),
         },
     )
 }
@@ -173,18 +172,4 @@ fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
         next = error.source();
     }
     kind
-}
-
-/// The error and its causes, the innermost last.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&error.to_string());
-        next = error.source();
-    }
-    text
 }

@@ -10,6 +10,13 @@ use crate::model::{AlertStatus, Notification, Severity};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LogNotifier;
 
+impl LogNotifier {
+    /// The receiver `log`.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
 #[async_trait]
 impl Notifier for LogNotifier {
     fn name(&self) -> &'static str {

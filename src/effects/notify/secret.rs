@@ -47,8 +47,12 @@ impl SecretSource {
 /// The whole text of a small file.
 ///
 /// # Errors
-/// When it cannot be read, is not UTF-8, or is longer than 64 KiB.
+/// When it cannot be read, is no regular file, is not UTF-8, or is longer than 64 KiB.
 pub(super) async fn read_bounded(path: &std::path::Path) -> io::Result<String> {
+    // Opening a pipe could wait for ever for somebody to write into it.
+    if !tokio::fs::metadata(path).await?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
     let mut text = String::new();
     let file = tokio::fs::File::open(path).await?;
     let read = file.take(SECRET_LIMIT + 1).read_to_string(&mut text).await?;
@@ -77,8 +81,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endless_secret_file_is_not_read_to_its_end() {
+    async fn a_secret_that_is_no_small_file_is_not_read() {
         let endless = SecretSource::File("/dev/zero".into());
-        assert!(endless.read().await.unwrap_err().contains("longer than"));
+        assert!(endless.read().await.unwrap_err().contains("not a regular file"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        std::fs::write(&path, "x".repeat(65_537)).unwrap();
+        let long = SecretSource::File(path);
+        assert!(long.read().await.unwrap_err().contains("longer than"));
     }
 }

@@ -1,6 +1,7 @@
 //! Slack through an incoming webhook. Its URL is a secret: it comes from a file or the environment,
 //! is read for each message and stands in no error.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -74,13 +75,13 @@ fn message(notification: &Notification) -> String {
     let mut text = escape(&render::subject(notification));
     for (name, value) in render::facts(notification) {
         if name != "Title" {
-            text.push_str(&format!("\n{name}: {}", escape(&value)));
+            let _ = write!(text, "\n{name}: {}", escape(&value));
         }
     }
     for (heading, lines) in render::paragraphs(notification) {
-        text.push_str(&format!("\n{heading}:"));
+        let _ = write!(text, "\n{heading}:");
         for line in lines {
-            text.push_str(&format!("\n• {}", escape(&line)));
+            let _ = write!(text, "\n• {}", escape(&line));
         }
     }
     text

@@ -2,6 +2,7 @@
 
 mod payload;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,13 +35,28 @@ impl WebhookFormat {
     }
 }
 
+/// Where a webhook is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum WebhookUrl {
+    /// This URL.
+    Plain(String),
+    /// A URL that is a secret; read for each message.
+    Secret(SecretSource),
+}
+
+impl<T: Into<String>> From<T> for WebhookUrl {
+    fn from(url: T) -> Self {
+        Self::Plain(url.into())
+    }
+}
+
 /// Settings of one receiver `webhook.<name>`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WebhookSettings {
     /// The key of its table, e.g. `oncall`.
     pub name: String,
     /// Where to; http or https.
-    pub url: String,
+    pub url: WebhookUrl,
     /// The shape of the JSON.
     pub format: WebhookFormat,
     /// Headers beside the content type.
@@ -57,7 +73,7 @@ pub struct WebhookSettings {
 
 impl WebhookSettings {
     /// The defaults, with a name and a URL.
-    pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<String>, url: impl Into<WebhookUrl>) -> Self {
         Self {
             name: name.into(),
             url: url.into(),
@@ -71,11 +87,22 @@ impl WebhookSettings {
     }
 }
 
+/// Without URL and headers, which can hold secrets.
+impl fmt::Debug for WebhookSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, format, timeout, .. } = self;
+        f.debug_struct("WebhookSettings")
+            .field("name", name)
+            .field("format", format)
+            .field("timeout", timeout)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Posts to one URL.
 #[derive(Debug, Clone)]
 pub struct WebhookNotifier {
     receiver: String,
-    url: Url,
     headers: HeaderMap,
     secret_headers: Vec<(HeaderName, SecretSource)>,
     settings: WebhookSettings,
@@ -89,24 +116,36 @@ impl WebhookNotifier {
     pub fn new(settings: WebhookSettings) -> Result<Self, SetupError> {
         let receiver = format!("webhook.{}", settings.name);
         let wrong = |message: String| SetupError::new(&receiver, message);
-        let url = Url::parse(&settings.url).map_err(|error| wrong(format!("url: {error}")))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong("url: must begin with http:// or https://".to_owned()));
+        match &settings.url {
+            WebhookUrl::Plain(url) => drop(parse(url).map_err(wrong)?),
+            WebhookUrl::Secret(_) => {}
         }
         let header_name = |name: &str| {
             HeaderName::try_from(name).map_err(|_| wrong(format!("header {name:?}: not a name")))
         };
         let mut headers = HeaderMap::new();
         for (name, value) in &settings.headers {
-            let value = HeaderValue::try_from(value)
+            let mut value = HeaderValue::try_from(value)
                 .map_err(|_| wrong(format!("header {name:?}: not a header's value")))?;
+            value.set_sensitive(true);
             headers.append(header_name(name)?, value);
         }
         let mut secret_headers = Vec::new();
         for (name, source) in &settings.secret_headers {
             secret_headers.push((header_name(name)?, source.clone()));
         }
-        Ok(Self { receiver, url, headers, secret_headers, settings })
+        Ok(Self { receiver, headers, secret_headers, settings })
+    }
+
+    async fn url(&self) -> Result<Url, NotifyError> {
+        let unusable = |message: String| NotifyError::unavailable(&self.receiver, message);
+        match &self.settings.url {
+            WebhookUrl::Plain(url) => parse(url).map_err(unusable),
+            WebhookUrl::Secret(source) => {
+                let url = source.read().await.map_err(unusable)?;
+                parse(url.trim()).map_err(unusable)
+            }
+        }
     }
 
     async fn headers(&self) -> Result<HeaderMap, NotifyError> {
@@ -146,13 +185,23 @@ impl Notifier for WebhookNotifier {
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let post = Post {
             receiver: &self.receiver,
-            url: self.url.clone(),
+            url: self.url().await?,
             headers: self.headers().await?,
             body: self.body(notification).to_string().into_bytes(),
             timeout: self.settings.timeout,
             ca_file: self.settings.ca_file.as_ref(),
         };
         post.send().await
+    }
+}
+
+/// The error does not show the URL.
+fn parse(url: &str) -> Result<Url, String> {
+    let url = Url::parse(url).map_err(|error| format!("url: {error}"))?;
+    if matches!(url.scheme(), "http" | "https") {
+        Ok(url)
+    } else {
+        Err("url: must begin with http:// or https://".to_owned())
     }
 }
 

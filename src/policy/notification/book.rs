@@ -5,67 +5,15 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
-
+use super::alert::{Alert, OpenAlert, ReceiverState};
 use super::delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told, decide,
 };
 use super::route::NotificationSettings;
-use crate::model::{
-    AlertStatus, ComponentId, IncidentId, Notification, Reason, Severity, Timestamp,
-};
+use crate::model::{AlertStatus, IncidentId, Notification, Severity, Timestamp};
 
 /// Evidence lines that are kept of one incident.
 const MAX_DETAILS: usize = 40;
-
-/// What is known of one incident.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Alert {
-    /// The incident.
-    pub incident: IncidentId,
-    /// The sick component.
-    pub component: ComponentId,
-    /// How bad.
-    pub severity: Severity,
-    /// e.g. `querynode is unhealthy`.
-    pub title: String,
-    /// What was seen.
-    pub reason: Reason,
-    /// Lines of evidence.
-    pub details: Vec<String>,
-    /// What falconer does about it.
-    pub action: String,
-    /// Since when.
-    pub started_at: Timestamp,
-}
-
-/// One alert and where it stands at each receiver.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct OpenAlert {
-    /// What the next message will say.
-    pub alert: Alert,
-    /// When the alerter learnt of it.
-    pub raised_at: Timestamp,
-    /// Its end, if it is over.
-    pub resolution: Option<Resolution>,
-    /// By the receiver's name.
-    pub deliveries: BTreeMap<Arc<str>, Delivery>,
-}
-
-/// How one receiver does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ReceiverState {
-    /// Attempts in a row that found the receiver out of reach.
-    pub outages: u32,
-    /// Nothing is tried before this instant.
-    pub blocked_until: Option<Timestamp>,
-    /// When it was last found out of reach, while it is.
-    pub failed_at: Option<Timestamp>,
-    /// Why the newest failed attempt failed; cleared by a success.
-    pub last_error: Option<String>,
-    /// When it last accepted a message.
-    pub delivered_at: Option<Timestamp>,
-}
 
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +48,15 @@ pub struct Finished {
     pub incident: IncidentId,
     /// How it ended at each receiver.
     pub outcomes: BTreeMap<Arc<str>, CloseReason>,
+}
+
+/// A message that could be sent now.
+struct Candidate {
+    /// The smallest goes first: by severity, news before repeats, by age.
+    rank: (Reverse<Severity>, bool, Timestamp),
+    incident: IncidentId,
+    status: AlertStatus,
+    reason: SendReason,
 }
 
 /// The alerter's memory.
@@ -192,7 +149,7 @@ impl AlertBook {
             open.resolution.is_some()
                 && open.deliveries.values().all(|one| matches!(one, Delivery::Closed { .. }))
         });
-        over.map(|(incident, open)| Finished { incident, outcomes: outcomes(&open) }).collect()
+        over.map(|(incident, open)| Finished { incident, outcomes: open.outcomes() }).collect()
     }
 
     /// The next step for a receiver that has nothing in flight: the most severe message first,
@@ -204,17 +161,36 @@ impl AlertBook {
         pace: Pace,
         now: Timestamp,
     ) -> NextStep {
-        let blocked = self.receiver(receiver).blocked_for(pace, now);
-        let mut best: Option<(_, IncidentId, AlertStatus, SendReason)> = None;
-        let mut wake: Option<Timestamp> = None;
+        let (best, wake) = self.choose(receiver, settings, pace, now);
+        if let Some(Candidate { incident, status, reason, .. }) = best {
+            if let Some(until) = self.receiver(receiver).blocked_for(pace, now) {
+                return NextStep::WaitUntil(until);
+            }
+            if let Some(notification) = self.begin(&incident, receiver, status, now) {
+                return NextStep::Send { notification: Box::new(notification), reason };
+            }
+        }
+        wake.map_or(NextStep::Idle, NextStep::WaitUntil)
+    }
+
+    /// The message to send first, and when the earliest of the others is due.
+    fn choose(
+        &self,
+        receiver: &str,
+        settings: &NotificationSettings,
+        pace: Pace,
+        now: Timestamp,
+    ) -> (Option<Candidate>, Option<Timestamp>) {
+        let (mut best, mut wake): (Option<Candidate>, Option<Timestamp>) = (None, None);
         for open in self.alerts.values() {
             let Some(delivery) = open.deliveries.get(receiver) else { continue };
             let severity = open.alert.severity;
             match decide(delivery, severity, open.resolution, settings, pace, now) {
                 NotificationDecision::Send { status, reason } => {
                     let rank = (Reverse(severity), reason == SendReason::Repeat, open.raised_at);
-                    if best.as_ref().is_none_or(|(other, ..)| rank < *other) {
-                        best = Some((rank, open.alert.incident.clone(), status, reason));
+                    if best.as_ref().is_none_or(|other| rank < other.rank) {
+                        let incident = open.alert.incident.clone();
+                        best = Some(Candidate { rank, incident, status, reason });
                     }
                 }
                 NotificationDecision::Wait { until, .. } => {
@@ -223,19 +199,7 @@ impl AlertBook {
                 NotificationDecision::Close { .. } => {}
             }
         }
-        match (best, blocked, wake) {
-            (Some(_), Some(until), _) => NextStep::WaitUntil(until),
-            (Some((_, incident, status, reason)), None, _) => {
-                match self.begin(&incident, receiver, status, now) {
-                    Some(notification) => {
-                        NextStep::Send { notification: Box::new(notification), reason }
-                    }
-                    None => NextStep::Idle,
-                }
-            }
-            (None, _, Some(until)) => NextStep::WaitUntil(until),
-            (None, _, None) => NextStep::Idle,
-        }
+        (best, wake)
     }
 
     /// Marks a message as in flight and writes it.
@@ -299,55 +263,6 @@ impl AlertBook {
     }
 }
 
-impl ReceiverState {
-    /// Until when nothing is tried, if that is still to come. While draining, one attempt is made
-    /// whatever the back-off says.
-    fn blocked_for(&self, pace: Pace, now: Timestamp) -> Option<Timestamp> {
-        let until = self.blocked_until.filter(|until| *until > now)?;
-        match pace {
-            Pace::Normal => Some(until),
-            Pace::Draining { since } => {
-                self.failed_at.is_some_and(|failed| failed >= since).then_some(until)
-            }
-        }
-    }
-}
-
-impl Delivery {
-    /// The message under way, its failed attempts, and what was accepted before.
-    fn progress(&self) -> (Option<Draft>, u32, Option<Told>) {
-        match self {
-            Self::Waiting { .. } | Self::Closed { .. } => (None, 0, None),
-            Self::Delivered { told } => (None, 0, Some(*told)),
-            Self::Sending { draft, failures, told, .. }
-            | Self::Retrying { draft, failures, told, .. } => (Some(*draft), *failures, *told),
-        }
-    }
-}
-
-impl OpenAlert {
-    fn message(&self, draft: Draft) -> Notification {
-        let Alert { incident, component, title, reason, details, action, started_at, .. } =
-            self.alert.clone();
-        Notification {
-            incident,
-            component,
-            severity: draft.severity,
-            status: draft.status,
-            title,
-            reason,
-            details,
-            action,
-            started_at,
-            ended_at: self.resolution.map(|end| end.ended_at).filter(|_| match draft.status {
-                AlertStatus::Resolved => true,
-                AlertStatus::Firing => false,
-            }),
-            sent_at: draft.made_at,
-        }
-    }
-}
-
 fn accepted(draft: Draft, now: Timestamp) -> Delivery {
     match draft.status {
         AlertStatus::Firing => {
@@ -355,15 +270,4 @@ fn accepted(draft: Draft, now: Timestamp) -> Delivery {
         }
         AlertStatus::Resolved => Delivery::Closed { reason: CloseReason::ResolvedDelivered },
     }
-}
-
-fn outcomes(open: &OpenAlert) -> BTreeMap<Arc<str>, CloseReason> {
-    let closed = open.deliveries.iter().filter_map(|(receiver, delivery)| match delivery {
-        Delivery::Closed { reason } => Some((Arc::clone(receiver), *reason)),
-        Delivery::Waiting { .. }
-        | Delivery::Sending { .. }
-        | Delivery::Delivered { .. }
-        | Delivery::Retrying { .. } => None,
-    });
-    closed.collect()
 }

@@ -88,6 +88,18 @@ pub enum Delivery {
     },
 }
 
+impl Delivery {
+    /// The message under way, its failed attempts, and what was accepted before.
+    pub(super) fn progress(&self) -> (Option<Draft>, u32, Option<Told>) {
+        match self {
+            Self::Waiting { .. } | Self::Closed { .. } => (None, 0, None),
+            Self::Delivered { told } => (None, 0, Some(*told)),
+            Self::Sending { draft, failures, told, .. }
+            | Self::Retrying { draft, failures, told, .. } => (Some(*draft), *failures, *told),
+        }
+    }
+}
+
 /// Why a message is sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -269,8 +281,8 @@ mod tests {
         Timestamp::from_millis((START + seconds) * 1_000)
     }
 
-    fn ended(seconds: u64) -> Option<Resolution> {
-        Some(Resolution { ended_at: at(seconds), seen_at: at(seconds) })
+    fn ended(seconds: u64) -> Resolution {
+        Resolution { ended_at: at(seconds), seen_at: at(seconds) }
     }
 
     fn draft(status: AlertStatus) -> Draft {
@@ -312,23 +324,23 @@ mod tests {
         let table = [
             (waiting(), None, 4, wait(at(5), WaitReason::GroupWait)),
             (waiting(), None, 5, send(Firing, SendReason::First)),
-            (waiting(), ended(4), 4, close(CloseReason::NeverSent)),
-            (waiting(), ended(4), 60, close(CloseReason::NeverSent)),
-            (waiting(), ended(6), 6, send(Resolved, SendReason::WholeStory)),
+            (waiting(), Some(ended(4)), 4, close(CloseReason::NeverSent)),
+            (waiting(), Some(ended(4)), 60, close(CloseReason::NeverSent)),
+            (waiting(), Some(ended(6)), 6, send(Resolved, SendReason::WholeStory)),
             (sending(), None, 35, wait(at(36), WaitReason::InFlight)),
             (sending(), None, 36, send(Firing, SendReason::Abandoned)),
-            (sending(), ended(6), 35, wait(at(36), WaitReason::InFlight)),
-            (sending(), ended(6), 36, send(Resolved, SendReason::Abandoned)),
+            (sending(), Some(ended(6)), 35, wait(at(36), WaitReason::InFlight)),
+            (sending(), Some(ended(6)), 36, send(Resolved, SendReason::Abandoned)),
             (delivered(), None, 304, wait(at(305), WaitReason::RepeatInterval)),
             (delivered(), None, 305, send(Firing, SendReason::Repeat)),
-            (delivered(), ended(6), 6, send(Resolved, SendReason::Resolved)),
+            (delivered(), Some(ended(6)), 6, send(Resolved, SendReason::Resolved)),
             (retrying(false), None, 19, wait(at(20), WaitReason::Backoff)),
             (retrying(false), None, 20, send(Firing, SendReason::Retry)),
-            (retrying(false), ended(15), 15, wait(at(20), WaitReason::Backoff)),
-            (retrying(false), ended(15), 20, send(Resolved, SendReason::WholeStory)),
-            (retrying(true), ended(15), 20, send(Resolved, SendReason::Retry)),
-            (retrying(true), ended(15), 86_414, send(Resolved, SendReason::Retry)),
-            (retrying(true), ended(15), 86_415, close(CloseReason::GaveUp)),
+            (retrying(false), Some(ended(15)), 15, wait(at(20), WaitReason::Backoff)),
+            (retrying(false), Some(ended(15)), 20, send(Resolved, SendReason::WholeStory)),
+            (retrying(true), Some(ended(15)), 20, send(Resolved, SendReason::Retry)),
+            (retrying(true), Some(ended(15)), 86_414, send(Resolved, SendReason::Retry)),
+            (retrying(true), Some(ended(15)), 86_415, close(CloseReason::GaveUp)),
         ];
         for (delivery, end, now, expected) in table {
             assert_eq!(judge(&delivery, end, now), expected, "{delivery:?} {end:?} at {now}");
@@ -347,7 +359,7 @@ mod tests {
     fn without_send_resolved_only_what_was_never_told_is_sent_after_the_end() {
         let settings = NotificationSettings { send_resolved: false, ..Default::default() };
         let judge = |delivery: &Delivery| {
-            decide(delivery, Severity::Warning, ended(15), &settings, Pace::Normal, at(20))
+            decide(delivery, Severity::Warning, Some(ended(15)), &settings, Pace::Normal, at(20))
         };
         assert_eq!(judge(&delivered()), close(CloseReason::ResolvedNotWanted));
         assert_eq!(judge(&retrying(true)), close(CloseReason::ResolvedNotWanted));

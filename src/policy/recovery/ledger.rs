@@ -1,81 +1,17 @@
 //! What the recoverer did and learnt: plain data that outlives a respawn of the actor. Owns the
 //! budgets, the ladder positions and the actions under way; never decides.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::PlannedAction;
-use super::settings::{ActionStep, Budget, GlobalSettings, RecoverySettings};
+use super::settings::{Budget, GlobalSettings, RecoverySettings};
+use super::under_way::{ActionUnderWay, RolloutProgress};
+use super::window::ActionWindow;
 use crate::model::{ComponentId, IncidentId, Timestamp, WorkloadRef};
 
 /// The delay after the first platform error; it doubles up to the component's cooldown.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(30);
-
-/// How far the rollout of an action has come, as last heard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
-pub enum RolloutProgress {
-    /// Not asked yet.
-    NotAsked,
-    /// Goes on.
-    InProgress {
-        /// The platform's words.
-        message: String,
-    },
-    /// Done.
-    Complete,
-    /// Will not complete.
-    Failed {
-        /// The platform's words.
-        message: String,
-    },
-    /// The platform did not answer the question.
-    Unreadable {
-        /// Why.
-        message: String,
-    },
-}
-
-impl fmt::Display for RolloutProgress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAsked => f.write_str("its rollout status is not known yet"),
-            Self::Complete => f.write_str("rolled out"),
-            Self::InProgress { message } | Self::Failed { message } => f.write_str(message),
-            Self::Unreadable { message } => write!(f, "its rollout cannot be read: {message}"),
-        }
-    }
-}
-
-/// An action from the decision to the end of its verification.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ActionUnderWay {
-    /// The incident.
-    pub incident: IncidentId,
-    /// The component.
-    pub component: ComponentId,
-    /// The step.
-    pub step: ActionStep,
-    /// Its place in the ladder.
-    pub index: usize,
-    /// On what.
-    pub workload: WorkloadRef,
-    /// Incident and step.
-    pub idempotency_key: String,
-    /// The instant written into the workload.
-    pub at: Timestamp,
-    /// When it was decided.
-    pub requested_at: Timestamp,
-    /// When the platform accepted it; `None` while the request is on its way.
-    pub accepted_at: Option<Timestamp>,
-    /// What is known of the rollout.
-    pub rollout: RolloutProgress,
-    /// Since when the component is healthy, if it is so after the action.
-    pub healthy_since: Option<Timestamp>,
-}
 
 /// How the newest finished step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,8 +34,7 @@ struct Retry {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct ComponentRecord {
-    /// Starts of actions inside the budget's window, oldest first.
-    actions: VecDeque<Timestamp>,
+    actions: ActionWindow,
     last_action_at: Option<Timestamp>,
     last_step: Option<(usize, StepEnd)>,
     escalated: Option<(IncidentId, Timestamp)>,
@@ -112,8 +47,8 @@ struct ComponentRecord {
 pub struct RecoveryLedger {
     components: BTreeMap<ComponentId, ComponentRecord>,
     under_way: BTreeMap<ComponentId, ActionUnderWay>,
-    /// Starts of all actions inside the global budget's window, oldest first.
-    actions: VecDeque<Timestamp>,
+    /// Of all components.
+    actions: ActionWindow,
 }
 
 /// What a decision needs to know.
@@ -171,13 +106,18 @@ impl RecoveryLedger {
         )
     }
 
-    /// What is left of the component's cooldown.
+    /// What is left of the component's cooldown for the action `key`. A repeated try belongs to the
+    /// action whose cooldown it is.
     pub fn cooldown_left(
         &self,
         component: &ComponentId,
+        key: &str,
         cooldown: Duration,
         now: Timestamp,
     ) -> Option<Duration> {
+        if self.first_tried_at(component, key).is_some() {
+            return None;
+        }
         let over_at = self.components.get(component)?.last_action_at? + cooldown;
         (now < over_at).then(|| over_at.since(now))
     }
@@ -193,8 +133,8 @@ impl RecoveryLedger {
     ) -> Option<Duration> {
         let own = self.counted_at(component, key);
         match self.components.get(component) {
-            Some(record) => free_in(&record.actions, own, budget, now),
-            None => free_in(&VecDeque::new(), own, budget, now),
+            Some(record) => record.actions.free_in(own, budget, now),
+            None => ActionWindow::default().free_in(own, budget, now),
         }
     }
 
@@ -206,7 +146,7 @@ impl RecoveryLedger {
         budget: Budget,
         now: Timestamp,
     ) -> Option<Duration> {
-        free_in(&self.actions, self.counted_at(component, key), budget, now)
+        self.actions.free_in(self.counted_at(component, key), budget, now)
     }
 
     /// How many actions on `component` are inside the last `per`.
@@ -216,12 +156,12 @@ impl RecoveryLedger {
         per: Duration,
         now: Timestamp,
     ) -> usize {
-        self.components.get(component).map_or(0, |record| spent(&record.actions, per, now))
+        self.components.get(component).map_or(0, |record| record.actions.spent(per, now))
     }
 
     /// How many actions on all components are inside the last `per`.
     pub fn global_actions(&self, per: Duration, now: Timestamp) -> usize {
-        spent(&self.actions, per, now)
+        self.actions.spent(per, now)
     }
 
     /// Every component with a record.
@@ -288,8 +228,8 @@ impl RecoveryLedger {
     ) {
         let first_try = self.counted_at(component, &plan.idempotency_key);
         let record = self.components.entry(component.clone()).or_default();
-        count(&mut record.actions, first_try, settings.budget.per, now);
-        count(&mut self.actions, first_try, global.budget.per, now);
+        record.actions.count(first_try, settings.budget.per, now);
+        self.actions.count(first_try, global.budget.per, now);
         let action = ActionUnderWay {
             incident: incident.clone(),
             component: component.clone(),
@@ -324,7 +264,8 @@ impl RecoveryLedger {
         self.under_way.remove(component)
     }
 
-    /// The platform did not take the action but may take it later. Gives the delay.
+    /// The platform did not say that it took the action, but may take it later. Gives the delay.
+    /// The cooldown begins all the same: a request without an answer may have arrived.
     pub fn postponed(
         &mut self,
         component: &ComponentId,
@@ -337,6 +278,7 @@ impl RecoveryLedger {
         };
         let previous = record.retry.take().filter(|retry| retry.key == action.idempotency_key);
         let errors = previous.map_or(0, |retry| retry.errors);
+        record.last_action_at = Some(action.requested_at);
         let longest = settings.cooldown.max(FIRST_RETRY_DELAY);
         let delay = FIRST_RETRY_DELAY.saturating_mul(1 << errors.min(16)).min(longest);
         record.retry = Some(Retry {
@@ -413,41 +355,4 @@ impl RecoveryLedger {
             self.accepted(&component, now);
         }
     }
-}
-
-fn spent(actions: &VecDeque<Timestamp>, per: Duration, now: Timestamp) -> usize {
-    actions.iter().filter(|at| now.since(**at) < per).count()
-}
-
-/// Counts an action that begins now, in the place of its own earlier try if there was one.
-fn count(
-    actions: &mut VecDeque<Timestamp>,
-    first_try: Option<Timestamp>,
-    per: Duration,
-    now: Timestamp,
-) {
-    if let Some(place) = first_try.and_then(|own| actions.iter().position(|at| *at == own)) {
-        actions.remove(place);
-    }
-    actions.retain(|at| now.since(*at) < per);
-    actions.push_back(now);
-}
-
-/// How long until fewer than `budget.actions` others than `own` are inside the window.
-fn free_in(
-    actions: &VecDeque<Timestamp>,
-    own: Option<Timestamp>,
-    budget: Budget,
-    now: Timestamp,
-) -> Option<Duration> {
-    let mut recent: Vec<Timestamp> =
-        actions.iter().copied().filter(|at| now.since(*at) < budget.per).collect();
-    if let Some(place) = own.and_then(|own| recent.iter().position(|at| *at == own)) {
-        recent.remove(place);
-    }
-    if recent.len() < budget.actions {
-        return None;
-    }
-    let leaves = recent.len() - budget.actions;
-    Some(recent.get(leaves).map_or(budget.per, |at| (*at + budget.per).since(now)))
 }

@@ -262,7 +262,7 @@ fn cooldown_and_both_budgets_refuse_with_their_numbers() {
     for round in 0..3 {
         let now = START + minutes(6 * round);
         desk.act(&request, now);
-        let left = desk.ledger.cooldown_left(&request.component, desk.settings.cooldown, now);
+        let left = desk.ledger.cooldown_left(&request.component, "", desk.settings.cooldown, now);
         assert_eq!(left, Some(minutes(5)));
         desk.ledger.not_recovered(&request.component, now + minutes(1));
         let refused = desk.refusal(&request, now + minutes(2));
@@ -294,6 +294,8 @@ fn two_sick_components_of_one_cluster_are_restarted_one_after_the_other() {
 #[test]
 fn a_try_after_a_platform_error_is_the_same_request_and_waits_longer_each_time() {
     let mut desk = Desk::new();
+    desk.settings.budget.actions = 1;
+    desk.global.budget.actions = 1;
     let request = request("proxy", START);
     let RecoveryDecision::Act(plan) = desk.decide(&request, START) else { panic!("no action") };
     let mut now = START;
@@ -307,6 +309,18 @@ fn a_try_after_a_platform_error_is_the_same_request_and_waits_longer_each_time()
         assert_eq!(desk.decide(&request, now), RecoveryDecision::Act(plan.clone()));
     }
     assert_eq!(desk.ledger.component_actions(&request.component, minutes(60), now), 1);
+}
+
+#[test]
+fn a_request_without_an_answer_may_have_arrived_so_its_cooldown_holds_for_the_next_incident() {
+    let mut desk = Desk::new();
+    let first = request("proxy", START);
+    let RecoveryDecision::Act(plan) = desk.decide(&first, START) else { panic!("no action") };
+    desk.begin(&first, &plan, START);
+    desk.ledger.postponed(&first.component, &desk.settings.clone(), START + minutes(1));
+    let next = request("proxy", START + minutes(2));
+    let left = minutes(3);
+    assert_eq!(desk.refusal(&next, START + minutes(2)), RefusalReason::Cooldown { left });
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::ledger::{ActionUnderWay, RolloutProgress};
 use super::refusal::words;
 use super::settings::RecoverySettings;
+use super::under_way::{ActionUnderWay, RolloutProgress};
 use crate::model::Timestamp;
 
 /// What is known of an action so far.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use falconer::effects::notify::{
     SecretSource, SlackNotifier, SlackSettings, WebhookFormat, WebhookNotifier, WebhookSettings,
+    WebhookUrl,
 };
 use falconer::effects::{Notifier, NotifyError};
 use falconer::sim::webhook::{WebhookAnswer, WebhookSink};
@@ -135,7 +136,15 @@ async fn slack_gets_its_text_and_its_url_stays_a_secret() {
     std::fs::write(&path, format!("http://{nobody}/services/T0/B0/s3cret")).unwrap();
     let unreachable = slack.notify(&notification()).await.unwrap_err();
     assert_eq!(unreachable.to_string(), format!("slack: connection refused by {nobody}"));
-    for error in [gone, unreachable] {
+
+    sink.answer_with(WebhookAnswer::status(200));
+    let url = WebhookUrl::Secret(SecretSource::File(path.clone()));
+    let settings = WebhookSettings::new("oncall", url);
+    let secret_url = post(settings.clone()).await.unwrap_err();
+    std::fs::write(&path, sink.url("/services/T0/B0/s3cret")).unwrap();
+    post(settings).await.unwrap();
+    assert_eq!(sink.requests().len(), 3);
+    for error in [gone, unreachable, secret_url] {
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     }
 }

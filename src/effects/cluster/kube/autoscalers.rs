@@ -14,7 +14,7 @@ pub fn autoscaler(
     unknown: Option<&str>,
     workload: &WorkloadRef,
 ) -> Option<Autoscaler> {
-    let keda = objects.scaled_objects.iter().find(|(_, object)| keda_targets(object, workload));
+    let keda = objects.keda.iter().find(|(_, object)| keda_targets(object, workload));
     let hpa = objects.autoscalers.iter().find(|(_, hpa)| hpa_targets(hpa, workload));
     let known =
         |kind: &str, name: &str| Autoscaler { kind: kind.to_owned(), name: name.to_owned() };

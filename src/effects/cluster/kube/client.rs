@@ -89,7 +89,7 @@ impl ClientHandle {
 }
 
 fn late(deadline: Duration) -> String {
-    format!("the credentials' helper did not end within {} s", deadline.as_secs_f64())
+    format!("the credential plugin did not end within {} s", deadline.as_secs_f64())
 }
 
 async fn make(source: ClientSource, timing: Timing) -> Result<Client, Problem> {

@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(layer.pause_before("/a"), Duration::ZERO);
         assert_eq!(layer.pause_before("/a"), Duration::from_millis(500));
         assert_eq!(layer.pause_before("/b"), Duration::ZERO);
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(layer.pause_before("/a"), Duration::ZERO);
     }
 }

@@ -34,17 +34,24 @@ pub fn build(
 ) -> Built {
     let found = workloads(objects, namespace, selection.layout, gaps);
     let pods = found_pods(objects, &found, selection.layout);
-    let seen: BTreeSet<&str> = found
+    let seen: BTreeSet<String> = found
         .iter()
         .map(|found| &found.identity)
         .chain(pods.iter().map(|(identity, _)| identity))
-        .map(|identity| identity.instance.as_str())
+        .map(|identity| identity.instance.clone())
         .collect();
     let (instance, error) = choose(&seen, selection, pinned);
     let mut built = Built { instance, error, components: wanted(selection) };
     let Some(chosen) = built.instance.clone() else { return built };
+    // Plain manifests often carry no instance label; unless something else carries the one that is
+    // asked for, they are meant.
+    let unlabelled_too = !seen.contains(chosen.as_str());
     let is_ours = |identity: &Identity| {
-        belongs(identity, &chosen, selection) && is_selected(selection, identity.role)
+        let belongs = identity.instance == chosen
+            || (unlabelled_too
+                && identity.instance.is_empty()
+                && identity.layout == Layout::Reference);
+        belongs && is_selected(selection, identity.role)
     };
     for found in found.into_iter().filter(|found| is_ours(&found.identity)) {
         component(&mut built.components, found.identity.role).workloads.push(found.workload);
@@ -85,23 +92,15 @@ fn component(
     component
 }
 
-/// Plain manifests often carry no instance label; those belong to whatever is asked for.
-fn belongs(identity: &Identity, chosen: &str, selection: &Selection) -> bool {
-    identity.instance == chosen
-        || (identity.instance.is_empty()
-            && identity.layout == Layout::Reference
-            && !selection.instance.is_empty())
-}
-
 fn choose(
-    seen: &BTreeSet<&str>,
+    seen: &BTreeSet<String>,
     selection: &Selection,
     pinned: Option<&str>,
 ) -> (Option<String>, Option<String>) {
     let listed = || {
-        let name =
-            |name: &&str| if name.is_empty() { "(without a label)" } else { *name }.to_owned();
-        seen.iter().map(name).collect::<Vec<_>>().join(", ")
+        let all = seen.iter().map(String::as_str);
+        let all = all.map(|name| if name.is_empty() { "(without a label)" } else { name });
+        all.collect::<Vec<_>>().join(", ")
     };
     let wanted = selection.instance.as_str();
     if !wanted.is_empty() {
@@ -112,13 +111,13 @@ fn choose(
         return (Some(wanted.to_owned()), error);
     }
     if seen.len() <= 1 {
-        return (seen.first().map(|only| (*only).to_owned()), None);
+        return (seen.first().cloned(), None);
     }
     let error = format!(
         "several Milvus instances are in the namespace: {}; set `instance` to one of them",
         listed()
     );
-    let kept = pinned.filter(|pinned| seen.contains(pinned)).map(str::to_owned);
+    let kept = pinned.filter(|pinned| seen.contains(*pinned)).map(str::to_owned);
     (kept, Some(error))
 }
 
@@ -128,13 +127,12 @@ fn found_pods(objects: &Objects, found: &[Found<'_>], layout: Layout) -> Vec<(Id
     for (name, pod) in &objects.pods {
         let owner = top_controller(objects, &pod.metadata);
         let known = owner.and_then(|owner| found.iter().find(|found| found.is(owner)));
-        let identity = match known {
-            Some(found) => Some(found.identity.clone()),
-            None => {
-                let containers = container_names(pod.spec.as_ref());
-                let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
-                identify(layout, Evidence { pod: labels, object: &none, containers: &containers })
-            }
+        let identity = if let Some(found) = known {
+            Some(found.identity.clone())
+        } else {
+            let containers = container_names(pod.spec.as_ref());
+            let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
+            identify(layout, Evidence { pod: labels, object: &none, containers: &containers })
         };
         if let Some(identity) = identity {
             let workload = known.map(|found| found.workload.reference.clone());
@@ -177,7 +175,7 @@ mod tests {
     }
 
     impl Namespace {
-        /// A Deployment with its ReplicaSet and one ready pod per replica.
+        /// A Deployment with its `ReplicaSet` and one ready pod per replica.
         fn deploy(&mut self, name: &str, labels: &Value, replicas: i32, owner: &Value) {
             let template = json!({"metadata": {"labels": labels},
                 "spec": {"containers": [{"name": "main"}]}});
@@ -377,6 +375,12 @@ mod tests {
 
         namespace.selection.instance = "c".to_owned();
         assert!(namespace.build().error.is_some_and(|error| error.contains("\"c\"")));
+
+        // Plain manifests without the label are meant where nothing carries the asked one.
+        namespace.deploy("m", &reference("datanode", ""), 1, &json!([]));
+        assert_eq!(shape(&namespace.build()), [("datanode".to_owned(), 1, 1)]);
+        namespace.selection.instance = "b".to_owned();
+        assert_eq!(shape(&namespace.build()), [("proxy".to_owned(), 1, 1)]);
     }
 
     #[test]
@@ -484,7 +488,7 @@ mod tests {
             Some(Autoscaler { kind: kind.to_owned(), name: name.to_owned() })
         };
         assert_eq!(autoscaler(&namespace), found("HorizontalPodAutoscaler", "h"));
-        namespace.objects.scaled_objects.insert(
+        namespace.objects.keda.insert(
             "k".to_owned(),
             object(json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject",
                 "metadata": {"name": "k"}, "spec": {"scaleTargetRef": {"name": "q"}}})),

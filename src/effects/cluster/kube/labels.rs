@@ -40,7 +40,7 @@ pub struct Evidence<'a> {
 }
 
 /// The identity of something with these labels; `None` where it is no Milvus component: a
-/// subchart's pod (etcd, MinIO, Pulsar share the instance label), Attu, or anything else.
+/// subchart's pod (etcd, `MinIO`, Pulsar share the instance label), Attu, or anything else.
 pub fn identify(layout: Layout, evidence: Evidence<'_>) -> Option<Identity> {
     match layout {
         Layout::Auto => identify(Layout::Operator, evidence)

@@ -29,8 +29,8 @@ pub struct Objects {
     pub autoscalers: ByName<HorizontalPodAutoscaler>,
     /// milvus.io/v1beta1 Milvus.
     pub milvuses: ByName<DynamicObject>,
-    /// keda.sh/v1alpha1 ScaledObject.
-    pub scaled_objects: ByName<DynamicObject>,
+    /// keda.sh/v1alpha1 `ScaledObject`.
+    pub keda: ByName<DynamicObject>,
 }
 
 /// Drops what nobody reads: managed fields and the copy of the object that kubectl leaves.

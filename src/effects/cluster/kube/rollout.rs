@@ -99,7 +99,7 @@ impl Rollout for Deployment {
     }
 }
 
-/// The numbers of a StatefulSet that matter.
+/// The numbers of a `StatefulSet` that matter.
 struct StatefulSetFigures {
     observed: bool,
     rolls: bool,
@@ -163,7 +163,7 @@ impl Rollout for StatefulSet {
     }
 }
 
-/// The numbers of a DaemonSet that matter.
+/// The numbers of a `DaemonSet` that matter.
 struct DaemonSetFigures {
     observed: bool,
     rolls: bool,
@@ -234,6 +234,7 @@ mod tests {
         (object.rollout_status(), object.is_rolling_out())
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "it is compared with a result")]
     fn says(text: &str) -> Result<RolloutStatus, String> {
         Ok(RolloutStatus::InProgress { message: text.to_owned() })
     }

@@ -116,7 +116,7 @@ impl Default for Timing {
             watch: Duration::from_secs(30),
             retry_initial: Duration::from_millis(500),
             retry_max: Duration::from_secs(30),
-            absent_recheck: Duration::from_secs(300),
+            absent_recheck: Duration::from_mins(5),
             debounce: Duration::from_millis(30),
         }
     }

@@ -45,7 +45,7 @@ pub fn all(shared: &Arc<Shared>) -> Vec<(WatchKind, BoxFuture<'static, ()>)> {
         Source {
             kind: WatchKind::ScaledObjects,
             api: scaled_objects,
-            slot: |objects| &mut objects.scaled_objects,
+            slot: |objects| &mut objects.keda,
             trim: |object| trim_meta(&mut object.metadata),
         },
     ));

@@ -22,17 +22,17 @@ pub enum WatchKind {
     Pods,
     /// Deployments.
     Deployments,
-    /// StatefulSets.
+    /// `StatefulSets`.
     StatefulSets,
-    /// DaemonSets.
+    /// `DaemonSets`.
     DaemonSets,
-    /// ReplicaSets.
+    /// `ReplicaSets`.
     ReplicaSets,
-    /// HorizontalPodAutoscalers.
+    /// `HorizontalPodAutoscalers`.
     Autoscalers,
     /// Milvus custom resources.
     Milvuses,
-    /// KEDA ScaledObjects.
+    /// KEDA `ScaledObjects`.
     ScaledObjects,
 }
 

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -93,17 +93,7 @@ where
     let mut following =
         Following { shared, source, listing: ByName::new(), since: None, is_doubtful };
     let problem = loop {
-        let event = match following.sound_at() {
-            Some(at) => match timeout_at(at, events.next()).await {
-                Ok(event) => event,
-                Err(_) => {
-                    following.is_sound();
-                    continue;
-                }
-            },
-            None => events.next().await,
-        };
-        let folded = match event {
+        let folded = match following.next(&mut events).await {
             Some(Ok(event)) => following.fold(event),
             Some(Err(error)) => Err(Problem::from(&error)),
             None => Err(Problem::Broken { message: "the watch ended".to_owned() }),
@@ -133,9 +123,16 @@ impl<K: Resource> Following<'_, K> {
         self.since.filter(|_| self.is_doubtful).map(|since| since + SOUND_AFTER)
     }
 
-    fn is_sound(&mut self) {
-        self.is_doubtful = false;
-        self.shared.set_trouble(self.source.kind, None);
+    /// The next event; meanwhile a doubtful watch may prove itself.
+    async fn next<E>(&mut self, events: &mut (impl Stream<Item = E> + Unpin)) -> Option<E> {
+        loop {
+            let Some(at) = self.sound_at() else { return events.next().await };
+            if let Ok(event) = timeout_at(at, events.next()).await {
+                return event;
+            }
+            self.is_doubtful = false;
+            self.shared.set_trouble(self.source.kind, None);
+        }
     }
 
     fn fold(&mut self, event: Event<K>) -> Result<(), Problem> {

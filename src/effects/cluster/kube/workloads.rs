@@ -183,7 +183,7 @@ fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
     meta.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))
 }
 
-/// The pod's controller, or that one's controller where it is a ReplicaSet.
+/// The pod's controller, or that one's controller where it is a `ReplicaSet`.
 pub fn top_controller<'a>(objects: &'a Objects, pod: &'a ObjectMeta) -> Option<&'a OwnerReference> {
     let owner = controller(pod)?;
     if owner.kind != "ReplicaSet" {

@@ -2,8 +2,8 @@
 //!
 //! 1. the credentials are refused, by any call: failed;
 //! 2. the collections cannot be listed: failed;
-//! 3. a canary query fails: failed; refused by a quota, or the collection is gone: degraded, since
-//!    no restart would change it;
+//! 3. a canary query fails: failed; refused by a quota, or the collection is gone, released or
+//!    still loading: degraded, since no restart would mend that;
 //! 4. the server calls itself unhealthy: failed;
 //! 5. its health check fails or is late while the rest works, as for half a minute after a start:
 //!    degraded;
@@ -73,7 +73,7 @@ fn is_unimplemented(error: &CallError) -> bool {
 fn is_beyond_restarts(error: &CallError) -> bool {
     match error {
         CallError::Milvus(kind, _) => match kind {
-            ErrorKind::Limited | ErrorKind::NoSuchCollection => true,
+            ErrorKind::Limited | ErrorKind::NoSuchCollection | ErrorKind::NotLoaded => true,
             ErrorKind::Denied | ErrorKind::Other => false,
         },
         CallError::Call(_) | CallError::Empty(_) => false,
@@ -228,6 +228,7 @@ mod tests {
         for (kind, reason) in [
             (ErrorKind::Limited, ReasonKind::Limited),
             (ErrorKind::NoSuchCollection, ReasonKind::CanaryFailed),
+            (ErrorKind::NotLoaded, ReasonKind::CanaryFailed),
         ] {
             let answers = Answers { canaries: vec![canary(Err(milvus(kind)))], ..fine() };
             assert_verdict(&answers, "degraded", reason, "query of a: code 9: why");

@@ -5,10 +5,11 @@
 //! has failed if a sick one should serve; it is degraded if the sick ones only wait for a node, or
 //! are the new ones of a rollout.
 
+use std::time::Duration;
+
 use crate::model::{
     ComponentInventory, Outcome, Pod, PodCondition, Reason, ReasonKind, TargetReport,
 };
-use std::time::Duration;
 
 /// Most sick pods that a reason names.
 const NAMED_PODS: usize = 3;
@@ -148,11 +149,11 @@ fn counts(pod: &Pod) -> bool {
 
 fn complaints(sick: &[&Member<'_>]) -> String {
     let named = sick.iter().take(NAMED_PODS).map(|member| member.complaint());
-    let mut text = named.collect::<Vec<_>>().join("; ");
-    if sick.len() > NAMED_PODS {
-        text += &format!("; and {} more", sick.len() - NAMED_PODS);
+    let text = named.collect::<Vec<_>>().join("; ");
+    match sick.len().saturating_sub(NAMED_PODS) {
+        0 => text,
+        others => format!("{text}; and {others} more"),
     }
-    text
 }
 
 fn desired_replicas(inventory: &ComponentInventory) -> usize {

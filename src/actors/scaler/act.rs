@@ -1,0 +1,269 @@
+//! Carrying out a change: the request to the platform, the event, and watching until the replicas
+//! are ready.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::Scaler;
+use crate::actors::registry::ActionHolder;
+use crate::effects::{Applied, Cluster, ClusterError, ScaleRequest};
+use crate::metrics::{ActionKind, ActionOutcome};
+use crate::model::{ClusterEvent, ComponentId, EventType, RolloutStatus, WorkloadRef};
+use crate::policy::scaling::{ChangeUnderWay, PlannedChange};
+
+/// How the replicas of a change came along.
+enum ChangeEnd {
+    Ready,
+    RolloutFailed(String),
+    TooLate,
+}
+
+impl Scaler {
+    /// Puts the change into the ledger, then asks the platform for it.
+    pub(super) fn begin_change(
+        &mut self,
+        component: ComponentId,
+        plan: PlannedChange,
+        ctx: &mut Context<Self>,
+    ) {
+        if self.ledger().was_shown(&component, &plan) {
+            return;
+        }
+        let Some(cluster) = self.around.clusters.get(&component.cluster).cloned() else {
+            let words = "not scaled: no platform is configured for this cluster".to_owned();
+            self.tell(&component, "no_platform", words);
+            return;
+        };
+        let who = ActionHolder::Scaler;
+        if self.around.registry.claim(&component.cluster, &plan.workload, who).is_err() {
+            let words = format!("not scaled: {} is being restarted", plan.workload);
+            self.tell(&component, "being_restarted", words);
+            return;
+        }
+        self.ledger().begin(&component, &plan, self.around.clock.now());
+        tracing::info!(
+            component = %component,
+            workload = %plan.workload,
+            from = plan.from,
+            to = plan.to,
+            reason = %plan.trigger,
+            "change of replicas begins"
+        );
+        self.publish();
+        let request =
+            ScaleRequest { workload: plan.workload.clone(), from: plan.from, to: plan.to };
+        let answer = ask(cluster, request, self.settings.request_timeout);
+        ctx.spawn(
+            answer
+                .into_actor(self)
+                .map(move |answer, act, ctx| act.on_change_answered(component, plan, answer, ctx)),
+        );
+    }
+
+    fn on_change_answered(
+        &mut self,
+        component: ComponentId,
+        plan: PlannedChange,
+        answer: Result<Applied, ClusterError>,
+        ctx: &mut Context<Self>,
+    ) {
+        let now = self.around.clock.now();
+        let PlannedChange { workload, from, to, .. } = &plan;
+        let (kind, summary, outcome) = match answer {
+            Ok(Applied { applied: true, .. }) => {
+                self.ledger().accepted(&component, now);
+                let summary =
+                    format!("scaling {workload} from {from} to {to} replicas: {}", plan.trigger);
+                let reason = if plan.is_up() { "ScaledUp" } else { "ScaledDown" };
+                self.write_event(&component, workload, EventType::Normal, reason, &summary, ctx);
+                ("started", summary, ActionOutcome::Started)
+            }
+            Ok(Applied { applied: false, change }) => {
+                self.ledger().shown(&component);
+                self.release(&component, workload);
+                let summary = format!(
+                    "dry run: would scale {workload} from {from} to {to} replicas: {}: {change}",
+                    plan.trigger
+                );
+                ("dry_run", summary, ActionOutcome::DryRun)
+            }
+            Err(error) => {
+                let delay = self.ledger().failed(&component, now);
+                self.release(&component, workload);
+                let delay = humantime::format_duration(delay);
+                let summary = format!("not scaled: {error}; trying again in {delay}");
+                ("platform_error", summary, ActionOutcome::Error)
+            }
+        };
+        self.around.metrics.action(&component, direction(*from, *to), outcome);
+        self.tell_anew(&component, kind, summary);
+        self.arm_watch(ctx);
+    }
+
+    /// Tells what was done, even if the last thing told was of the same kind.
+    fn tell_anew(&mut self, component: &ComponentId, kind: &'static str, summary: String) {
+        if kind != "platform_error" {
+            self.told.remove(component);
+        }
+        self.tell(component, kind, summary);
+    }
+
+    fn write_event(
+        &self,
+        component: &ComponentId,
+        workload: &WorkloadRef,
+        event_type: EventType,
+        reason: &'static str,
+        words: &str,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(cluster) = self.around.clusters.get(&component.cluster).cloned() else { return };
+        if self.settings.dry_run {
+            return;
+        }
+        let message = format!("falconer: {words}");
+        let event = ClusterEvent { workload: workload.clone(), event_type, reason, message };
+        let deadline = self.settings.event_timeout;
+        let written = async move {
+            match tokio::time::timeout(deadline, cluster.record_event(&event)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(workload = %event.workload, %error, "event was not written");
+                }
+                Err(_) => {
+                    tracing::debug!(workload = %event.workload, "event was not written in time");
+                }
+            }
+        };
+        ctx.spawn(written.into_actor(self));
+    }
+
+    /// A new incarnation goes on where the previous one ended; it repeats nothing.
+    pub(super) fn resume(&mut self, ctx: &mut Context<Self>) {
+        let now = self.around.clock.now();
+        let held: Vec<_> = {
+            let mut ledger = self.ledger();
+            ledger.resume(now);
+            ledger
+                .all_in_flight()
+                .map(|change| (change.component.cluster.clone(), change.workload.clone()))
+                .collect()
+        };
+        if !held.is_empty() {
+            tracing::warn!(changes = held.len(), "scaler resumes watching its changes");
+        }
+        self.around.registry.reclaim(ActionHolder::Scaler, held);
+        self.publish();
+        self.arm_watch(ctx);
+    }
+
+    fn arm_watch(&mut self, ctx: &mut Context<Self>) {
+        if self.watch_armed || self.ledger().all_in_flight().next().is_none() {
+            return;
+        }
+        self.watch_armed = true;
+        ctx.run_later(self.settings.poll_interval, |act, ctx| {
+            act.watch_armed = false;
+            act.on_watch_due(ctx);
+        });
+    }
+
+    fn on_watch_due(&mut self, ctx: &mut Context<Self>) {
+        let now = self.around.clock.now();
+        let under_way: Vec<ChangeUnderWay> = self.ledger().all_in_flight().cloned().collect();
+        for change in under_way {
+            let Some(accepted_at) = change.accepted_at else { continue };
+            if now.since(accepted_at) >= self.settings.ready_timeout {
+                self.end(&change.component, ChangeEnd::TooLate, ctx);
+            } else {
+                self.begin_poll(change, ctx);
+            }
+        }
+        self.arm_watch(ctx);
+    }
+
+    fn begin_poll(&mut self, change: ChangeUnderWay, ctx: &mut Context<Self>) {
+        let ChangeUnderWay { component, workload, requested_at, .. } = change;
+        let Some(cluster) = self.around.clusters.get(&component.cluster).cloned() else { return };
+        if !self.polling.insert(component.clone()) {
+            return;
+        }
+        let deadline = self.settings.status_timeout;
+        let asked = async move {
+            let answer = tokio::time::timeout(deadline, cluster.rollout_status(&workload)).await;
+            answer.unwrap_or_else(|_| Err(too_late("rollout status of", &workload, deadline)))
+        };
+        ctx.spawn(asked.into_actor(self).map(move |answer, act, ctx| {
+            act.polling.remove(&component);
+            let still = act.ledger().in_flight(&component).map(|change| change.requested_at);
+            if still == Some(requested_at) {
+                act.on_rollout_status(&component, answer, ctx);
+            }
+        }));
+    }
+
+    fn on_rollout_status(
+        &mut self,
+        component: &ComponentId,
+        answer: Result<RolloutStatus, ClusterError>,
+        ctx: &mut Context<Self>,
+    ) {
+        match answer {
+            Ok(RolloutStatus::Complete) => self.end(component, ChangeEnd::Ready, ctx),
+            Ok(RolloutStatus::Failed { message }) => {
+                self.end(component, ChangeEnd::RolloutFailed(message), ctx);
+            }
+            Ok(RolloutStatus::InProgress { message }) => self.ledger().heard(component, message),
+            Err(error) => self.ledger().heard(component, error.to_string()),
+        }
+    }
+
+    fn end(&mut self, component: &ComponentId, end: ChangeEnd, ctx: &mut Context<Self>) {
+        let ended = self.ledger().ended(component, self.around.clock.now());
+        let Some(ChangeUnderWay { workload, from, to, progress, .. }) = ended else { return };
+        self.release(component, &workload);
+        let ready = matches!(end, ChangeEnd::Ready);
+        let (kind, summary) = match end {
+            ChangeEnd::Ready => (
+                "finished",
+                format!("{workload} was scaled from {from} to {to} replicas, all ready"),
+            ),
+            ChangeEnd::RolloutFailed(message) => {
+                ("rollout_failed", format!("{workload} was scaled from {from} to {to}: {message}"))
+            }
+            ChangeEnd::TooLate => {
+                let limit = humantime::format_duration(self.settings.ready_timeout);
+                let words =
+                    format!("{workload} was scaled from {from} to {to}, not ready within {limit}");
+                ("not_ready", format!("{words}: {progress}"))
+            }
+        };
+        let outcome = if ready { ActionOutcome::Succeeded } else { ActionOutcome::Failed };
+        if !ready {
+            let warning = EventType::Warning;
+            self.write_event(component, &workload, warning, "ScalingNotReady", &summary, ctx);
+        }
+        self.around.metrics.action(component, direction(from, to), outcome);
+        self.tell_anew(component, kind, summary);
+    }
+}
+
+const fn direction(from: u32, to: u32) -> ActionKind {
+    if to > from { ActionKind::ScaleUp } else { ActionKind::ScaleDown }
+}
+
+async fn ask(
+    cluster: Arc<dyn Cluster>,
+    request: ScaleRequest,
+    deadline: Duration,
+) -> Result<Applied, ClusterError> {
+    let answer = tokio::time::timeout(deadline, cluster.scale(&request)).await;
+    answer.unwrap_or_else(|_| Err(too_late("scale", &request.workload, deadline)))
+}
+
+fn too_late(operation: &'static str, workload: &WorkloadRef, deadline: Duration) -> ClusterError {
+    let (object, seconds) = (workload.to_string(), deadline.as_secs());
+    ClusterError::Timeout { operation, object, seconds }
+}

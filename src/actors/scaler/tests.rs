@@ -1,0 +1,296 @@
+//! The scaler with a platform in memory, in virtual time.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::*;
+use crate::actors::exit_guard::{self, Running};
+use crate::actors::harness::{Recorder, in_virtual_time};
+use crate::actors::registry::ActionRegistry;
+use crate::actors::status::StatusBoard;
+use crate::actors::testing::{Answer, FakeCluster, deployment, every_cluster_error, workload};
+use crate::clock::Clock;
+use crate::effects::{Cluster, ScaleRequest};
+use crate::metrics::Metrics;
+use crate::model::{PodCondition, Resources, RolloutStatus};
+
+const CLUSTER: &str = "milvus-ha";
+
+/// One scaler with everything around it.
+struct Bench {
+    cluster: Arc<FakeCluster>,
+    ledger: Arc<Mutex<ScalingLedger>>,
+    around: Surroundings,
+    progress: Link<ScalingProgressed>,
+    heard: Arc<Mutex<Vec<ScalingProgressed>>>,
+    settings: ScalerSettings,
+    actor: Running<Scaler>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut settings = ScalerSettings::default();
+        settings.default.scale_down.stabilization = Duration::ZERO;
+        Self::with(settings)
+    }
+
+    fn with(settings: ScalerSettings) -> Self {
+        let cluster = FakeCluster::new();
+        let platform: Arc<dyn Cluster> = cluster.clone();
+        let around = Surroundings {
+            clusters: HashMap::from([(CLUSTER.into(), platform)]),
+            registry: ActionRegistry::default(),
+            board: StatusBoard::default(),
+            clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
+            metrics: Metrics::default(),
+        };
+        let progress = Link::new();
+        let heard = Recorder::behind(&progress);
+        let ledger = Arc::new(Mutex::new(ScalingLedger::default()));
+        let actor = incarnation(&settings, &ledger, &progress, &around);
+        Self { cluster, ledger, around, progress, heard, settings, actor }
+    }
+
+    async fn respawn(&mut self) {
+        self.actor.abort.abort();
+        self.actor = incarnation(&self.settings, &self.ledger, &self.progress, &self.around);
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    /// One report of load, and the time until the next one.
+    async fn report(&self, load: LoadObserved) {
+        self.actor.address.do_send(load);
+        sleep(Duration::from_secs(15)).await;
+    }
+
+    fn load(&self, replicas: u32, cpu: u32) -> LoadObserved {
+        let reference = deployment("proxy");
+        let pods = (0..replicas).map(|index| Pod {
+            name: format!("p-{index}").into(),
+            ip: None,
+            condition: PodCondition::Ready,
+            requests: Resources::default(),
+            limits: Resources::default(),
+            started_at: None,
+            workload: Some(reference.clone()),
+        });
+        let usage = (0..replicas).map(|index| PodUsage {
+            pod: format!("p-{index}"),
+            cpu_milli: Some(1),
+            memory_bytes: Some(1),
+            cpu_percent_of_request: Some(cpu),
+            memory_percent_of_request: Some(10),
+            cpu_percent_of_limit: None,
+            memory_percent_of_limit: None,
+            sampled_at: Some(self.around.clock.now()),
+        });
+        LoadObserved {
+            component: ComponentId::new(CLUSTER, "proxy"),
+            role: Role::Proxy,
+            workloads: vec![workload("proxy", replicas)],
+            pods: pods.collect(),
+            usage: usage.collect(),
+            health: HealthState::Healthy,
+            observed_at: self.around.clock.now(),
+        }
+    }
+
+    fn asked(&self) -> Vec<(u32, u32)> {
+        self.cluster.state().scalings.iter().map(|request| (request.from, request.to)).collect()
+    }
+
+    fn words(&self) -> Vec<String> {
+        self.heard.lock().unwrap().iter().map(|progress| progress.summary.clone()).collect()
+    }
+
+    fn holder(&self) -> Option<ActionHolder> {
+        self.around.registry.holder(&CLUSTER.into(), &deployment("proxy"))
+    }
+}
+
+fn incarnation(
+    settings: &ScalerSettings,
+    ledger: &Arc<Mutex<ScalingLedger>>,
+    progress: &Link<ScalingProgressed>,
+    around: &Surroundings,
+) -> Running<Scaler> {
+    let links = HashMap::from([(CLUSTER.into(), progress.clone())]);
+    let actor = Scaler::new(settings.clone(), Arc::clone(ledger), links, around.clone());
+    exit_guard::start(16, move |_| actor, Box::new(|_| {}))
+}
+
+#[test]
+fn a_busy_component_grows_by_one_at_a_time_and_shrinks_when_it_is_idle() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        bench.report(bench.load(2, 95)).await;
+        bench.report(bench.load(3, 95)).await;
+        bench.report(bench.load(4, 50)).await;
+        bench.report(bench.load(4, 5)).await;
+        assert_eq!(bench.asked(), [(2, 3), (3, 4), (4, 3)]);
+        assert_eq!(bench.cluster.event_reasons(), ["ScaledUp", "ScaledUp", "ScaledDown"]);
+        let words = bench.words();
+        assert!(words[0].contains("from 2 to 3 replicas: CPU 95% (threshold 70%)"), "{words:?}");
+        assert_eq!(words.len(), 7, "begin and end of three changes, and the quiet between");
+        assert!(bench.around.board.snapshot().scaler.in_flight.is_empty());
+    });
+}
+
+#[test]
+fn at_most_one_decision_is_made_in_an_interval() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        for _ in 0..10 {
+            bench.actor.address.do_send(bench.load(2, 95));
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(bench.asked(), [(2, 3)]);
+    });
+}
+
+#[test]
+fn the_next_change_waits_until_the_last_one_is_ready() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let message = "2 of 3 updated replicas are ready".to_owned();
+        let rolling = RolloutStatus::InProgress { message };
+        bench.cluster.state().rollouts.insert(deployment("proxy"), rolling);
+        for _ in 0..8 {
+            bench.report(bench.load(3, 95)).await;
+        }
+        assert_eq!(bench.asked(), [(3, 4)]);
+        assert_eq!(bench.holder(), Some(ActionHolder::Scaler));
+        bench.cluster.state().rollouts.clear();
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(bench.holder(), None);
+        bench.report(bench.load(4, 95)).await;
+        assert_eq!(bench.asked(), [(3, 4), (4, 5)]);
+    });
+}
+
+#[test]
+fn replicas_that_never_get_ready_are_told_and_release_the_workload() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let rolling = RolloutStatus::InProgress { message: "unschedulable".to_owned() };
+        bench.cluster.state().rollouts.insert(deployment("proxy"), rolling);
+        bench.report(bench.load(3, 95)).await;
+        sleep(Duration::from_secs(600)).await;
+        let words = bench.words();
+        let last = words.last().expect("words");
+        assert!(last.contains("not ready within 10m: unschedulable"), "{words:?}");
+        assert_eq!(bench.holder(), None);
+        assert_eq!(bench.cluster.event_reasons(), ["ScaledUp", "ScalingNotReady"]);
+    });
+}
+
+#[test]
+fn every_platform_error_is_told_once_and_retried_ever_more_slowly() {
+    in_virtual_time(async {
+        for error in every_cluster_error() {
+            let bench = Bench::new();
+            let words = error.to_string();
+            bench.cluster.state().answers.push_back(Answer::Fail(error));
+            bench.report(bench.load(3, 95)).await;
+            assert!(bench.words()[0].contains(&words), "{:?}", bench.words());
+            assert_eq!(bench.holder(), None);
+            bench.report(bench.load(3, 95)).await;
+            bench.report(bench.load(3, 95)).await;
+            assert_eq!(bench.asked(), [(3, 4), (3, 4)]);
+            assert!(bench.actor.address.connected());
+        }
+        let bench = Bench::new();
+        let refuse = |_| Answer::Fail(every_cluster_error().into_iter().nth(2).expect("an error"));
+        bench.cluster.state().answers.extend((0..100).map(refuse));
+        for _ in 0..240 {
+            bench.report(bench.load(3, 95)).await;
+        }
+        assert!(bench.asked().len() < 18, "an hour: {}", bench.asked().len());
+        assert_eq!(bench.words().len(), 1);
+    });
+}
+
+#[test]
+fn a_platform_that_never_answers_does_not_hold_the_workload() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        bench.cluster.state().answers.push_back(Answer::Hang);
+        bench.report(bench.load(3, 95)).await;
+        bench.report(bench.load(3, 95)).await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(bench.asked(), [(3, 4)]);
+        assert_eq!(bench.holder(), None);
+        assert!(bench.words()[0].contains("no answer within 30 s"), "{:?}", bench.words());
+    });
+}
+
+#[test]
+fn a_dry_run_shows_the_exact_change_once() {
+    in_virtual_time(async {
+        let mut settings = ScalerSettings { dry_run: true, ..ScalerSettings::default() };
+        settings.default.scale_down.stabilization = Duration::ZERO;
+        let bench = Bench::with(settings);
+        bench.cluster.state().answers.extend((0..9).map(|_| Answer::Show));
+        for _ in 0..20 {
+            bench.report(bench.load(3, 95)).await;
+        }
+        let request = ScaleRequest { workload: deployment("proxy"), from: 3, to: 4 };
+        assert_eq!(bench.cluster.state().scalings, [request]);
+        let words = bench.words();
+        assert_eq!(words.len(), 1);
+        assert!(words[0].contains("PATCH deployment/milvus-proxy/scale to 4"), "{words:?}");
+        assert!(bench.cluster.event_reasons().is_empty(), "a dry run leaves no trace");
+        bench.report(bench.load(3, 5)).await;
+        assert_eq!(bench.asked(), [(3, 4), (3, 2)]);
+    });
+}
+
+#[test]
+fn a_workload_that_is_being_restarted_is_left_alone() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let (cluster, proxy) = (CLUSTER.into(), deployment("proxy"));
+        bench.around.registry.claim(&cluster, &proxy, ActionHolder::Recoverer).unwrap();
+        bench.report(bench.load(3, 95)).await;
+        assert!(bench.asked().is_empty());
+        assert!(bench.words()[0].contains("is being restarted"), "{:?}", bench.words());
+        bench.around.registry.release(&cluster, &proxy, ActionHolder::Recoverer);
+        bench.report(bench.load(3, 95)).await;
+        assert_eq!(bench.asked(), [(3, 4)]);
+    });
+}
+
+#[test]
+fn a_reason_to_do_nothing_is_told_once() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        for _ in 0..10 {
+            let mut load = bench.load(3, 95);
+            load.component = ComponentId::new(CLUSTER, "datanode");
+            bench.report(load).await;
+        }
+        assert_eq!(bench.words(), ["not scaled: not listed in [scaler] components"]);
+        assert!(bench.asked().is_empty());
+    });
+}
+
+#[test]
+fn a_new_incarnation_watches_what_the_old_one_began_and_repeats_nothing() {
+    in_virtual_time(async {
+        let mut bench = Bench::new();
+        let rolling = RolloutStatus::InProgress { message: "on its way".to_owned() };
+        bench.cluster.state().rollouts.insert(deployment("proxy"), rolling);
+        bench.report(bench.load(3, 95)).await;
+        bench.respawn().await;
+        bench.report(bench.load(3, 95)).await;
+        assert_eq!(bench.asked(), [(3, 4)]);
+        bench.cluster.state().rollouts.clear();
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(bench.holder(), None);
+        let under_way = bench.actor.address.send(Drain).await.expect("an answer");
+        assert!(under_way.is_empty());
+        bench.report(bench.load(4, 95)).await;
+        assert_eq!(bench.asked(), [(3, 4)], "a draining scaler decides nothing");
+    });
+}

@@ -1,0 +1,256 @@
+//! Looks for evidence: on the status board for what falconer believes, everywhere else at the far
+//! side for what it really did.
+
+use std::collections::BTreeMap;
+
+use super::configuration::{CLUSTER, PROBE_INTERVAL, STUCK_TIMEOUT};
+use super::scenario::{Expectation, Step, Verdict};
+use crate::actors::status::{ComponentSnapshot, StatusBoard};
+use crate::model::{HealthState, Timestamp};
+use crate::sim::Simulation;
+
+/// How much later than its interval a probe may come. Generous, because the whole world shares
+/// this machine; a sequential loop would be late by seconds.
+const LATENESS_MS: u64 = 800;
+
+/// What is known when a step begins.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    /// When the fault was injected.
+    pub(super) at: Timestamp,
+    /// The uids of the component's pods.
+    pub(super) pods: Vec<String>,
+}
+
+/// Looks at the simulation and at the status board.
+pub(super) struct Observer<'a> {
+    pub(super) sim: &'a Simulation,
+    pub(super) board: &'a StatusBoard,
+}
+
+impl Observer<'_> {
+    /// The present moment.
+    pub(super) fn now(&self) -> Timestamp {
+        self.sim.clock().now()
+    }
+
+    /// Remembers what there is before the fault.
+    pub(super) fn begin(&self, component: &str) -> Beginning {
+        let pods = self.sim.pods(component).into_iter().map(|pod| pod.uid).collect();
+        Beginning { at: self.now(), pods }
+    }
+
+    /// Whether falconer calls everything healthy, and the cluster has come to rest.
+    pub(super) fn all_is_well(&self) -> bool {
+        let believed = self.board.read(|board| {
+            board.clusters.get(CLUSTER).is_some_and(|cluster| {
+                let watched = self.sim.settings().components.len();
+                cluster.synced
+                    && cluster.components.len() > watched
+                    && cluster
+                        .components
+                        .values()
+                        .all(|component| component.health.state == HealthState::Healthy)
+            })
+        });
+        believed && self.sim.is_settled()
+    }
+
+    /// What is not healthy, in words.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        self.board.read(|board| {
+            let Some(cluster) = board.clusters.get(CLUSTER) else {
+                return vec!["the cluster is not on the status board".to_owned()];
+            };
+            let platform = cluster.platform_error.iter().map(|e| format!("the platform: {e}"));
+            let sick = cluster.components.iter().filter(|(_, component)| {
+                component.health.state != HealthState::Healthy
+            });
+            let sick = sick.map(|(name, component)| {
+                let reason = component.health.reason.as_ref().map_or("", |reason| &reason.text);
+                format!("{name} is {}: {reason}", component.health.state.as_str())
+            });
+            platform.chain(sick).collect()
+        })
+    }
+
+    /// When the expectation was met; `None` while it is not.
+    pub(super) fn met(
+        &self,
+        expectation: Expectation,
+        step: &Step,
+        beginning: &Beginning,
+    ) -> Option<Timestamp> {
+        let component = step.component;
+        let seen = |is_true: bool| is_true.then(|| self.now());
+        match expectation {
+            Expectation::Unhealthy => seen(self.state(component) == HealthState::Unhealthy),
+            Expectation::HealthyAgain => seen(
+                self.component(component, |c| {
+                    c.health.state == HealthState::Healthy && c.health.consecutive_failures == 0
+                }) && self.was_asked_since(component, beginning.at),
+            ),
+            Expectation::ProbeFails => {
+                seen(self.component(component, |c| c.health.consecutive_failures > 0))
+            }
+            Expectation::CpuAbove(percent) => seen(self.cpu(component)? >= percent),
+            Expectation::CpuBelow(percent) => seen(self.cpu(component)? <= percent),
+            Expectation::AlertMail => self.mail(component, false, beginning.at),
+            Expectation::ResolvedMail => self.mail(component, true, beginning.at),
+            Expectation::AlertWebhook => self
+                .sim
+                .webhook()
+                .requests()
+                .first(|request| {
+                    request.received_at >= beginning.at && request.body.contains(component)
+                })
+                .map(|request| request.received_at),
+            Expectation::RestartPatch => {
+                self.write("patch", &format!("-{component}"), "restartedAt", beginning.at)
+            }
+            Expectation::ScalePatch => {
+                self.write("patch", &format!("-{component}/scale"), "replicas", beginning.at)
+            }
+            Expectation::KubernetesEvent => self
+                .sim
+                .api_requests()
+                .first(|request| {
+                    request.at >= beginning.at
+                        && matches!(request.verb, "create" | "patch")
+                        && request.is_write()
+                        && request.path.contains("/events")
+                        && request.body.contains(component)
+                })
+                .map(|request| request.at),
+            Expectation::PodsReplaced => {
+                let pods = self.sim.pods(component);
+                let fresh = pods.iter().all(|pod| !beginning.pods.contains(&pod.uid) && pod.ready);
+                seen(fresh && self.has_wanted_pods(component))
+            }
+            Expectation::ReadyPods(count) => {
+                let pods = self.sim.pods(component);
+                seen(pods.len() == count && pods.iter().all(|pod| pod.ready))
+            }
+        }
+    }
+
+    /// What speaks against the verdict; nothing when it holds.
+    pub(super) fn judge(&self, verdict: Verdict, step: &Step, from: Timestamp) -> Vec<String> {
+        let component = step.component;
+        match verdict {
+            Verdict::ProberWasStuck => {
+                let longest = self.longest_gap(component, from);
+                let enough = STUCK_TIMEOUT.as_millis() as u64 - LATENESS_MS;
+                let not_stuck = format!("{component} was probed all the time: it never stalled");
+                if longest >= enough { Vec::new() } else { vec![not_stuck] }
+            }
+            Verdict::SiblingsOnTime => {
+                let bound = PROBE_INTERVAL.as_millis() as u64 + LATENESS_MS;
+                let siblings = self.sim.settings().components.iter().map(|c| c.role.as_str());
+                siblings
+                    .filter(|sibling| *sibling != component)
+                    .map(|sibling| (sibling, self.longest_gap(sibling, from)))
+                    .filter(|(_, gap)| *gap > bound)
+                    .map(|(sibling, gap)| format!("{sibling} was not probed for {gap} ms"))
+                    .collect()
+            }
+            Verdict::NobodyTold => {
+                let mail = self.mail(component, false, from).or(self.mail(component, true, from));
+                mail.map(|_| format!("a mail about {component} was sent")).into_iter().collect()
+            }
+            Verdict::NothingDone => {
+                let path = format!("-{component}");
+                let write = self.write("patch", &path, "", from);
+                write.map(|_| format!("{component} was changed")).into_iter().collect()
+            }
+        }
+    }
+
+    /// The longest time between two requests to the same pod of a component, in milliseconds.
+    pub(super) fn longest_gap(&self, component: &str, from: Timestamp) -> u64 {
+        let requests = self
+            .sim
+            .pod_requests()
+            .matching(|request| request.at >= from && request.component == component);
+        let mut last: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        let mut longest = 0;
+        let living: Vec<String> =
+            self.sim.pods(component).into_iter().map(|pod| pod.name).collect();
+        for pod in &living {
+            last.insert(pod, from);
+        }
+        for request in &requests {
+            if let Some(last) = last.get_mut(request.pod.as_str()) {
+                longest = longest.max(request.at.since(*last).as_millis() as u64);
+                *last = request.at;
+            }
+        }
+        let now = self.now();
+        last.values().map(|at| now.since(*at).as_millis() as u64).fold(longest, u64::max)
+    }
+
+    fn component(&self, name: &str, look: impl FnOnce(&ComponentSnapshot) -> bool) -> bool {
+        self.board.read(|board| {
+            let component = board.clusters.get(CLUSTER).and_then(|c| c.components.get(name));
+            component.is_some_and(look)
+        })
+    }
+
+    fn state(&self, name: &str) -> HealthState {
+        let mut state = HealthState::Unknown;
+        self.component(name, |component| {
+            state = component.health.state;
+            true
+        });
+        state
+    }
+
+    /// Whether a pod of the component has answered since.
+    fn was_asked_since(&self, component: &str, since: Timestamp) -> bool {
+        let requests = self.sim.pod_requests();
+        requests.first(|r| r.at >= since && r.component == component && r.answered).is_some()
+    }
+
+    fn has_wanted_pods(&self, component: &str) -> bool {
+        let wanted = self.sim.workload(component).map_or(0, |workload| workload.replicas);
+        self.sim.pods(component).len() as u64 == wanted
+    }
+
+    /// The average CPU of the component's pods on the status board, per cent of the request.
+    fn cpu(&self, component: &str) -> Option<u32> {
+        let pods: Vec<String> =
+            self.sim.pods(component).into_iter().map(|pod| pod.name).collect();
+        self.board.read(|board| {
+            let cluster = board.clusters.get(CLUSTER)?;
+            let percents: Vec<u32> = cluster
+                .components
+                .values()
+                .flat_map(|snapshot| &snapshot.usage)
+                .filter(|usage| pods.contains(&usage.pod))
+                .filter_map(|usage| usage.cpu_percent_of_request)
+                .collect();
+            let count = u32::try_from(percents.len()).ok().filter(|count| *count > 0)?;
+            Some(percents.iter().sum::<u32>() / count)
+        })
+    }
+
+    fn mail(&self, component: &str, resolved: bool, since: Timestamp) -> Option<Timestamp> {
+        let wanted = |subject: &str| {
+            subject.contains(component) && subject.starts_with("[RESOLVED]") == resolved
+        };
+        let mails = self.sim.smtp().mails();
+        let found = mails.first(|mail| mail.received_at >= since && wanted(&mail.subject()));
+        found.map(|mail| mail.received_at)
+    }
+
+    fn write(&self, verb: &str, path: &str, body: &str, since: Timestamp) -> Option<Timestamp> {
+        let found = self.sim.api_requests().first(|request| {
+            request.at >= since
+                && request.verb == verb
+                && request.is_write()
+                && request.path.ends_with(path)
+                && request.body.contains(body)
+        });
+        found.map(|request| request.at)
+    }
+}

@@ -1,0 +1,111 @@
+//! One alert and one receiver as the book keeps them. Plain data and how a message is made of it;
+//! decides nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
+use crate::model::{
+    AlertStatus, ComponentId, IncidentId, Notification, Reason, Severity, Timestamp,
+};
+
+/// What is known of one incident.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Alert {
+    /// The incident.
+    pub incident: IncidentId,
+    /// The sick component.
+    pub component: ComponentId,
+    /// How bad.
+    pub severity: Severity,
+    /// e.g. `querynode is unhealthy`.
+    pub title: String,
+    /// What was seen.
+    pub reason: Reason,
+    /// Lines of evidence.
+    pub details: Vec<String>,
+    /// What falconer does about it.
+    pub action: String,
+    /// Since when.
+    pub started_at: Timestamp,
+}
+
+/// One alert and where it stands at each receiver.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OpenAlert {
+    /// What the next message will say.
+    pub alert: Alert,
+    /// When the alerter learnt of it.
+    pub raised_at: Timestamp,
+    /// Its end, if it is over.
+    pub resolution: Option<Resolution>,
+    /// By the receiver's name.
+    pub deliveries: BTreeMap<Arc<str>, Delivery>,
+}
+
+/// How one receiver does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ReceiverState {
+    /// Attempts in a row that found the receiver out of reach.
+    pub outages: u32,
+    /// Nothing is tried before this instant.
+    pub blocked_until: Option<Timestamp>,
+    /// When it was last found out of reach, while it is.
+    pub failed_at: Option<Timestamp>,
+    /// Why the newest failed attempt failed; cleared by a success.
+    pub last_error: Option<String>,
+    /// When it last accepted a message.
+    pub delivered_at: Option<Timestamp>,
+}
+
+impl ReceiverState {
+    /// Until when nothing is tried, if that is still to come. While draining, one attempt is made
+    /// whatever the back-off says.
+    pub(super) fn blocked_for(&self, pace: Pace, now: Timestamp) -> Option<Timestamp> {
+        let until = self.blocked_until.filter(|until| *until > now)?;
+        match pace {
+            Pace::Normal => Some(until),
+            Pace::Draining { since } => {
+                self.failed_at.is_some_and(|failed| failed >= since).then_some(until)
+            }
+        }
+    }
+}
+
+impl OpenAlert {
+    /// The message of this draft, with what is known now.
+    pub(super) fn message(&self, draft: Draft) -> Notification {
+        let Alert { incident, component, title, reason, details, action, started_at, .. } =
+            self.alert.clone();
+        Notification {
+            incident,
+            component,
+            severity: draft.severity,
+            status: draft.status,
+            title,
+            reason,
+            details,
+            action,
+            started_at,
+            ended_at: self.resolution.map(|end| end.ended_at).filter(|_| match draft.status {
+                AlertStatus::Resolved => true,
+                AlertStatus::Firing => false,
+            }),
+            sent_at: draft.made_at,
+        }
+    }
+
+    /// How it ended at each receiver where it did.
+    pub(super) fn outcomes(&self) -> BTreeMap<Arc<str>, CloseReason> {
+        let closed = self.deliveries.iter().filter_map(|(receiver, delivery)| match delivery {
+            Delivery::Closed { reason } => Some((Arc::clone(receiver), *reason)),
+            Delivery::Waiting { .. }
+            | Delivery::Sending { .. }
+            | Delivery::Delivered { .. }
+            | Delivery::Retrying { .. } => None,
+        });
+        closed.collect()
+    }
+}

@@ -1,0 +1,54 @@
+//! When actions began, counted against a budget.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::settings::Budget;
+use crate::model::Timestamp;
+
+/// The starts of actions, oldest first, as far back as a budget looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ActionWindow {
+    starts: VecDeque<Timestamp>,
+}
+
+impl ActionWindow {
+    /// Counts an action that begins now, in the place of its own earlier try if there was one.
+    pub fn count(&mut self, earlier_try: Option<Timestamp>, per: Duration, now: Timestamp) {
+        if let Some(place) = earlier_try.and_then(|own| self.place_of(own)) {
+            self.starts.remove(place);
+        }
+        self.starts.retain(|at| now.since(*at) < per);
+        self.starts.push_back(now);
+    }
+
+    /// How many actions began in the last `per`.
+    pub fn spent(&self, per: Duration, now: Timestamp) -> usize {
+        self.starts.iter().filter(|at| now.since(**at) < per).count()
+    }
+
+    /// How long until fewer actions than the budget allows are inside its window, not counting
+    /// the action's own earlier try; `None` where that is so now.
+    pub fn free_in(
+        &self,
+        earlier_try: Option<Timestamp>,
+        budget: Budget,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let own = earlier_try.and_then(|own| self.place_of(own));
+        let recent: Vec<Timestamp> = self
+            .starts
+            .iter()
+            .enumerate()
+            .filter(|(place, at)| Some(*place) != own && now.since(**at) < budget.per)
+            .map(|(_, at)| *at)
+            .collect();
+        let too_many = recent.len().checked_sub(budget.actions)?;
+        // With a budget of nothing there is no instant at which room comes.
+        Some(recent.get(too_many).map_or(budget.per, |at| (*at + budget.per).since(now)))
+    }
+
+    fn place_of(&self, start: Timestamp) -> Option<usize> {
+        self.starts.iter().position(|at| *at == start)
+    }
+}

@@ -1,0 +1,266 @@
+//! What the scaler did and recommended: plain data that outlives a respawn of the actor. Never
+//! decides.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::settings::ScalingSettings;
+use super::{PlannedChange, Trigger};
+use crate::model::{ComponentId, Timestamp, WorkloadRef};
+
+/// The delay after the first platform error; it doubles up to [`LONGEST_RETRY_DELAY`].
+const FIRST_RETRY_DELAY: Duration = Duration::from_secs(30);
+
+/// No delay after a platform error is longer.
+const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(300);
+
+/// However long the windows are, no more than this many entries of a component are kept.
+const HISTORY_LIMIT: usize = 4_096;
+
+/// A change from the decision until all replicas are ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangeUnderWay {
+    /// The component.
+    pub component: ComponentId,
+    /// Of what.
+    pub workload: WorkloadRef,
+    /// From this number.
+    pub from: u32,
+    /// To this number.
+    pub to: u32,
+    /// When it was decided.
+    pub requested_at: Timestamp,
+    /// When the platform accepted it; `None` while the request is on its way.
+    pub accepted_at: Option<Timestamp>,
+    /// What was last heard of it.
+    pub progress: String,
+}
+
+/// Replicas added and removed within a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Added.
+    pub added: u32,
+    /// Removed.
+    pub removed: u32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct ComponentRecord {
+    /// What the load asked for, oldest first.
+    recommendations: VecDeque<(Timestamp, u32)>,
+    /// What was changed, oldest first: from, to.
+    changes: VecDeque<(Timestamp, u32, u32)>,
+    last_decided_at: Option<Timestamp>,
+    last_change_ended: Option<Timestamp>,
+    retry_not_before: Option<Timestamp>,
+    errors: u32,
+    /// The change that a dry-run has shown and that still would be made.
+    shown: Option<(WorkloadRef, u32, u32)>,
+}
+
+/// Everything that was recommended and done, by component.
+#[derive(Debug, Clone, Default)]
+pub struct ScalingLedger {
+    components: BTreeMap<ComponentId, ComponentRecord>,
+    under_way: BTreeMap<ComponentId, ChangeUnderWay>,
+}
+
+/// What a decision needs to know.
+impl ScalingLedger {
+    /// The change under way for `component`.
+    pub fn in_flight(&self, component: &ComponentId) -> Option<&ChangeUnderWay> {
+        self.under_way.get(component)
+    }
+
+    /// Every change under way.
+    pub fn all_in_flight(&self) -> impl Iterator<Item = &ChangeUnderWay> {
+        self.under_way.values()
+    }
+
+    /// The recommendations for `component` younger than `window`.
+    pub fn recommendations(
+        &self,
+        component: &ComponentId,
+        window: Duration,
+        now: Timestamp,
+    ) -> impl Iterator<Item = u32> {
+        self.components
+            .get(component)
+            .into_iter()
+            .flat_map(|record| &record.recommendations)
+            .filter(move |(at, _)| now.since(*at) < window)
+            .map(|(_, replicas)| *replicas)
+    }
+
+    /// How much was changed in the last `period`.
+    pub fn change_within(
+        &self,
+        component: &ComponentId,
+        period: Duration,
+        now: Timestamp,
+    ) -> Change {
+        let changes = self.components.get(component).into_iter().flat_map(|record| &record.changes);
+        changes.filter(|(at, ..)| now.since(*at) < period).fold(
+            Change::default(),
+            |sum, (_, from, to)| Change {
+                added: sum.added.saturating_add(to.saturating_sub(*from)),
+                removed: sum.removed.saturating_add(from.saturating_sub(*to)),
+            },
+        )
+    }
+
+    /// When the last change of `component` ended, one way or the other.
+    pub fn last_change_ended(&self, component: &ComponentId) -> Option<Timestamp> {
+        self.components.get(component)?.last_change_ended
+    }
+
+    /// How long the platform is not bothered for `component`.
+    pub fn retry_in(&self, component: &ComponentId, now: Timestamp) -> Option<Duration> {
+        let not_before = self.components.get(component)?.retry_not_before?;
+        (now < not_before).then(|| not_before.since(now))
+    }
+
+    /// Whether `interval` has passed since the last decision.
+    pub fn is_due(&self, component: &ComponentId, interval: Duration, now: Timestamp) -> bool {
+        let last = self.components.get(component).and_then(|record| record.last_decided_at);
+        last.is_none_or(|last| now.since(last) >= interval)
+    }
+
+    /// Whether a dry-run has shown this very change already.
+    pub fn was_shown(&self, component: &ComponentId, plan: &PlannedChange) -> bool {
+        self.components
+            .get(component)
+            .and_then(|record| record.shown.as_ref())
+            .is_some_and(|shown| *shown == (plan.workload.clone(), plan.from, plan.to))
+    }
+}
+
+/// What happened.
+impl ScalingLedger {
+    /// A decision about `component` is being made, whose workload has `current` replicas. A history
+    /// that begins, or begins again after nothing was heard for a whole window, begins with what
+    /// there is: nothing is taken away before it was seen idle for that long.
+    pub fn observe(
+        &mut self,
+        component: &ComponentId,
+        current: u32,
+        settings: &ScalingSettings,
+        now: Timestamp,
+    ) {
+        let record = self.components.entry(component.clone()).or_default();
+        record.last_decided_at = Some(now);
+        let window = settings.longest_window();
+        record.recommendations.retain(|(at, _)| now.since(*at) < window);
+        if record.recommendations.is_empty() {
+            record.recommendations.push_back((now, current));
+        }
+    }
+
+    /// The load asked for this many replicas.
+    pub fn recommend(&mut self, component: &ComponentId, replicas: u32, now: Timestamp) {
+        let record = self.components.entry(component.clone()).or_default();
+        record.recommendations.push_back((now, replicas));
+        while record.recommendations.len() > HISTORY_LIMIT {
+            record.recommendations.pop_front();
+        }
+    }
+
+    /// A change begins.
+    pub fn begin(&mut self, component: &ComponentId, plan: &PlannedChange, now: Timestamp) {
+        let change = ChangeUnderWay {
+            component: component.clone(),
+            workload: plan.workload.clone(),
+            from: plan.from,
+            to: plan.to,
+            requested_at: now,
+            accepted_at: None,
+            progress: plan.trigger.to_string(),
+        };
+        self.under_way.insert(component.clone(), change);
+    }
+
+    /// The platform took the change.
+    pub fn accepted(&mut self, component: &ComponentId, now: Timestamp) {
+        let Some(change) = self.under_way.get_mut(component) else { return };
+        change.accepted_at = Some(now);
+        let (from, to) = (change.from, change.to);
+        let record = self.components.entry(component.clone()).or_default();
+        record.changes.push_back((now, from, to));
+        while record.changes.len() > HISTORY_LIMIT {
+            record.changes.pop_front();
+        }
+        record.retry_not_before = None;
+        record.errors = 0;
+        record.shown = None;
+    }
+
+    /// The change was only shown.
+    pub fn shown(&mut self, component: &ComponentId) -> Option<ChangeUnderWay> {
+        let change = self.under_way.remove(component)?;
+        let record = self.components.entry(component.clone()).or_default();
+        record.shown = Some((change.workload.clone(), change.from, change.to));
+        record.errors = 0;
+        Some(change)
+    }
+
+    /// Something else than the shown change would be done now.
+    pub fn forget_shown(&mut self, component: &ComponentId) {
+        if let Some(record) = self.components.get_mut(component) {
+            record.shown = None;
+        }
+    }
+
+    /// The platform did not take the change. Gives the delay until it is asked again.
+    pub fn failed(&mut self, component: &ComponentId, now: Timestamp) -> Duration {
+        self.under_way.remove(component);
+        let record = self.components.entry(component.clone()).or_default();
+        let delay =
+            FIRST_RETRY_DELAY.saturating_mul(1 << record.errors.min(16)).min(LONGEST_RETRY_DELAY);
+        record.errors = record.errors.saturating_add(1);
+        record.retry_not_before = Some(now + delay);
+        delay
+    }
+
+    /// What was last heard of the change under way.
+    pub fn heard(&mut self, component: &ComponentId, progress: String) {
+        if let Some(change) = self.under_way.get_mut(component) {
+            change.progress = progress;
+        }
+    }
+
+    /// The change is over: all replicas are ready, or it took too long.
+    pub fn ended(&mut self, component: &ComponentId, now: Timestamp) -> Option<ChangeUnderWay> {
+        let change = self.under_way.remove(component)?;
+        self.components.entry(component.clone()).or_default().last_change_ended = Some(now);
+        Some(change)
+    }
+
+    /// The actor was made anew. A request whose answer was lost may have arrived: it is watched
+    /// like one that was accepted.
+    pub fn resume(&mut self, now: Timestamp) {
+        let lost: Vec<ComponentId> = self
+            .under_way
+            .values()
+            .filter(|change| change.accepted_at.is_none())
+            .map(|change| change.component.clone())
+            .collect();
+        for component in lost {
+            self.accepted(&component, now);
+        }
+    }
+}
+
+impl PlannedChange {
+    /// Whether replicas are added.
+    pub fn is_up(&self) -> bool {
+        self.to > self.from
+    }
+
+    /// What asked for it, as a name for machines.
+    pub fn kind(&self) -> &'static str {
+        Trigger::as_str(&self.trigger)
+    }
+}

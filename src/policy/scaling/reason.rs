@@ -1,0 +1,381 @@
+//! Why the replicas change, stay, or are left alone: closed sets, each with numbers and words.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::step::Load;
+use crate::model::{Autoscaler, HealthState, Percent, Role, WorkloadRef};
+
+/// What asked for a change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trigger {
+    /// A threshold is exceeded.
+    AboveThreshold {
+        /// The load.
+        load: Load,
+    },
+    /// Every resource is below half of its threshold.
+    BelowHalf {
+        /// The load.
+        load: Load,
+    },
+    /// There are fewer replicas than `min_replicas`.
+    BelowMinimum {
+        /// The minimum.
+        min_replicas: u32,
+    },
+}
+
+impl Trigger {
+    /// A name for machines.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::AboveThreshold { .. } => "above_threshold",
+            Self::BelowHalf { .. } => "below_half",
+            Self::BelowMinimum { .. } => "below_minimum",
+        }
+    }
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AboveThreshold { load } => write!(f, "{load}: above the threshold"),
+            Self::BelowHalf { load } => write!(f, "{load}: below half of the threshold"),
+            Self::BelowMinimum { min_replicas } => write!(f, "min_replicas is {min_replicas}"),
+        }
+    }
+}
+
+/// Why the number of replicas stays for now.
+#[derive(Debug, Clone, PartialEq)]
+pub enum KeepReason {
+    /// The load is between half of the thresholds and the thresholds.
+    WithinBand {
+        /// The load.
+        load: Load,
+    },
+    /// More would help, but the bound is reached.
+    AtMaximum {
+        /// The load.
+        load: Load,
+        /// The bound.
+        max_replicas: u32,
+    },
+    /// Fewer would do, but the bound is reached.
+    AtMinimum {
+        /// The load.
+        load: Load,
+        /// The bound.
+        min_replicas: u32,
+    },
+    /// No threshold is configured.
+    NoThreshold,
+    /// Nobody knows the load.
+    NoMetrics {
+        /// How many pods are ready and have no sample.
+        ready_pods: usize,
+    },
+    /// A container has no request, so there is nothing to compare with.
+    MissingRequest {
+        /// The pod.
+        pod: String,
+        /// `CPU` or `memory`.
+        resource: &'static str,
+    },
+    /// Fewer would do for the pods that have a sample, but not all have one.
+    MissingSamples {
+        /// How many ready pods lack one.
+        missing: usize,
+        /// Of how many.
+        ready_pods: usize,
+    },
+    /// The samples are from before the last change.
+    Settling,
+    /// The data would not fit into the memory of the remaining pods.
+    MemoryWouldNotFit {
+        /// Predicted share of the smallest limit.
+        predicted: Percent,
+        /// The most that is accepted.
+        allowed: Percent,
+    },
+    /// The recommendation is too young.
+    Stabilizing {
+        /// What is recommended.
+        recommended: u32,
+        /// For how long it must be.
+        window: Duration,
+    },
+    /// The limits allow no further change for now.
+    LimitReached {
+        /// What is recommended.
+        recommended: u32,
+    },
+    /// This direction is disabled.
+    DirectionDisabled {
+        /// What is recommended.
+        recommended: u32,
+    },
+}
+
+impl KeepReason {
+    /// A name for machines.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::WithinBand { .. } => "within_band",
+            Self::AtMaximum { .. } => "at_maximum",
+            Self::AtMinimum { .. } => "at_minimum",
+            Self::NoThreshold => "no_threshold",
+            Self::NoMetrics { .. } => "no_metrics",
+            Self::MissingRequest { .. } => "missing_request",
+            Self::MissingSamples { .. } => "missing_samples",
+            Self::Settling => "settling",
+            Self::MemoryWouldNotFit { .. } => "memory_would_not_fit",
+            Self::Stabilizing { .. } => "stabilizing",
+            Self::LimitReached { .. } => "limit_reached",
+            Self::DirectionDisabled { .. } => "direction_disabled",
+        }
+    }
+}
+
+impl fmt::Display for KeepReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WithinBand { load } => write!(f, "no change: {load}"),
+            Self::AtMaximum { load, max_replicas } => {
+                write!(f, "no change: {load}, but max_replicas is {max_replicas}")
+            }
+            Self::AtMinimum { load, min_replicas } => {
+                write!(f, "no change: {load}, and min_replicas is {min_replicas}")
+            }
+            Self::NoThreshold => f.write_str("no change: no threshold is configured"),
+            Self::NoMetrics { ready_pods } => write!(
+                f,
+                "no change: the load is not known: none of {ready_pods} ready pods has a fresh \
+                 CPU and memory sample"
+            ),
+            Self::MissingRequest { pod, resource } => write!(
+                f,
+                "no change: pod {pod} has a container without a {resource} request to compare with"
+            ),
+            Self::MissingSamples { missing, ready_pods } => write!(
+                f,
+                "no change: {missing} of {ready_pods} ready pods have no fresh sample, and \
+                 unknown load is not zero load"
+            ),
+            Self::Settling => f.write_str("no change: waiting for samples after the last change"),
+            Self::MemoryWouldNotFit { predicted, allowed } => write!(
+                f,
+                "no change: with one pod less the rest would need {predicted}% of the memory \
+                 limit, more than {allowed}%"
+            ),
+            Self::Stabilizing { recommended, window } => write!(
+                f,
+                "no change yet: {recommended} replicas would do, if that stays so for {}",
+                humantime::format_duration(*window)
+            ),
+            Self::LimitReached { recommended } => write!(
+                f,
+                "no change yet: {recommended} replicas recommended, but the policies allow no \
+                 further change in their period"
+            ),
+            Self::DirectionDisabled { recommended } => write!(
+                f,
+                "no change: {recommended} replicas recommended, but this direction is disabled"
+            ),
+        }
+    }
+}
+
+/// Why falconer leaves the workload alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoldReason {
+    /// The component is not listed in `[scaler] components`.
+    NotListed,
+    /// Scaling is switched off for the component.
+    Disabled,
+    /// The mode does not exist in this version.
+    ModeNotAvailable,
+    /// More replicas of this role do not share its work.
+    RoleNeverScales {
+        /// The role.
+        role: Role,
+    },
+    /// Nothing runs the component.
+    NoWorkload,
+    /// The component is switched off on purpose.
+    ScaledToZero {
+        /// The workload.
+        workload: WorkloadRef,
+    },
+    /// More than one workload has replicas.
+    SeveralWorkloads {
+        /// Which.
+        workloads: Vec<WorkloadRef>,
+    },
+    /// Such a workload has no number of replicas.
+    KindNeverScales {
+        /// The workload.
+        workload: WorkloadRef,
+    },
+    /// Something else scales the workload.
+    ScaledByOther {
+        /// The workload.
+        workload: WorkloadRef,
+        /// What.
+        autoscaler: Autoscaler,
+    },
+    /// milvus-operator writes the number of replicas from its resource.
+    OwnedByOperator {
+        /// The workload.
+        workload: WorkloadRef,
+        /// The Milvus resource's name.
+        name: String,
+    },
+    /// Something falconer does not know owns the workload.
+    UnknownOwner {
+        /// The workload.
+        workload: WorkloadRef,
+        /// The owner's kind.
+        kind: String,
+        /// The owner's name.
+        name: String,
+    },
+    /// The workload's rollout is paused.
+    Paused {
+        /// The workload.
+        workload: WorkloadRef,
+    },
+    /// The last change is not finished.
+    ChangeUnderWay {
+        /// From this number.
+        from: u32,
+        /// To this number.
+        to: u32,
+    },
+    /// falconer restarts the workload right now.
+    BeingRestarted {
+        /// The workload.
+        workload: WorkloadRef,
+    },
+    /// The platform did not take the last change.
+    AfterError {
+        /// When it is asked again, from now.
+        left: Duration,
+    },
+    /// An incident goes on, or nothing is known yet.
+    NotHealthy {
+        /// The state.
+        state: HealthState,
+    },
+    /// A rollout is in progress.
+    RollingOut {
+        /// The workload.
+        workload: WorkloadRef,
+    },
+    /// Not all replicas are ready, so the load is not that of all.
+    NotAllReady {
+        /// Ready.
+        ready: u32,
+        /// Asked for.
+        desired: u32,
+    },
+}
+
+impl HoldReason {
+    /// A name for machines.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::NotListed => "not_listed",
+            Self::Disabled => "disabled",
+            Self::ModeNotAvailable => "mode_not_available",
+            Self::RoleNeverScales { .. } => "role_never_scales",
+            Self::NoWorkload => "no_workload",
+            Self::ScaledToZero { .. } => "scaled_to_zero",
+            Self::SeveralWorkloads { .. } => "several_workloads",
+            Self::KindNeverScales { .. } => "kind_never_scales",
+            Self::ScaledByOther { .. } => "scaled_by_other",
+            Self::OwnedByOperator { .. } => "owned_by_operator",
+            Self::UnknownOwner { .. } => "unknown_owner",
+            Self::Paused { .. } => "paused",
+            Self::ChangeUnderWay { .. } => "change_under_way",
+            Self::BeingRestarted { .. } => "being_restarted",
+            Self::AfterError { .. } => "after_error",
+            Self::NotHealthy { .. } => "not_healthy",
+            Self::RollingOut { .. } => "rolling_out",
+            Self::NotAllReady { .. } => "not_all_ready",
+        }
+    }
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotListed => f.write_str("not scaled: not listed in [scaler] components"),
+            Self::Disabled => f.write_str("not scaled: scaling is disabled"),
+            Self::ModeNotAvailable => {
+                f.write_str("not scaled: mode \"target\" is not available yet")
+            }
+            Self::RoleNeverScales { role } => {
+                write!(f, "not scaled: more replicas of a {role} do not share its work")
+            }
+            Self::NoWorkload => f.write_str("not scaled: no workload runs it"),
+            Self::ScaledToZero { workload } => {
+                write!(f, "not scaled: {workload} is scaled to zero on purpose")
+            }
+            Self::SeveralWorkloads { workloads } => {
+                let names: Vec<String> = workloads.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "not scaled: {} have replicas at the same time: a rollout may be in progress",
+                    names.join(" and ")
+                )
+            }
+            Self::KindNeverScales { workload } => {
+                write!(f, "not scaled: {workload} has no number of replicas")
+            }
+            Self::ScaledByOther { workload, autoscaler } if autoscaler.is_unknown() => write!(
+                f,
+                "not scaled: whether something else scales {workload} cannot be told: {}",
+                autoscaler.name
+            ),
+            Self::ScaledByOther { workload, autoscaler } => write!(
+                f,
+                "not scaled: {} {} scales {workload} already",
+                autoscaler.kind, autoscaler.name
+            ),
+            Self::OwnedByOperator { workload, name } => write!(
+                f,
+                "not scaled: milvus-operator sets the replicas of {workload} from Milvus/{name} \
+                 and would undo the change"
+            ),
+            Self::UnknownOwner { workload, kind, name } => write!(
+                f,
+                "not scaled: {workload} is owned by {kind}/{name}, which falconer does not know"
+            ),
+            Self::Paused { workload } => {
+                write!(f, "not scaled: the rollout of {workload} is paused")
+            }
+            Self::ChangeUnderWay { from, to } => {
+                write!(f, "the change from {from} to {to} replicas is under way")
+            }
+            Self::BeingRestarted { workload } => {
+                write!(f, "not scaled: {workload} is being restarted")
+            }
+            Self::AfterError { left } => write!(
+                f,
+                "not scaled: the platform did not take the last change; again in {}s",
+                left.as_secs() + 1
+            ),
+            Self::NotHealthy { state } => {
+                write!(f, "not scaled: the component is {}", state.as_str())
+            }
+            Self::RollingOut { workload } => {
+                write!(f, "not scaled: a rollout of {workload} is in progress")
+            }
+            Self::NotAllReady { ready, desired } => {
+                write!(f, "not scaled: {ready} of {desired} replicas are ready")
+            }
+        }
+    }
+}
