@@ -72,8 +72,8 @@ metrics_port = {metrics}
 {auth}
 [clusters.laptop.processes.standalone]
 start = {start:?}
-working_dir = {data:?}
-log_file = {log:?}
+working_dir = "{data}"
+log_file = "{log}"
 env = {{ {env} }}
 stop_grace = "5s"
 kill_grace = "5s"
@@ -105,7 +105,7 @@ to = ["admin@example.com"]
 [recoverer]
 cooldown = "5s"
 budget = {{ actions = 10, per = "1h" }}
-verify_timeout = "3m"
+verify_timeout = "40s"
 
 [server]
 listen = "127.0.0.1:{server_port}"
@@ -114,8 +114,8 @@ listen = "127.0.0.1:{server_port}"
         metrics = laptop.metrics_port,
         auth = wanted.auth,
         start = laptop.command(),
-        data = laptop.data(),
-        log = laptop.path("milvus.log"),
+        data = laptop.data().display(),
+        log = laptop.path("milvus.log").display(),
         on_exit = wanted.on_exit,
         threshold = wanted.failure_threshold,
         mail = wanted.mail_port,

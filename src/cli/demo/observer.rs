@@ -63,9 +63,10 @@ impl Observer<'_> {
                 return vec!["the cluster is not on the status board".to_owned()];
             };
             let platform = cluster.platform_error.iter().map(|e| format!("the platform: {e}"));
-            let sick = cluster.components.iter().filter(|(_, component)| {
-                component.health.state != HealthState::Healthy
-            });
+            let sick = cluster
+                .components
+                .iter()
+                .filter(|(_, component)| component.health.state != HealthState::Healthy);
             let sick = sick.map(|(name, component)| {
                 let reason = component.health.reason.as_ref().map_or("", |reason| &reason.text);
                 format!("{name} is {}: {reason}", component.health.state.as_str())
@@ -218,8 +219,7 @@ impl Observer<'_> {
 
     /// The average CPU of the component's pods on the status board, per cent of the request.
     fn cpu(&self, component: &str) -> Option<u32> {
-        let pods: Vec<String> =
-            self.sim.pods(component).into_iter().map(|pod| pod.name).collect();
+        let pods: Vec<String> = self.sim.pods(component).into_iter().map(|pod| pod.name).collect();
         self.board.read(|board| {
             let cluster = board.clusters.get(CLUSTER)?;
             let percents: Vec<u32> = cluster

@@ -108,8 +108,7 @@ mod tests {
         assert_eq!(event.recover_ms, Some(900));
         event.miss(Milestone::Recover, "resolved mail".to_owned());
         assert_eq!((event.recover_ms, event.missing.len()), (None, 1));
-        let report =
-            Report { scenario: "s", passed: false, wall_ms: 1_234, events: vec![event] };
+        let report = Report { scenario: "s", passed: false, wall_ms: 1_234, events: vec![event] };
         let summary = report.summary();
         assert!(summary.contains("missing in a: resolved mail"), "{summary}");
         assert!(summary.ends_with("scenario s FAILED in 1.23 s"), "{summary}");

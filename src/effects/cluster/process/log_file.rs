@@ -138,7 +138,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = LogFile::new(&folder.path().join("flood.log"), 100, 1);
         let mut writer = log.open().unwrap();
-        writer.write_all(&[b'x'; 100_000]).unwrap();
+        writer.write_all(&vec![b'x'; 100_000]).unwrap();
         writer.write_all(b"end").unwrap();
         assert!(log.rotate_if_needed().unwrap());
         let kept = fs::read_to_string(folder.path().join("flood.log.1")).unwrap();

@@ -107,17 +107,11 @@ impl Probe for ProcessResourcesProbe {
         }
         let usage = Arc::clone(&self.usage);
         let sampled = tokio::task::spawn_blocking(move || usage.sample());
-        match tokio::time::timeout(budget, sampled).await {
-            Ok(Ok(usage)) => {
-                let outcome = Outcome::Healthy;
-                ProbeObservation { outcome, targets: Vec::new(), usage, milvus: None }
-            }
-            Ok(Err(_)) | Err(_) => {
-                let seconds = budget.as_secs_f64();
-                let text = format!("/proc was not read within {seconds} s");
-                ProbeObservation::of(Outcome::failed(ReasonKind::Timeout, text))
-            }
-        }
+        let Ok(Ok(usage)) = tokio::time::timeout(budget, sampled).await else {
+            let text = format!("/proc was not read within {} s", budget.as_secs_f64());
+            return ProbeObservation::of(Outcome::failed(ReasonKind::Timeout, text));
+        };
+        ProbeObservation { outcome: Outcome::Healthy, targets: Vec::new(), usage, milvus: None }
     }
 }
 
