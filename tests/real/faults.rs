@@ -135,7 +135,7 @@ fn a_real_milvus_is_watched_and_healed_and_keeps_its_data() {
     assert_eq!(too_early, None, "a start takes its time and is no fault");
     let seeded = laptop.seed(None);
     println!("seeded: {seeded:?}");
-    let serving = scene.falconer.wait_for("serving", healthy.at, PATIENCE, is(SERVICE, "healthy"));
+    let serving = scene.falconer.wait_for("serving", begun, PATIENCE, is(SERVICE, "healthy"));
     println!("service: healthy {}", since(begun, serving.at));
 
     let fault = clock.now();

@@ -75,6 +75,19 @@ impl Observer<'_> {
         })
     }
 
+    /// What falconer itself says about its actions on a component.
+    pub(super) fn own_words(&self, component: &str) -> Vec<String> {
+        self.board.read(|board| {
+            let component = board.clusters.get(CLUSTER).and_then(|c| c.components.get(component));
+            component
+                .into_iter()
+                .flat_map(|component| [&component.recovery, &component.scaling])
+                .flatten()
+                .cloned()
+                .collect()
+        })
+    }
+
     /// When the expectation was met; `None` while it is not.
     pub(super) fn met(
         &self,

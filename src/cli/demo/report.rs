@@ -78,16 +78,16 @@ impl Report {
                 result.to_owned(),
             ]);
         }
-        let mut text = format!("{table}\n");
+        let mut lines = vec![table.to_string()];
         for event in &self.events {
             for missing in &event.missing {
-                text.push_str(&format!("missing in {}: {missing}\n", event.name));
+                lines.push(format!("missing in {}: {missing}", event.name));
             }
         }
         let verdict = if self.passed { "passed" } else { "FAILED" };
         let wall = seconds(Some(self.wall_ms));
-        text.push_str(&format!("scenario {} {verdict} in {wall}", self.scenario));
-        text
+        lines.push(format!("scenario {} {verdict} in {wall}", self.scenario));
+        lines.join("\n")
     }
 }
 
