@@ -103,7 +103,7 @@ async fn sequential(stalled: &[SocketAddr], healthy: SocketAddr) {
             tokio::time::sleep(INTERVAL).await;
         }
     };
-    let _ = tokio::time::timeout(RUN, async { forever.await }).await;
+    let _ = tokio::time::timeout(RUN, forever).await;
 }
 
 /// Count, median and largest gap in seconds.

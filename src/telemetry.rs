@@ -22,6 +22,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// Libraries that repeat what a server said, at full length.
+const NOISY: [&str; 2] = ["kube_client", "kube_runtime"];
+
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TelemetrySettings {
@@ -81,12 +84,19 @@ fn filter(
         .into_iter()
         .find_map(|name| Some((variable(name).filter(|value| !value.trim().is_empty())?, name)));
     let (level, origin) =
-        from_environment.unwrap_or_else(|| (settings.level.clone(), "[telemetry] log_level"));
+        from_environment.unwrap_or_else(|| (quiet(&settings.level), "[telemetry] log_level"));
     EnvFilter::builder().parse(&level).map_err(|source| TelemetryError::Level {
         level,
         origin,
         source,
     })
+}
+
+/// The level without the words of the Kubernetes client, which writes whole answers into its log;
+/// what goes wrong there is told by the adapter. Directives of the user's own come first.
+fn quiet(level: &str) -> String {
+    let unnamed = NOISY.iter().filter(|name| !level.contains(*name));
+    unnamed.fold(level.to_owned(), |level, name| format!("{level},{name}=error"))
 }
 
 #[cfg(test)]
@@ -104,11 +114,12 @@ mod tests {
 
     #[test]
     fn the_environment_overrides_the_level_and_our_own_variable_comes_first() {
-        assert_eq!(filter_with("warn", &[]).unwrap(), "warn");
+        let quiet = filter_with("warn", &[]).unwrap();
+        assert!(quiet.contains("warn") && quiet.contains("kube_client=error"), "{quiet}");
         assert_eq!(filter_with("warn", &[("RUST_LOG", "error")]).unwrap(), "error");
         let both = [("RUST_LOG", "error"), ("FALCONER_LOG", "debug")];
         assert_eq!(filter_with("warn", &both).unwrap(), "debug");
-        assert_eq!(filter_with("warn", &[("FALCONER_LOG", " ")]).unwrap(), "warn");
+        assert_eq!(filter_with("warn", &[("FALCONER_LOG", " ")]).unwrap(), quiet);
     }
 
     #[test]

@@ -90,6 +90,15 @@ pub(crate) fn read_small_file(path: &Path, limit: u64) -> Result<Vec<u8>, Reason
     Ok(bytes)
 }
 
+/// `url` without the user and password that may stand in it, for people to see.
+pub fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
 /// The first line and the interesting headers of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerHead {
@@ -202,4 +211,20 @@ fn request_reason(error: &reqwest::Error) -> Reason {
         return Reason::new(ReasonKind::BadAnswer, failure::describe(error));
     }
     failure::classify(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_a_url_are_not_shown() {
+        for (url, shown) in [
+            ("http://root:p@ss@host:1/a@b", "http://host:1/a@b"),
+            ("https://host?x=a@b", "https://host?x=a@b"),
+            ("no url", "no url"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
+    }
 }

@@ -114,10 +114,12 @@ impl HealthTracker {
         self.move_to(next, now)
     }
 
-    /// Whether it has been degraded for so long that somebody should know.
+    /// Whether it has been degraded for so long that somebody should know: longer than its new
+    /// replicas may take to start, so that a component that is being scaled up alarms nobody.
     pub fn is_persistently_degraded(&self, settings: HealthSettings, now: Timestamp) -> bool {
         self.state == HealthState::Degraded
             && self.degraded >= settings.failure_threshold
+            && now.since(self.since) >= settings.startup_grace
             && !self.in_grace(now)
     }
 
@@ -279,14 +281,14 @@ mod tests {
     }
 
     #[test]
-    fn a_blemish_shows_at_once_and_is_worth_an_alert_after_the_threshold() {
+    fn a_blemish_shows_at_once_and_is_worth_an_alert_once_it_outlasts_a_start() {
         let mut tracker = healthy_tracker();
         assert_eq!(feed(&mut tracker, 100, &[degraded()]), [HealthState::Degraded]);
-        assert!(!tracker.is_persistently_degraded(SETTINGS, at(100)));
-        feed(&mut tracker, 101, &[degraded(), degraded()]);
-        assert!(tracker.is_persistently_degraded(SETTINGS, at(102)));
+        feed(&mut tracker, 101, &vec![degraded(); 59]);
+        assert!(!tracker.is_persistently_degraded(SETTINGS, at(159)));
+        assert!(tracker.is_persistently_degraded(SETTINGS, at(160)));
         assert_eq!(
-            feed(&mut tracker, 103, &[Outcome::Healthy, Outcome::Healthy]),
+            feed(&mut tracker, 161, &[Outcome::Healthy, Outcome::Healthy]),
             [HealthState::Degraded, HealthState::Healthy]
         );
     }

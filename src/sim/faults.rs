@@ -26,7 +26,7 @@ pub enum ApiFault {
 
 impl ApiFault {
     /// The answer to any request; `None` when there is none at all.
-    pub(super) fn answer(&self) -> Option<Response> {
+    pub(super) fn answer(self) -> Option<Response> {
         let failure = match self {
             Self::Unavailable => {
                 Failure::new(503, "ServiceUnavailable", "apiserver is shutting down")
@@ -38,7 +38,7 @@ impl ApiFault {
             Self::Hang => return None,
         };
         let mut response = failure.response();
-        if *self == Self::TooManyRequests {
+        if self == Self::TooManyRequests {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         Some(response)

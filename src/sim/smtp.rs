@@ -88,7 +88,9 @@ pub struct SmtpSink {
     address: SocketAddr,
     mails: Evidence<ReceivedMail>,
     behaviour: Arc<Mutex<SmtpBehaviour>>,
-    _world: Option<World>,
+    /// Held for as long as the sink lives, where it is the sink's own.
+    #[allow(dead_code, reason = "held for its drop")]
+    world: Option<World>,
 }
 
 impl SmtpSink {
@@ -107,7 +109,7 @@ impl SmtpSink {
     pub fn start_with(settings: SmtpSettings) -> io::Result<Self> {
         let world = World::start("smtp-sink")?;
         let mut sink = Self::start_in(&world, Clock::system(), settings)?;
-        sink._world = Some(world);
+        sink.world = Some(world);
         Ok(sink)
     }
 
@@ -126,7 +128,7 @@ impl SmtpSink {
             behaviour: Arc::clone(&behaviour),
         });
         world.spawn(session::accept(listener, shared));
-        Ok(Self { address, mails, behaviour, _world: None })
+        Ok(Self { address, mails, behaviour, world: None })
     }
 
     /// Where it listens.

@@ -81,7 +81,9 @@ pub struct WebhookSink {
     address: SocketAddr,
     requests: Evidence<ReceivedRequest>,
     answer: Arc<Mutex<WebhookAnswer>>,
-    _world: Option<World>,
+    /// Held for as long as the sink lives, where it is the sink's own.
+    #[allow(dead_code, reason = "held for its drop")]
+    world: Option<World>,
 }
 
 #[derive(Clone)]
@@ -99,7 +101,7 @@ impl WebhookSink {
     pub fn start() -> io::Result<Self> {
         let world = World::start("webhook-sink")?;
         let mut sink = Self::start_in(&world, Clock::system())?;
-        sink._world = Some(world);
+        sink.world = Some(world);
         Ok(sink)
     }
 
@@ -118,7 +120,7 @@ impl WebhookSink {
                 tracing::warn!(%error, "webhook sink ended");
             }
         });
-        Ok(Self { address, requests, answer, _world: None })
+        Ok(Self { address, requests, answer, world: None })
     }
 
     /// Where it listens.

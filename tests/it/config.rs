@@ -178,6 +178,14 @@ fn defaults_of_a_cluster_follow_from_its_name_and_platform() {
 }
 
 #[test]
+fn a_route_names_a_webhook_with_or_without_its_table() {
+    let text = "[clusters.a]\n[alerter]\nroutes = [{ to = [\"oncall\"] }, { to = \
+                [\"webhook.oncall\"] }]\n[alerter.webhook.oncall]\nurl = \"http://127.0.0.1/\"\n";
+    assert_eq!(parse(text).unwrap().settings.alerter.routes.len(), 2);
+    assert!(parse(&text.replace("webhook.oncall\"]", "webhook.log\"]")).is_err());
+}
+
+#[test]
 fn a_dependency_belongs_to_the_cluster_that_names_it() {
     let text = "[clusters.a]\ndepends_on = [\"etcd\"]\n[clusters.b]\n\
                 [probers.etcd]\nkind = \"tcp\"\naddress = \"etcd:2379\"\n\

@@ -3,6 +3,7 @@
 
 mod access;
 mod fake_api;
+mod manifests;
 mod operations;
 mod simulated;
 mod trouble;

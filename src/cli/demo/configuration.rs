@@ -70,7 +70,7 @@ url = "{etcd}"
 expect = {{ status = 200, body_contains = "true" }}
 
 [supervisor]
-startup_grace = "2s"
+startup_grace = "10s"
 
 [alerter]
 group_wait = "100ms"

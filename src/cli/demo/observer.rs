@@ -169,8 +169,12 @@ impl Observer<'_> {
                     .collect()
             }
             Verdict::NobodyTold => {
-                let mail = self.mail(component, false, from).or(self.mail(component, true, from));
-                mail.map(|_| format!("a mail about {component} was sent")).into_iter().collect()
+                let mails = self.sim.smtp().mails();
+                let unwanted = mails.matching(|mail| {
+                    mail.received_at >= from && mail.subject().contains(component)
+                });
+                let told = |subject: String| format!("nobody should be told, but: {subject}");
+                unwanted.iter().map(|mail| told(mail.subject())).collect()
             }
             Verdict::NothingDone => {
                 let path = format!("-{component}");

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::configuration::{CLUSTER, actors_toml, simulation};
@@ -47,18 +48,18 @@ pub(super) async fn play(
     let mut screen = Screen::new(sim.clock().now());
     screen.say(sim.clock().now(), &format!("scenario {}: {}", scenario.name, scenario.summary));
     let options = Options { config_path: Some(path), ..Options::default() };
-    let app = App::start(loaded.settings, options)?;
+    let falconer = App::start(loaded.settings, options)?;
 
-    let board = app.status();
+    let board = falconer.status();
     let observer = Observer { sim: &sim, board: &board };
     let mut player = Player { observer, screen, ends: Instant::now() + TIME_LIMIT };
     let started = player.observer.now();
-    let played = tokio::select! {
+    let outcome = tokio::select! {
         events = player.all(scenario) => Some(events),
-        _ = tokio::signal::ctrl_c() => None,
+        ended = asked_to_end() => ended.map(|()| None)?,
     };
-    let keep = keep && played.is_some();
-    let events = played.unwrap_or_else(|| scenario.steps.iter().map(interrupted).collect());
+    let keep = keep && outcome.is_some();
+    let events = outcome.unwrap_or_else(|| scenario.steps.iter().map(interrupted).collect());
     let report = Report {
         scenario: scenario.name,
         passed: events.iter().all(|event| event.missing.is_empty()),
@@ -68,14 +69,23 @@ pub(super) async fn play(
     player.screen.print(&format!("\n{}", report.summary()));
     let delivered = deliver(&report);
     if keep {
-        let addresses = addresses(&sim, &app, scratch.path());
+        let addresses = addresses(&sim, &falconer, scratch.path());
         player.screen.print(&addresses);
-        // Without a way to hear Ctrl-C there is no sense in waiting for it.
-        let _ = tokio::signal::ctrl_c().await;
+        // Without a way to hear of it there is no sense in waiting for it.
+        let _ = asked_to_end().await;
     }
     drop(player);
-    app.shutdown(GRACE).await;
+    falconer.shutdown(GRACE).await;
     delivered.map(|()| report)
+}
+
+/// Ends with Ctrl-C or SIGTERM.
+async fn asked_to_end() -> std::io::Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = terminated.recv() => Ok(()),
+    }
 }
 
 fn interrupted(step: &Step) -> EventReport {
@@ -155,8 +165,14 @@ impl Player<'_> {
             }
             sleep(LOOK_INTERVAL).await;
         }
+        let missed = !open.is_empty();
         for expectation in open {
             event.miss(expectation.milestone(), expectation.words(step.component));
+        }
+        if missed {
+            for words in self.observer.own_words(step.component) {
+                self.screen.say(self.observer.now(), &format!("  falconer says: {words}"));
+            }
         }
         self.judge(step, &beginning, &mut event);
         event

@@ -192,8 +192,9 @@ const STALLED_PROBER: Step = Step {
 const CPU_SURGE: Step = Step {
     name: "cpu-surge",
     component: "proxy",
-    trouble: Trouble::Load(2_200),
-    expects: &[Expectation::CpuAbove(70), Expectation::ScalePatch, Expectation::ReadyPods(4)],
+    // 80 % of the request of two replicas, 53 % of that of three.
+    trouble: Trouble::Load(1_600),
+    expects: &[Expectation::CpuAbove(70), Expectation::ScalePatch, Expectation::ReadyPods(3)],
     verdicts: &[Verdict::NobodyTold],
     limit: Duration::from_secs(20),
 };

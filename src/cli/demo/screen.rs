@@ -85,7 +85,9 @@ fn status_table(sim: &Simulation, board: &StatusBoard) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["COMPONENT", "STATE", "PODS", "LATENCY", "REASON"]);
+    // Coloured like the cells below it, because the codes count as width.
+    let state = format!("\x1b[39m{:9}\x1b[0m", "STATE");
+    table.set_header(["COMPONENT", &state, "PODS", "LATENCY", "REASON"]);
     board.read(|board| {
         let components = board.clusters.get(CLUSTER).map(|cluster| &cluster.components);
         for (name, component) in components.into_iter().flatten() {

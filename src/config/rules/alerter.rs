@@ -108,7 +108,9 @@ fn route(judge: &mut Judge<'_>, path: &KeyPath, route: &Route) {
     let alerter = &judge.settings.alerter;
     let receivers = alerter.receivers();
     for (index, name) in route.to.iter().enumerate() {
-        if receivers.contains(&name.as_str()) {
+        let webhook = name.strip_prefix("webhook.");
+        let is_webhook = webhook.is_some_and(|webhook| alerter.webhook.contains_key(webhook));
+        if is_webhook || receivers.contains(&name.as_str()) {
             continue;
         }
         let what = if FIXED_RECEIVERS.contains(&name.as_str()) {

@@ -70,7 +70,7 @@ pub struct Route {
     /// Which alerts; `None` = all.
     #[serde(deserialize_with = "severity")]
     pub severity: Option<Severity>,
-    /// Names of receivers.
+    /// Names of receivers: `email`, `slack`, `log`, `oncall` (or `webhook.oncall`).
     pub to: Vec<String>,
 }
 

@@ -252,9 +252,24 @@ fn quota_name(state: i32) -> Option<String> {
     }
 }
 
-/// Server's words as one bounded line, as a reason has them.
+/// The server's words as one bounded line, as a reason has them, without the stack traces that
+/// Milvus puts in front of them.
 fn one_line(text: &str) -> String {
-    Reason::new(ReasonKind::Status, text).text
+    let lines: Vec<&str> = text.lines().filter_map(without_frame).collect();
+    Reason::new(ReasonKind::Status, lines.join(" ")).text
+}
+
+/// What a line says apart from its stack frame (`/path/file.go:12 package.Function`, and in the
+/// last one `: message`); `None` where it is nothing but a frame.
+fn without_frame(line: &str) -> Option<&str> {
+    let frame = line.strip_prefix("stack trace: ").unwrap_or(line);
+    if !frame.starts_with('/') {
+        return Some(line);
+    }
+    match frame.split_once(".go:") {
+        Some((_, place)) => place.split_once(": ").map(|(_, message)| message),
+        None => Some(line),
+    }
 }
 
 fn cut(text: &str, limit: usize) -> String {
@@ -287,6 +302,15 @@ mod tests {
             let text = format!("code {number}: why stack");
             assert_eq!(error, CallError::Milvus(kind, text), "{error_code} {code}");
         }
+    }
+
+    #[test]
+    fn stack_traces_are_left_out_of_what_people_read() {
+        let text = "stack trace: /src/pkg/tracer/stack_trace.go:51 example.com/tracer.StackTrace\n\
+                    /src/client.go:550 example.com/client.(*Base[...]).Call\n\
+                    /src/x.pb.go:6806 pb._Handler.func1: attempt #0: node not match";
+        assert_eq!(one_line(text), "attempt #0: node not match");
+        assert_eq!(one_line("check health fail\nfor /var/x"), "check health fail for /var/x");
     }
 
     #[test]

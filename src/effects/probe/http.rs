@@ -10,7 +10,9 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::target;
 use crate::effects::Probe;
-use crate::effects::http::{Answer, Connection, HttpClientSettings, http_client, http_get};
+use crate::effects::http::{
+    Answer, Connection, HttpClientSettings, http_client, http_get, without_credentials,
+};
 use crate::model::{Outcome, ProbeObservation, Reason, ReasonKind};
 
 /// Most bytes of a body that are read. A health page is far smaller; a larger one is a failure.
@@ -47,12 +49,12 @@ impl HttpProbeSettings {
     }
 }
 
-/// Header values are left out: many a header is a token.
+/// Header values and credentials in the URL are left out.
 impl fmt::Debug for HttpProbeSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("HttpProbeSettings")
-            .field("url", &self.url)
+            .field("url", &without_credentials(&self.url))
             .field("expected_status", &self.expected_status)
             .field("body_contains", &self.body_contains)
             .field("connection", &self.connection)
@@ -99,7 +101,7 @@ impl Probe for HttpProbe {
             Err(reason) => Outcome::Failed { reason },
             Ok(answer) => judge(&self.settings, &answer),
         };
-        target(&self.settings.url, outcome, started.elapsed())
+        target(&without_credentials(&self.settings.url), outcome, started.elapsed())
     }
 }
 
@@ -141,8 +143,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_in_a_header_does_not_show_in_debug_output() {
-        let mut settings = HttpProbeSettings::new("http://127.0.0.1:1/");
+    fn secrets_in_headers_and_in_the_url_do_not_show_in_debug_output() {
+        let mut settings = HttpProbeSettings::new("http://root:s3cret@127.0.0.1:1/");
         settings.headers.push(("authorization".into(), "s3cret".into()));
         let probe = HttpProbe::new(settings);
         let shown = format!("{probe:?}");

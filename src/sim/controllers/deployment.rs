@@ -97,7 +97,9 @@ fn roll(store: &Store, deployment: &Value, newest: &Value, old: &[Arc<Value>]) {
     let (surge, unavailable) = bounds(deployment, wanted);
     let recreate = text(deployment, "/spec/strategy/type") == "Recreate";
     if recreate && old_total > 0 {
-        old.iter().for_each(|other| scale(store, deployment, other, 0));
+        for other in old {
+            scale(store, deployment, other, 0);
+        }
         return;
     }
     let current = desired(newest);

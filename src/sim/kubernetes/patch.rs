@@ -110,8 +110,8 @@ fn strategic_list(target: &mut Value, changes: &[Value], key: &str) {
 }
 
 /// RFC 6902.
-fn json_patch(object: &mut Value, patch: &Value) -> Result<(), PatchError> {
-    let operations = patch.as_array().ok_or("a JSON patch is a list of operations")?;
+fn json_patch(object: &mut Value, changes: &Value) -> Result<(), PatchError> {
+    let operations = changes.as_array().ok_or("a JSON patch is a list of operations")?;
     for operation in operations {
         let path = json::text(operation, "/path");
         let value = || operation.get("value").cloned().ok_or("an operation lacks its value");

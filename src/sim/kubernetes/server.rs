@@ -199,7 +199,7 @@ pub(in crate::sim) async fn handle(State(api): State<Arc<Api>>, request: Request
         api.requests.push(entry);
         return std::future::pending().await;
     }
-    let response = match fault.as_ref().and_then(ApiFault::answer) {
+    let response = match fault.and_then(ApiFault::answer) {
         Some(refusal) => refusal,
         None => route(&api, target, &segments, &call).unwrap_or_else(|no| no.response()),
     };

@@ -25,7 +25,8 @@ pub(in crate::sim) fn scale(
         "GET" => return Ok(answer(200, &scale)),
         "PUT" => scale = call.json()?,
         "PATCH" => {
-            patch::apply(&mut scale, &call.json()?, &call.content_type).map_err(Failure::invalid)?
+            patch::apply(&mut scale, &call.json()?, &call.content_type)
+                .map_err(Failure::invalid)?;
         }
         _ => return Err(Failure::not_allowed()),
     }

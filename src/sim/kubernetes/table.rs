@@ -137,7 +137,7 @@ const LEASES: &[Column] =
 
 const CONFIG_MAPS: &[Column] = &[
     NAME,
-    column("Data", |object, _| map(object, "/data").map_or(0, |m| m.len()).to_string()),
+    column("Data", |object, _| map(object, "/data").map_or(0, serde_json::Map::len).to_string()),
     AGE,
 ];
 
@@ -212,8 +212,7 @@ fn pod_status(pod: &Value) -> &str {
     let container = pod.pointer("/status/containerStatuses/0/state");
     let reason = ["/waiting/reason", "/terminated/reason"]
         .into_iter()
-        .filter_map(|path| container?.pointer(path)?.as_str())
-        .next();
+        .find_map(|path| container?.pointer(path)?.as_str());
     reason.unwrap_or_else(|| text(pod, "/status/phase"))
 }
 

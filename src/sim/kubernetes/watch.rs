@@ -133,19 +133,17 @@ impl Watch {
     }
 
     fn collect(&mut self) {
-        match self.api.store.changes_since(self.cursor, self.resource.storage) {
-            Ok((revision, changes)) => {
-                for change in &changes {
-                    self.tell(change);
-                }
-                self.cursor = self.cursor.max(revision);
-            }
-            Err(_) => {
-                let expired = Failure::expired(self.cursor, self.api.store.revision());
-                self.push_line(&json!({"type": "ERROR", "object": expired.object()}));
-                self.ended = true;
-            }
+        let changes = self.api.store.changes_since(self.cursor, self.resource.storage);
+        let Ok((revision, changes)) = changes else {
+            let expired = Failure::expired(self.cursor, self.api.store.revision());
+            self.push_line(&json!({"type": "ERROR", "object": expired.object()}));
+            self.ended = true;
+            return;
+        };
+        for change in &changes {
+            self.tell(change);
         }
+        self.cursor = self.cursor.max(revision);
     }
 
     /// An object that begins or ceases to be selected appears or disappears for this watch.

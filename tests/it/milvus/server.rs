@@ -115,7 +115,9 @@ impl MilvusService for Actor {
     ) -> Result<Response<CheckHealthResponse>, Status> {
         let status = self.enter(self.play.health, &request).await?;
         let is_healthy = self.play.health == Scene::Fine;
-        let reason = "check health fail for rootcoord\ngoroutine 1 [running]".to_owned();
+        let reason =
+            "stack trace: /src/a.go:1 a.B\n/src/c.go:2 c.D: check health fail for rootcoord";
+        let reason = reason.to_owned();
         let reasons = if is_healthy { Vec::new() } else { vec![reason; 1000] };
         let quota_states = self.play.quota_states.clone();
         Ok(Response::new(CheckHealthResponse { status, is_healthy, reasons, quota_states }))

@@ -151,15 +151,15 @@ async fn the_scale_subresource_refuses_what_was_decided_on_an_old_version() {
     assert_eq!((&scale["kind"], &scale["spec"]["replicas"]), (&json!("Scale"), &json!(2)));
     let url = format!("{}{path}", sim.api_url());
     let kind = "application/merge-patch+json";
-    let stale = json!({"metadata": {"resourceVersion": "1"}, "spec": {"replicas": 3}});
-    assert_eq!(patch(url.clone(), kind, stale).await.0, 409);
-    let tested = json!([{"op": "test", "path": "/spec/replicas", "value": 2},
+    let outdated = json!({"metadata": {"resourceVersion": "1"}, "spec": {"replicas": 3}});
+    assert_eq!(patch(url.clone(), kind, outdated).await.0, 409);
+    let conditional = json!([{"op": "test", "path": "/spec/replicas", "value": 2},
         {"op": "replace", "path": "/spec/replicas", "value": 3}]);
-    assert_eq!(patch(url.clone(), "application/json-patch+json", tested.clone()).await.0, 200);
-    assert_eq!(patch(url, "application/json-patch+json", tested).await.0, 422);
+    assert_eq!(patch(url.clone(), "application/json-patch+json", conditional.clone()).await.0, 200);
+    assert_eq!(patch(url, "application/json-patch+json", conditional).await.0, 422);
     eventually("three proxies", || sim.is_settled() && sim.pods("proxy").len() == 3).await;
-    let patches = sim.api_requests().matching(|request| request.is_write());
-    assert_eq!(patches.iter().filter(|request| request.path == path).count(), 1);
+    let writes = sim.api_requests().matching(falconer::sim::ApiRequest::is_write);
+    assert_eq!(writes.iter().filter(|request| request.path == path).count(), 1);
 }
 
 #[tokio::test]

@@ -107,11 +107,11 @@ impl Probe for ProcessResourcesProbe {
         }
         let usage = Arc::clone(&self.usage);
         let sampled = tokio::task::spawn_blocking(move || usage.sample());
-        let Ok(Ok(usage)) = tokio::time::timeout(budget, sampled).await else {
-            let text = format!("/proc was not read within {} s", budget.as_secs_f64());
-            return ProbeObservation::of(Outcome::failed(ReasonKind::Timeout, text));
-        };
-        ProbeObservation { outcome: Outcome::Healthy, targets: Vec::new(), usage, milvus: None }
+        if let Ok(Ok(usage)) = tokio::time::timeout(budget, sampled).await {
+            return ProbeObservation { usage, ..ProbeObservation::of(Outcome::Healthy) };
+        }
+        let text = format!("/proc was not read within {} s", budget.as_secs_f64());
+        ProbeObservation::of(Outcome::failed(ReasonKind::Timeout, text))
     }
 }
 

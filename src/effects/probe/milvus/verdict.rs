@@ -4,7 +4,8 @@
 //! 2. the collections cannot be listed: failed;
 //! 3. a canary query fails: failed; refused by a quota, or the collection is gone, released or
 //!    still loading: degraded, since no restart would mend that;
-//! 4. the server calls itself unhealthy: failed;
+//! 4. the server calls itself unhealthy: failed; degraded where canary queries prove that it
+//!    serves, as for half a minute after an unclean restart;
 //! 5. its health check fails or is late while the rest works, as for half a minute after a start:
 //!    degraded;
 //! 6. a quota is in force: degraded.
@@ -105,6 +106,10 @@ fn reported_unhealthy(answers: &Answers) -> Option<Outcome> {
     };
     let reasons = if reasons.is_empty() { "no reason given".into() } else { reasons.join("; ") };
     let text = format!("CheckHealth: not healthy: {reasons}");
+    if answers.canaries.iter().any(|canary| canary.result.is_ok()) {
+        let text = format!("queries work, but {text}");
+        return Some(Outcome::degraded(ReasonKind::ReportedUnhealthy, text));
+    }
     Some(Outcome::failed(ReasonKind::ReportedUnhealthy, text))
 }
 
@@ -240,8 +245,11 @@ mod tests {
         let reasons = vec!["check health fail for rootcoord".to_owned(), "b".to_owned()];
         let health = Ok(HealthAnswer { is_healthy: false, reasons, quota_states: Vec::new() });
         let text = "CheckHealth: not healthy: check health fail for rootcoord; b";
-        let answers = Answers { health, ..fine() };
+        let answers = Answers { health, canaries: Vec::new(), ..fine() };
         assert_verdict(&answers, "failed", ReasonKind::ReportedUnhealthy, text);
+        let text = format!("queries work, but {text}");
+        let answers = Answers { canaries: vec![canary(Ok(1))], ..answers };
+        assert_verdict(&answers, "degraded", ReasonKind::ReportedUnhealthy, &text);
     }
 
     #[test]
