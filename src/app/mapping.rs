@@ -60,6 +60,8 @@ fn recovery(settings: &settings::RecoverySettings) -> RecoverySettings {
         cooldown: settings.cooldown.get(),
         budget: budget(settings.budget),
         verify_timeout: settings.verify_timeout.get(),
+        // With one action in the ladder the next step is a person; cooldown and budget come first.
+        recurrence_window: Duration::ZERO,
         ..RecoverySettings::default()
     }
 }
