@@ -1,11 +1,11 @@
 //! Says how each component of a cluster is watched: which probe, how often, with which thresholds.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::{ComponentPlan, Planner};
+use crate::app::mapping::given;
 use crate::app::platform::ClusterPlatform;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -229,8 +229,4 @@ fn credentials(auth: &AuthSettings) -> Credentials {
         let password = auth.password_file.clone();
         Credentials::Password { user: auth.username.clone(), password }
     }
-}
-
-fn given(path: &Path) -> Option<PathBuf> {
-    (!path.as_os_str().is_empty()).then(|| path.to_path_buf())
 }

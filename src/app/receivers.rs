@@ -1,11 +1,11 @@
 //! Builds the receivers that are configured.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::mapping::given;
 use crate::config::settings::{self, AlerterSettings, MailSecurity};
 use crate::effects::Notifier;
 use crate::effects::notify::email::{EmailLogin, EmailNotifier, EmailSettings, SmtpSecurity};
@@ -43,10 +43,6 @@ pub fn build(settings: &AlerterSettings) -> anyhow::Result<Vec<Arc<dyn Notifier>
         receivers.push(Arc::new(LogNotifier));
     }
     Ok(receivers)
-}
-
-fn given(path: &Path) -> Option<PathBuf> {
-    (!path.as_os_str().is_empty()).then(|| path.to_path_buf())
 }
 
 fn email(settings: &settings::EmailSettings) -> EmailSettings {

@@ -33,6 +33,17 @@ async fn refused(settings: EmailSettings) -> String {
     }
 }
 
+/// What a server that takes every mail answers to a line of the client.
+fn obliging(line: &str) -> &'static str {
+    match line {
+        "DATA" => "354 go on\r\n",
+        "." => "250 accepted\r\n",
+        command if command.starts_with("EHLO") => "250 mail\r\n",
+        command if command.starts_with("MAIL") || command.starts_with("RCPT") => "250 ok\r\n",
+        _ => "",
+    }
+}
+
 #[tokio::test]
 async fn a_mail_arrives_once_for_all_recipients() {
     let sink = SmtpSink::start().unwrap();
@@ -144,17 +155,12 @@ async fn one_bad_address_does_not_keep_the_mail_from_the_others() {
         converse(stream, move |line| {
             Some(match line {
                 "RCPT TO:<admin@example.com>" => "550 5.1.1 left the company\r\n",
-                "DATA" => "354 go on\r\n",
                 "." => {
                     seen.fetch_add(1, Ordering::Relaxed);
-                    "250 accepted\r\n"
+                    obliging(line)
                 }
                 "QUIT" => "221 bye\r\n",
-                command if command.starts_with("EHLO") => "250 mail\r\n",
-                command if command.starts_with("MAIL") || command.starts_with("RCPT") => {
-                    "250 ok\r\n"
-                }
-                _ => "",
+                other => obliging(other),
             })
         })
     })
@@ -166,15 +172,7 @@ async fn one_bad_address_does_not_keep_the_mail_from_the_others() {
 #[tokio::test]
 async fn a_connection_cut_within_the_mail_is_no_delivery() {
     let address = server(|stream| {
-        converse(stream, |line| match line {
-            "DATA" => Some("354 go on\r\n"),
-            "Severity:  CRITICAL" => None,
-            command if command.starts_with("EHLO") => Some("250 mail\r\n"),
-            command if command.starts_with("MAIL") || command.starts_with("RCPT") => {
-                Some("250 ok\r\n")
-            }
-            _ => Some(""),
-        })
+        converse(stream, |line| (line != "Severity:  CRITICAL").then(|| obliging(line)))
     })
     .await;
     let error = unavailable(email(address)).await;
@@ -184,20 +182,7 @@ async fn a_connection_cut_within_the_mail_is_no_delivery() {
 
 #[tokio::test]
 async fn a_server_that_never_says_goodbye_has_still_accepted_the_mail() {
-    let address = server(|stream| {
-        converse(stream, |line| {
-            Some(match line {
-                "DATA" => "354 go on\r\n",
-                "." => "250 accepted\r\n",
-                command if command.starts_with("EHLO") => "250 mail\r\n",
-                command if command.starts_with("MAIL") || command.starts_with("RCPT") => {
-                    "250 ok\r\n"
-                }
-                _ => "",
-            })
-        })
-    })
-    .await;
+    let address = server(|stream| converse(stream, |line| Some(obliging(line)))).await;
     send(email(address)).await.unwrap();
 }
 
