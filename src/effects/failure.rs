@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::small_file::FileError;
 use crate::model::{Reason, ReasonKind};
 
 /// Deepest chain of causes that is followed; deeper ones do not occur outside a loop.
@@ -20,7 +21,7 @@ pub fn timeout(budget: Duration) -> Reason {
 }
 
 /// The reason for a file of certificates that cannot be read.
-pub fn unreadable(path: &Path, error: &io::Error) -> Reason {
+pub fn unreadable(path: &Path, error: &FileError) -> Reason {
     Reason::new(ReasonKind::Connection, format!("cannot read {}: {error}", path.display()))
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::small_file;
+use super::small_file::{self, FileError};
 
 /// No secret is longer, in bytes.
 const SECRET_LIMIT: u64 = 64 * 1024;
@@ -19,13 +19,27 @@ pub struct SecretFile(PathBuf);
 /// Why a secret cannot be had. Names the file and never the content.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The file cannot be read, is no regular file, or is too long.
+    /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The reason.
+        /// The system's reason.
         source: std::io::Error,
+    },
+    /// The file is not a regular file.
+    #[error("{} is not a regular file", path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is too long for a secret.
+    #[error("{} is longer than {limit} bytes", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// What is allowed.
+        limit: u64,
     },
     /// The file holds something that is not text.
     #[error("{} is not UTF-8 text", path.display())]
@@ -73,9 +87,13 @@ impl SecretFile {
         self.secret_in(small_file::read_now(&self.0, SECRET_LIMIT))
     }
 
-    fn secret_in(&self, content: std::io::Result<Vec<u8>>) -> Result<String, SecretError> {
+    fn secret_in(&self, content: Result<Vec<u8>, FileError>) -> Result<String, SecretError> {
         let path = || self.0.clone();
-        let bytes = content.map_err(|source| SecretError::Unreadable { path: path(), source })?;
+        let bytes = content.map_err(|error| match error {
+            FileError::Unreadable(source) => SecretError::Unreadable { path: path(), source },
+            FileError::NotAFile => SecretError::NotAFile { path: path() },
+            FileError::TooLong { limit } => SecretError::TooLong { path: path(), limit },
+        })?;
         let text = String::from_utf8(bytes).map_err(|_| SecretError::NotText { path: path() })?;
         let secret = text.trim_end_matches(['\r', '\n']);
         if secret.is_empty() {
@@ -112,9 +130,9 @@ mod tests {
         assert!(reason(b"").ends_with("password is empty"));
         assert!(reason(b"\n").ends_with("password is empty"));
         assert!(reason(&[0xff, 0xfe]).ends_with("password is not UTF-8 text"));
-        assert!(reason(&vec![b'a'; 70_000]).ends_with("password: longer than 65536 bytes"));
+        assert!(reason(&vec![b'a'; 70_000]).ends_with("password is longer than 65536 bytes"));
         let not_a_file = SecretFile::new(folder.path()).read_now().unwrap_err();
-        assert!(not_a_file.to_string().ends_with("not a regular file"), "{not_a_file}");
+        assert!(not_a_file.to_string().ends_with(" is not a regular file"), "{not_a_file}");
         let missing = SecretFile::new(folder.path().join("missing")).read_now().unwrap_err();
         assert!(missing.to_string().contains("No such file"), "{missing}");
     }

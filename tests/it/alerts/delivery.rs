@@ -163,6 +163,8 @@ fn a_drain_gets_the_waiting_mail_out() {
         let alerter = stage.alerter();
         alerter.send(stage.raise()).await.unwrap();
         stage.failed("email").await;
+        // Drained is what failed before, to the millisecond.
+        tokio::time::sleep(Duration::from_millis(2)).await;
         stage.mail.behave(SmtpBehaviour::Accept);
         alerter.send(Drain { deadline: PATIENCE }).await.unwrap();
         assert_eq!(stage.mail.mails().len(), 1);
