@@ -201,6 +201,7 @@ impl Supervisor {
     // ---- reports
 
     fn on_report(&mut self, report: ProbeReport) {
+        self.parts.reports.taken();
         if self.stopped {
             return;
         }
@@ -315,6 +316,7 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
+        self.parts.reports.begin_anew();
         self.start_children();
     }
 }
