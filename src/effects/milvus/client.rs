@@ -266,7 +266,8 @@ fn without_frame(line: &str) -> Option<&str> {
     if !frame.starts_with('/') {
         return Some(line);
     }
-    match frame.split_once(".go:") {
+    // The runtime's own frames are assembly.
+    match frame.split_once(".go:").or_else(|| frame.split_once(".s:")) {
         Some((_, place)) => place.split_once(": ").map(|(_, message)| message),
         None => Some(line),
     }
@@ -308,7 +309,8 @@ mod tests {
     fn stack_traces_are_left_out_of_what_people_read() {
         let text = "stack trace: /src/pkg/tracer/stack_trace.go:51 example.com/tracer.StackTrace\n\
                     /src/client.go:550 example.com/client.(*Base[...]).Call\n\
-                    /src/x.pb.go:6806 pb._Handler.func1: attempt #0: node not match";
+                    /src/x.pb.go:6806 pb._Handler.func1\n\
+                    /go/src/runtime/asm_amd64.s:1598 runtime.goexit: attempt #0: node not match";
         assert_eq!(one_line(text), "attempt #0: node not match");
         assert_eq!(one_line("check health fail\nfor /var/x"), "check health fail for /var/x");
     }
