@@ -148,9 +148,11 @@ impl ComponentMemory {
     /// Which severity the present state deserves, if any.
     fn severity(&self, now: Timestamp) -> Option<Severity> {
         let kind = self.tracker.health().reason.map(|reason| reason.kind);
-        match self.tracker.state() {
+        if kind == Some(ReasonKind::PlatformUnavailable) && self.kind != ProberKind::Platform {
             // The platform's own prober tells of this, once for all components.
-            HealthState::Unhealthy if kind == Some(ReasonKind::PlatformUnavailable) => None,
+            return None;
+        }
+        match self.tracker.state() {
             HealthState::Unhealthy => Some(Severity::Critical),
             // Something optional that does not exist here is shown, and nobody is woken for it.
             HealthState::Degraded if kind == Some(ReasonKind::Unsupported) => None,
