@@ -100,6 +100,29 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
+    /// How long it holds, where time alone ends it.
+    pub const fn free_in(&self) -> Option<Duration> {
+        match self {
+            Self::Cooldown { left: free_in }
+            | Self::ComponentBudgetSpent { free_in, .. }
+            | Self::GlobalBudgetSpent { free_in, .. } => Some(*free_in),
+            Self::Disabled
+            | Self::NoWorkload
+            | Self::NoPlatform
+            | Self::PlatformUnavailable { .. }
+            | Self::DependencySick { .. }
+            | Self::CommonCause { .. }
+            | Self::ScaledToZero { .. }
+            | Self::SeveralWorkloads { .. }
+            | Self::Paused { .. }
+            | Self::UnknownOwner { .. }
+            | Self::RolloutInProgress { .. }
+            | Self::BeingScaled { .. }
+            | Self::AnotherInFlight { .. }
+            | Self::LeftToPerson { .. } => None,
+        }
+    }
+
     /// A name for machines.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -173,21 +196,15 @@ impl fmt::Display for RefusalReason {
                  time",
                 list(components)
             ),
-            Self::Cooldown { left } => {
-                write!(f, "not restarted yet: cooldown, {} left", words(*left))
+            Self::Cooldown { .. } => f.write_str("not restarted yet: cooldown"),
+            Self::ComponentBudgetSpent { budget, .. } => write!(
+                f,
+                "not restarted: the component's budget of {} is spent",
+                budget_words(*budget)
+            ),
+            Self::GlobalBudgetSpent { budget, .. } => {
+                write!(f, "not restarted: the global budget of {} is spent", budget_words(*budget))
             }
-            Self::ComponentBudgetSpent { budget, free_in } => write!(
-                f,
-                "not restarted: the component's budget of {} is spent, room again in {}",
-                budget_words(*budget),
-                words(*free_in)
-            ),
-            Self::GlobalBudgetSpent { budget, free_in } => write!(
-                f,
-                "not restarted: the global budget of {} is spent, room again in {}",
-                budget_words(*budget),
-                words(*free_in)
-            ),
             Self::LeftToPerson { since } => write!(f, "left to a person since {since}"),
         }
     }

@@ -155,7 +155,8 @@ mod tests {
     async fn a_kubeconfig_that_is_not_understood_is_not_quoted() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("kubeconfig");
-        for text in ["users:\n- name: a\n  user: {token: hunter2\n", "users: hunter2\n", "hunter2"] {
+        for text in ["users:\n- name: a\n  user: {token: hunter2\n", "users: hunter2\n", "hunter2"]
+        {
             std::fs::write(&path, text).expect("written");
             let read = infer(path.display().to_string(), String::new()).await;
             let text = format!("{:?}", read.map(|_| ()).expect_err("it is wrong"));
