@@ -162,7 +162,7 @@ pub fn decide(
     if let Some(at) = ledger.escalated_at(&request.component, &request.incident) {
         return RecoveryDecision::Refuse { reason: RefusalReason::LeftToPerson { since: at } };
     }
-    let index = ledger.ladder_index(&request.component);
+    let index = ledger.ladder_index(&request.component, request.unhealthy_since, settings);
     let Some(step) = settings.ladder.get(index).and_then(|step| step.action()) else {
         let reason = EscalationReason::LadderEnds { steps_taken: index };
         return RecoveryDecision::Escalate { reason };

@@ -113,7 +113,7 @@ impl Recoverer {
         match verdict {
             Verification::Pending => {}
             Verification::Recovered { took } => {
-                let ended = self.ledger().recovered(component);
+                let ended = self.ledger().recovered(component, now);
                 if let Some(action) = ended {
                     let summary = format!(
                         "{} was restarted and is healthy after {}",

@@ -16,7 +16,7 @@ const FIRST_RETRY_DELAY: Duration = Duration::from_secs(30);
 /// How the newest finished step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum StepEnd {
-    Helped,
+    Helped { at: Timestamp },
     Failed { workload: WorkloadRef },
 }
 
@@ -78,14 +78,21 @@ impl RecoveryLedger {
         (escalated == incident).then_some(*at)
     }
 
-    /// Which step of the ladder is next: the same one again where it helped the last time, which
-    /// cooldown and budgets bound; the one above where it did not help.
-    pub fn ladder_index(&self, component: &ComponentId) -> usize {
+    /// Which step of the ladder is next for a component that is sick since `unhealthy_since`.
+    pub fn ladder_index(
+        &self,
+        component: &ComponentId,
+        unhealthy_since: Timestamp,
+        settings: &RecoverySettings,
+    ) -> usize {
         let last = self.components.get(component).and_then(|record| record.last_step.as_ref());
         match last {
             None => 0,
             Some((index, StepEnd::Failed { .. })) => index.saturating_add(1),
-            Some((index, StepEnd::Helped)) => *index,
+            Some((index, StepEnd::Helped { at })) => {
+                let came_back = unhealthy_since.since(*at) < settings.recurrence_window();
+                if came_back { index.saturating_add(1) } else { *index }
+            }
         }
     }
 
@@ -94,7 +101,7 @@ impl RecoveryLedger {
         self.components.get(component).and_then(|record| record.last_step.as_ref()).is_some_and(
             |(_, end)| match end {
                 StepEnd::Failed { workload: failed_on } => failed_on == workload,
-                StepEnd::Helped => false,
+                StepEnd::Helped { .. } => false,
             },
         )
     }
@@ -286,10 +293,10 @@ impl RecoveryLedger {
     }
 
     /// The action helped.
-    pub fn recovered(&mut self, component: &ComponentId) -> Option<ActionUnderWay> {
+    pub fn recovered(&mut self, component: &ComponentId, now: Timestamp) -> Option<ActionUnderWay> {
         let action = self.under_way.remove(component)?;
         let record = self.components.entry(component.clone()).or_default();
-        record.last_step = Some((action.index, StepEnd::Helped));
+        record.last_step = Some((action.index, StepEnd::Helped { at: now }));
         Some(action)
     }
 

@@ -92,6 +92,13 @@ impl Default for RecoverySettings {
     }
 }
 
+impl RecoverySettings {
+    /// A component that is sick again this soon after its recovery was not helped by the step.
+    pub fn recurrence_window(&self) -> Duration {
+        self.verify_timeout.max(self.cooldown)
+    }
+}
+
 /// What holds for all components together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct GlobalSettings {

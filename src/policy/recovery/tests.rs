@@ -203,16 +203,24 @@ fn a_rollout_that_our_restart_began_and_that_never_ended_reaches_a_person() {
 }
 
 #[test]
-fn what_was_helped_is_restarted_again_after_its_cooldown() {
+fn what_came_back_soon_after_its_recovery_was_not_helped() {
     let mut desk = Desk::new();
     let first = request("proxy", START);
     desk.act(&first, START);
-    desk.ledger.recovered(&first.component);
-    let back = request("proxy", START + minutes(4));
-    let left = minutes(1);
-    let reason = RefusalReason::Cooldown { left };
-    assert_eq!(desk.decide(&back, START + minutes(4)), RecoveryDecision::Refuse { reason });
-    assert_eq!(desk.act(&back, START + minutes(6)).index, 0);
+    desk.ledger.recovered(&first.component, START + minutes(1));
+    let back = request("proxy", START + minutes(9));
+    let reason = EscalationReason::LadderEnds { steps_taken: 1 };
+    assert_eq!(desk.decide(&back, START + minutes(9)), RecoveryDecision::Escalate { reason });
+}
+
+#[test]
+fn what_stayed_well_for_longer_is_restarted_again() {
+    let mut desk = Desk::new();
+    let first = request("proxy", START);
+    desk.act(&first, START);
+    desk.ledger.recovered(&first.component, START + minutes(1));
+    let back = request("proxy", START + minutes(12));
+    assert_eq!(desk.act(&back, START + minutes(12)).index, 0);
 }
 
 #[test]
@@ -370,7 +378,7 @@ fn play(steps: &[Step], answers: &[u8], desk: &mut Desk) -> Vec<(usize, Timestam
             let Some(action) = desk.ledger.in_flight(&id) else { continue };
             match verify(action, &desk.settings, now) {
                 Verification::Pending => {}
-                Verification::Recovered { .. } => drop(desk.ledger.recovered(&id)),
+                Verification::Recovered { .. } => drop(desk.ledger.recovered(&id, now)),
                 Verification::NotRecovered { .. } => drop(desk.ledger.not_recovered(&id, now)),
             }
         }
