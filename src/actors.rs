@@ -11,15 +11,17 @@
 //! | Recoverer | `RecoveryProgressed` | Supervisor |
 //! | Scaler | `ScalingProgressed` | Supervisor |
 //! | every child's exit guard | `ChildExited` | its parent |
+//! | a parent's timer | `RespawnDue` | the parent itself |
+//! | the process, when it ends | `StopProbing` | every Supervisor |
+//! | the process, when it ends | `Drain`, one of each kind | Recoverer, Scaler, Alerter |
 
 pub mod alerter;
 pub mod children;
 pub mod discovery;
 pub mod exit_guard;
-#[cfg(test)]
-mod harness;
 pub mod heartbeat;
 pub mod link;
+mod platform;
 pub mod prober;
 pub mod recoverer;
 pub mod registry;

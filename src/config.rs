@@ -26,7 +26,7 @@ use environment::Variables;
 pub use origins::{Origin, Origins};
 pub use path::KeyPath;
 pub use problem::{ConfigErrors, Location, Problem};
-pub use secret::{Secret, SecretError, SecretFile};
+pub use secret::Secret;
 pub use settings::Settings;
 pub use values::{ByteSize, HumanDuration};
 

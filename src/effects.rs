@@ -10,6 +10,8 @@ pub mod http;
 pub mod milvus;
 pub mod notify;
 pub mod probe;
+pub mod secret;
+pub mod small_file;
 pub mod tls;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 //! │   ├── Prober proxy              one per component, each with its own interval and timeout
 //! │   ├── Prober querynode …
 //! │   ├── Prober milvus             the whole service, over gRPC
+//! │   ├── Prober kubernetes         whether the platform itself can be asked
 //! │   ├── Prober etcd …             what Milvus depends on
 //! │   ├── Prober resources          CPU and memory of every pod
 //! │   └── Discovery                 watches the cluster, adds and removes probers

@@ -23,7 +23,7 @@ use crate::model::{
 };
 
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
-pub use table::aggregate_performance;
+use table::aggregate_performance;
 
 use instruments::{Instruments, METER_NAME, Naming};
 use table::{SharedTable, UsageRatios};
@@ -184,10 +184,9 @@ impl Metrics {
         self.inner.instruments.mailbox_dropped.add(1, &[KeyValue::new("actor", actor)]);
     }
 
-    /// How many messages wait in the mailbox of `actor`.
-    pub fn mailbox_depth(&self, actor: &'static str, depth: usize) {
-        let depth = u64::try_from(depth).unwrap_or(u64::MAX);
-        self.inner.instruments.mailbox_depth.record(depth, &[KeyValue::new("actor", actor)]);
+    /// So many messages more (or fewer) wait in the mailboxes of the actors of kind `actor`.
+    pub fn mailbox_depth_changed(&self, actor: &'static str, by: i64) {
+        self.inner.instruments.mailbox_depth.add(by, &[KeyValue::new("actor", actor)]);
     }
 
     /// An actor was made anew.
@@ -226,7 +225,7 @@ impl Metrics {
         self.inner.table.component(id, |series| series.replicas = Some((desired, ready)));
     }
 
-    /// What a component's own metrics pages say, over all its pods; see [`aggregate_performance`].
+    /// What a component's own metrics pages say, over all its pods.
     pub fn performance(&self, id: &ComponentId, report: &PerformanceReport) {
         self.inner.table.component(id, |series| series.performance = Some(report.clone()));
     }
@@ -277,7 +276,7 @@ mod tests {
         metrics.query_completed(&id, &canary(Some(42), None));
         metrics.state_changed(&id, HealthState::Healthy);
         metrics.mailbox_dropped("supervisor");
-        metrics.mailbox_depth("supervisor", 3);
+        metrics.mailbox_depth_changed("supervisor", 3);
         metrics.respawned("prober");
         metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
         metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);

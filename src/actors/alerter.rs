@@ -15,7 +15,7 @@ use super::status::StatusBoard;
 use crate::clock::Clock;
 use crate::effects::{Notifier, NotifyError};
 use crate::metrics::Metrics;
-use crate::model::{ComponentId, IncidentId, Notification, Reason, Severity, Timestamp};
+use crate::model::{IncidentId, Notification, Timestamp};
 use crate::policy::notification::{
     Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, SendFailure, SendReason,
 };
@@ -33,25 +33,11 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 pub type AlerterSettings = NotificationSettings;
 
 /// An incident has begun, or its severity, reason or evidence has changed.
-/// Sending it again for the same incident only updates what the next message will say.
+/// Sending it again for the same incident only updates what the next message will say; `action` is
+/// for [`UpdateAlert`] to tell.
 #[derive(Debug, Clone, PartialEq, Message)]
 #[rtype(result = "()")]
-pub struct RaiseAlert {
-    /// The incident; one alert for each.
-    pub incident: IncidentId,
-    /// The sick component.
-    pub component: ComponentId,
-    /// How bad.
-    pub severity: Severity,
-    /// e.g. `querynode is unhealthy`.
-    pub title: String,
-    /// What was seen.
-    pub reason: Reason,
-    /// Lines of evidence.
-    pub details: Vec<String>,
-    /// Since when.
-    pub started_at: Timestamp,
-}
+pub struct RaiseAlert(pub Alert);
 
 /// What falconer does about an incident has changed. Unknown incidents are ignored.
 #[derive(Debug, Clone, PartialEq, Message)]
@@ -139,13 +125,9 @@ impl Alerter {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn raise(&mut self, message: RaiseAlert) {
-        let RaiseAlert { incident, component, severity, title, reason, details, started_at } =
-            message;
-        let action = String::new();
-        let alert =
-            Alert { incident, component, severity, title, reason, details, action, started_at };
+    fn raise(&mut self, alert: Alert) {
         let (incident, title) = (alert.incident.clone(), alert.title.clone());
+        let severity = alert.severity;
         if self.book().raise(alert, &self.settings, self.clock.now()) {
             tracing::info!(%incident, title, severity = severity.as_str(), "alert raised");
         }
@@ -314,7 +296,7 @@ impl Handler<RaiseAlert> for Alerter {
     type Result = ();
 
     fn handle(&mut self, message: RaiseAlert, ctx: &mut Self::Context) {
-        self.raise(message);
+        self.raise(message.0);
         self.advance(ctx);
     }
 }

@@ -144,7 +144,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::actors::harness::in_virtual_time;
+    use crate::actors::testing::in_virtual_time;
 
     #[derive(Clone, Copy)]
     enum Where {

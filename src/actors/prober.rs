@@ -166,9 +166,9 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::actors::harness::{Recorder, in_virtual_time};
     use crate::actors::link::Link;
     use crate::actors::supervisor::ProbeCompleted;
+    use crate::actors::testing::{Recorder, in_virtual_time};
 
     /// Answers after a delay, or never.
     struct Slow(Option<Duration>);

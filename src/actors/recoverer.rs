@@ -21,7 +21,7 @@ pub use self::snapshot::{BudgetUse, RecovererSnapshot, RecoveryRecord};
 use super::link::Link;
 use super::registry::{ActionHolder, Surroundings};
 use crate::metrics::{ActionKind, ActionOutcome};
-use crate::model::{ComponentId, IncidentId, Reason, Timestamp, Workload, WorkloadRef};
+use crate::model::{ComponentId, IncidentId, Reason, Timestamp, WorkloadRef};
 use crate::policy::recovery::{
     ActionUnderWay, RecoveryDecision, RecoveryLedger, RecoveryRequest, RefusalReason, decide,
 };
@@ -34,29 +34,11 @@ const RECENT_LIMIT: usize = 50;
 #[derive(Debug, Clone, PartialEq, Message)]
 #[rtype(result = "()")]
 pub struct Recover {
-    /// The open incident.
-    pub incident: IncidentId,
-    /// The sick component.
-    pub component: ComponentId,
+    /// What is known of the component and its cluster. Which of its workloads are being scaled is
+    /// for the recoverer to find out.
+    pub request: RecoveryRequest,
     /// What was seen.
     pub reason: Reason,
-    /// What runs the component; empty where nothing does (a dependency, the gRPC service).
-    pub workloads: Vec<Workload>,
-    /// When the incident began.
-    pub unhealthy_since: Timestamp,
-    /// How many of the cluster's workload components are sick, this one included: unhealthy, or
-    /// failing below their threshold, so that a common cause counts before all have reached it.
-    /// Dependencies and the gRPC service do not count.
-    pub sick_components: usize,
-    /// How many workload components the cluster has.
-    pub watched_components: usize,
-    /// What the cluster depends on and is sick, in the same sense.
-    pub sick_dependencies: Vec<ComponentId>,
-    /// The oldest among the newest probes of all other workload components and dependencies: what
-    /// is known of the rest of the cluster is at least as young. `None` where there is no rest.
-    pub cluster_seen_at: Option<Timestamp>,
-    /// Why the platform cannot be asked at the moment.
-    pub platform_error: Option<Reason>,
 }
 
 /// A report found the component healthy (after success_threshold). Sent while an incident's
@@ -182,70 +164,50 @@ impl Recoverer {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn on_recover(&mut self, report: Recover, ctx: &mut Context<Self>) {
+    fn on_recover(&mut self, mut report: Recover, ctx: &mut Context<Self>) {
         if self.draining {
             return;
         }
-        match self.decide(&report) {
+        let request = &mut report.request;
+        let (cluster, workloads) = (&request.component.cluster, &request.workloads);
+        request.being_scaled =
+            self.around.registry.held_by(ActionHolder::Scaler, cluster, workloads);
+        match self.decide(&report.request) {
             RecoveryDecision::Act(plan) => self.begin_action(report, plan, ctx),
-            RecoveryDecision::Refuse { reason } => self.refuse(&report, &reason),
-            RecoveryDecision::Escalate { reason } => self.escalate(&report, &reason, ctx),
+            RecoveryDecision::Refuse { reason } => self.refuse(&report.request, &reason),
+            RecoveryDecision::Escalate { reason } => self.escalate(&report.request, &reason, ctx),
             RecoveryDecision::Wait { until, reason } => {
-                tracing::debug!(component = %report.component, %until, %reason, "recovery waits");
+                let component = &report.request.component;
+                tracing::debug!(%component, %until, %reason, "recovery waits");
             }
             RecoveryDecision::InFlight => {}
         }
     }
 
-    fn decide(&self, report: &Recover) -> RecoveryDecision {
+    fn decide(&self, request: &RecoveryRequest) -> RecoveryDecision {
         let now = self.around.clock.now();
-        let component = &report.component;
+        let component = &request.component;
         let settings = self.settings.for_component(component);
         let mut ledger = self.ledger();
-        let (incident, since) = (&report.incident, report.unhealthy_since);
+        let (incident, since) = (&request.incident, request.unhealthy_since);
         ledger.saw_sick(component, incident, since, settings.ladder_memory, now);
-        if !report.workloads.is_empty() && !self.around.clusters.contains_key(&component.cluster) {
+        if !request.workloads.is_empty() && !self.around.clusters.contains_key(&component.cluster) {
             return RecoveryDecision::Refuse { reason: RefusalReason::NoPlatform };
         }
-        let request = self.request(report);
-        decide(&request, &ledger, settings, &self.settings.global, now)
+        decide(request, &ledger, settings, &self.settings.global, now)
     }
 
-    fn request(&self, report: &Recover) -> RecoveryRequest {
-        let cluster = &report.component.cluster;
-        RecoveryRequest {
-            incident: report.incident.clone(),
-            component: report.component.clone(),
-            workloads: report.workloads.clone(),
-            unhealthy_since: report.unhealthy_since,
-            sick_components: report.sick_components,
-            watched_components: report.watched_components,
-            sick_dependencies: report.sick_dependencies.clone(),
-            cluster_seen_at: report.cluster_seen_at,
-            platform_error: report.platform_error.clone(),
-            being_scaled: report
-                .workloads
-                .iter()
-                .map(|workload| &workload.reference)
-                .filter(|reference| {
-                    self.around.registry.holder(cluster, reference) == Some(ActionHolder::Scaler)
-                })
-                .cloned()
-                .collect(),
-        }
-    }
-
-    fn refuse(&mut self, report: &Recover, reason: &RefusalReason) {
+    fn refuse(&mut self, request: &RecoveryRequest, reason: &RefusalReason) {
         let now = self.around.clock.now();
         // It is told once, so it must not count down; and what a dry run shows stays to be seen.
         let summary = match reason.free_in() {
-            Some(_) if self.has_shown(report) => return,
+            Some(_) if self.has_shown(request) => return,
             Some(left) => format!("{reason} until {}", now + left),
             None => reason.to_string(),
         };
         self.tell(News {
-            incident: report.incident.clone(),
-            component: report.component.clone(),
+            incident: request.incident.clone(),
+            component: request.component.clone(),
             phase: RecoveryPhase::Refused,
             kind: reason.as_str(),
             summary,
@@ -254,9 +216,9 @@ impl Recoverer {
     }
 
     /// Whether a dry run for this incident is what was told last.
-    fn has_shown(&self, report: &Recover) -> bool {
-        self.told.get(&report.component).is_some_and(|told| {
-            told.phase == RecoveryPhase::DryRun && told.incident == report.incident
+    fn has_shown(&self, request: &RecoveryRequest) -> bool {
+        self.told.get(&request.component).is_some_and(|told| {
+            told.phase == RecoveryPhase::DryRun && told.incident == request.incident
         })
     }
 

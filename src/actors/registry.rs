@@ -8,7 +8,7 @@ use super::status::StatusBoard;
 use crate::clock::Clock;
 use crate::effects::Cluster;
 use crate::metrics::Metrics;
-use crate::model::WorkloadRef;
+use crate::model::{Workload, WorkloadRef};
 
 /// Handles that the recoverer and the scaler both need. Cheap to clone.
 #[derive(Clone)]
@@ -71,6 +71,17 @@ impl ActionRegistry {
     /// Who holds `workload` of `cluster`.
     pub fn holder(&self, cluster: &Arc<str>, workload: &WorkloadRef) -> Option<ActionHolder> {
         self.lock().get(&(Arc::clone(cluster), workload.clone())).copied()
+    }
+
+    /// Those of `workloads` of `cluster` that `who` holds.
+    pub fn held_by(
+        &self,
+        who: ActionHolder,
+        cluster: &Arc<str>,
+        workloads: &[Workload],
+    ) -> Vec<WorkloadRef> {
+        let references = workloads.iter().map(|workload| &workload.reference);
+        references.filter(|one| self.holder(cluster, one) == Some(who)).cloned().collect()
     }
 
     /// Gives back everything `who` holds and takes `workloads` instead: for a new incarnation,

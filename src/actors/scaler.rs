@@ -18,9 +18,7 @@ pub use self::snapshot::{ScalerSnapshot, ScalingRecord};
 
 use super::link::Link;
 use super::registry::{ActionHolder, Surroundings};
-use crate::model::{
-    ComponentId, HealthState, Pod, PodUsage, Role, Timestamp, Workload, WorkloadRef,
-};
+use crate::model::{ComponentId, Timestamp, WorkloadRef};
 use crate::policy::scaling::{
     ChangeUnderWay, HoldReason, ScalingDecision, ScalingLedger, ScalingRequest, judge,
 };
@@ -29,25 +27,11 @@ use crate::policy::workload_choice::choose;
 /// How many of the newest decisions the snapshot shows.
 const RECENT_LIMIT: usize = 50;
 
-/// The load of one component as just measured. Sent at every resources report.
+/// The load of one component as just measured. Sent at every resources report. Which of its
+/// workloads are being restarted is for the scaler to find out.
 #[derive(Debug, Clone, PartialEq, Message)]
 #[rtype(result = "()")]
-pub struct LoadObserved {
-    /// The component.
-    pub component: ComponentId,
-    /// Its Milvus role.
-    pub role: Role,
-    /// What runs it.
-    pub workloads: Vec<Workload>,
-    /// Its pods as the API lists them.
-    pub pods: Vec<Pod>,
-    /// CPU and memory of those pods that have a sample.
-    pub usage: Vec<PodUsage>,
-    /// Its judged health: an incident holds scaling.
-    pub health: HealthState,
-    /// When the usage was read.
-    pub observed_at: Timestamp,
-}
+pub struct LoadObserved(pub ScalingRequest);
 
 /// What the scaler tells the supervisor; only when its decision changed or an action ended.
 #[derive(Debug, Clone, PartialEq, Message)]
@@ -105,14 +89,18 @@ impl Scaler {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn on_load(&mut self, load: LoadObserved, ctx: &mut Context<Self>) {
+    fn on_load(&mut self, mut load: ScalingRequest, ctx: &mut Context<Self>) {
         let now = self.around.clock.now();
         let due = self.ledger().is_due(&load.component, self.settings.interval, now);
         if self.draining || !due {
             return;
         }
-        let component = load.component.clone();
-        match self.decide(load, now) {
+        let cluster = &load.component.cluster;
+        load.being_restarted =
+            self.around.registry.held_by(ActionHolder::Recoverer, cluster, &load.workloads);
+        let decision = self.decide(&load, now);
+        let component = load.component;
+        match decision {
             ScalingDecision::Scale(plan) => self.begin_change(component, plan, ctx),
             // Told when it began or failed, and told again when it ends.
             ScalingDecision::Hold {
@@ -129,42 +117,19 @@ impl Scaler {
         }
     }
 
-    fn decide(&self, load: LoadObserved, now: Timestamp) -> ScalingDecision {
-        let component = load.component.clone();
-        let settings = self.settings.for_component(&component);
-        let request = self.request(load);
+    fn decide(&self, load: &ScalingRequest, now: Timestamp) -> ScalingDecision {
+        let component = &load.component;
+        let settings = self.settings.for_component(component);
         let mut ledger = self.ledger();
-        let running = choose(&request.workloads).ok();
+        let running = choose(&load.workloads).ok();
         if let (Some(settings), Some(workload)) = (settings, running) {
-            ledger.observe(&component, workload.desired_replicas, settings, now);
+            ledger.observe(component, workload.desired_replicas, settings, now);
         }
-        let judged = judge(&request, &ledger, settings, now);
+        let judged = judge(load, &ledger, settings, now);
         if let Some(replicas) = judged.recommended {
-            ledger.recommend(&component, replicas, now);
+            ledger.recommend(component, replicas, now);
         }
         judged.decision
-    }
-
-    fn request(&self, load: LoadObserved) -> ScalingRequest {
-        let cluster = Arc::clone(&load.component.cluster);
-        let restarted = |workload: &WorkloadRef| {
-            self.around.registry.holder(&cluster, workload) == Some(ActionHolder::Recoverer)
-        };
-        ScalingRequest {
-            being_restarted: load
-                .workloads
-                .iter()
-                .map(|workload| &workload.reference)
-                .filter(|workload| restarted(workload))
-                .cloned()
-                .collect(),
-            component: load.component,
-            role: load.role,
-            workloads: load.workloads,
-            pods: load.pods,
-            usage: load.usage,
-            health: load.health,
-        }
     }
 
     /// Logs, remembers and sends on, unless it is what was told last.
@@ -203,7 +168,7 @@ impl Handler<LoadObserved> for Scaler {
     type Result = ();
 
     fn handle(&mut self, load: LoadObserved, ctx: &mut Self::Context) {
-        self.on_load(load, ctx);
+        self.on_load(load.0, ctx);
     }
 }
 

@@ -22,10 +22,10 @@ use super::recoverer::{ComponentHealthy, RecoveryPhase, RecoveryProgressed};
 use super::scaler::{LoadObserved, ScalingProgressed};
 use crate::model::{
     ComponentId, ComponentInventory, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
-    Timestamp,
 };
 use crate::policy::backoff::BackoffSettings;
 use crate::policy::health::Transition;
+use crate::policy::scaling::ScalingRequest;
 use actix::prelude::*;
 
 pub use memory::ClusterMemory;
@@ -201,6 +201,7 @@ impl Supervisor {
     // ---- reports
 
     fn on_report(&mut self, report: ProbeReport) {
+        self.parts.reports.taken();
         if self.stopped {
             return;
         }
@@ -219,7 +220,7 @@ impl Supervisor {
         self.count(&report);
         log_transition(&report, transition);
         if report.kind == ProberKind::Resources && !report.observation.outcome.is_failed() {
-            self.on_usage(report.observation.usage.clone(), report.started_at);
+            self.on_usage(report.observation.usage.clone());
         }
         if let IncidentChange::Resolved(open) = change {
             self.resolve(open);
@@ -250,14 +251,12 @@ impl Supervisor {
         for canary in canaries {
             self.parts.metrics.query_completed(&report.id, canary);
         }
-        if let Some(performance) = view::aggregate_performance(&report.observation.targets) {
-            self.parts.metrics.performance(&report.id, &performance);
-        }
+        self.parts.metrics.targets_scraped(&report.id, &report.observation.targets);
     }
 
     // ---- load
 
-    fn on_usage(&mut self, usage: Vec<PodUsage>, observed_at: Timestamp) {
+    fn on_usage(&mut self, usage: Vec<PodUsage>) {
         self.usage = usage;
         let inventory = Arc::clone(&self.inventory);
         for (name, component) in &inventory.components {
@@ -271,15 +270,15 @@ impl Supervisor {
                 .memory()
                 .get(name)
                 .map_or(HealthState::Unknown, |memory| memory.tracker.state());
-            let load = LoadObserved {
+            let load = LoadObserved(ScalingRequest {
                 component: self.id(name),
                 role,
                 workloads: component.workloads.clone(),
                 pods: component.pods.clone(),
                 usage,
                 health,
-                observed_at,
-            };
+                being_restarted: Vec::new(),
+            });
             // The next resources report replaces one that does not fit.
             let _ = self.parts.peers.load.try_send(load);
         }
@@ -318,6 +317,7 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
+        self.parts.reports.begin_anew();
         self.start_children();
     }
 }

@@ -1,18 +1,66 @@
-//! A platform for the tests of the actors that change workloads: it records every call and
-//! answers as scripted.
+//! For the actors' tests: an actix system in virtual time, in which hours pass in milliseconds; a
+//! recorder of messages; and a platform that records every call and answers as scripted.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::future::pending;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use actix::prelude::*;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use super::link::Link;
+use super::registry::{ActionRegistry, Surroundings};
+use super::status::StatusBoard;
+use crate::clock::Clock;
 use crate::effects::{Applied, Cluster, ClusterError, RestartRequest, ScaleRequest};
+use crate::metrics::Metrics;
 use crate::model::{
-    ClusterEvent, Inventory, Owner, RolloutStatus, Workload, WorkloadKind, WorkloadRef,
+    ClusterEvent, Inventory, Owner, RolloutStatus, Timestamp, Workload, WorkloadKind, WorkloadRef,
 };
+
+/// The name of the cluster that the tests are about.
+pub const CLUSTER: &str = "milvus-ha";
+
+/// Runs `test` in an actix system whose time stands still unless everybody sleeps.
+pub fn in_virtual_time<F: Future<Output = ()>>(test: F) {
+    let system = System::with_tokio_rt(|| {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .expect("a runtime")
+    });
+    system.block_on(test);
+}
+
+/// Keeps every message of one type that is sent to it.
+pub struct Recorder<M> {
+    seen: Arc<Mutex<Vec<M>>>,
+}
+
+impl<M: Message<Result = ()> + Send + Unpin + 'static> Recorder<M> {
+    /// A recorder behind `link`, and what it has seen so far.
+    pub fn behind(link: &Link<M>) -> Arc<Mutex<Vec<M>>> {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let recorder = Self { seen: Arc::clone(&seen) };
+        link.publish(&recorder.start());
+        seen
+    }
+}
+
+impl<M: Message<Result = ()> + Send + Unpin + 'static> Actor for Recorder<M> {
+    type Context = Context<Self>;
+}
+
+impl<M: Message<Result = ()> + Send + Unpin + 'static> Handler<M> for Recorder<M> {
+    type Result = ();
+
+    fn handle(&mut self, message: M, _: &mut Self::Context) {
+        self.seen.lock().expect("no panics while recording").push(message);
+    }
+}
 
 /// How the platform answers one request.
 #[derive(Debug)]
@@ -114,6 +162,20 @@ impl Cluster for FakeCluster {
     }
 
     async fn shutdown(&self, _: Duration) {}
+}
+
+/// A platform that applies everything, and what an actor needs beside it.
+pub fn surroundings() -> (Arc<FakeCluster>, Surroundings) {
+    let cluster = FakeCluster::new();
+    let platform: Arc<dyn Cluster> = cluster.clone();
+    let around = Surroundings {
+        clusters: HashMap::from([(CLUSTER.into(), platform)]),
+        registry: ActionRegistry::default(),
+        board: StatusBoard::default(),
+        clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
+        metrics: Metrics::default(),
+    };
+    (cluster, around)
 }
 
 /// One of each kind of error.

@@ -1,5 +1,6 @@
 //! From the shape of `actors.toml` to the settings that actors and policies declare.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,11 @@ use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettin
 use crate::policy::scaling::{
     ChangeLimit, ChangeLimitKind, LimitSelect, ScalingBehavior, ScalingMode, ScalingSettings,
 };
+
+/// A path, unless it is empty, which stands for none.
+pub fn given(path: &Path) -> Option<PathBuf> {
+    (!path.as_os_str().is_empty()).then(|| path.to_path_buf())
+}
 
 /// The alerter's settings; it adds the receivers itself.
 pub fn alerter(settings: &settings::AlerterSettings) -> AlerterSettings {
@@ -60,6 +66,8 @@ fn recovery(settings: &settings::RecoverySettings) -> RecoverySettings {
         cooldown: settings.cooldown.get(),
         budget: budget(settings.budget),
         verify_timeout: settings.verify_timeout.get(),
+        // With one action in the ladder the next step is a person; cooldown and budget come first.
+        recurrence_window: Duration::ZERO,
         ..RecoverySettings::default()
     }
 }

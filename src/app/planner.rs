@@ -1,20 +1,20 @@
 //! Says how each component of a cluster is watched: which probe, how often, with which thresholds.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::{ComponentPlan, Planner};
+use crate::app::mapping::given;
 use crate::app::platform::ClusterPlatform;
 use crate::clock::Clock;
+use crate::config::Settings;
 use crate::config::settings::{
     self, AuthSettings, ClusterSettings, Components, ConnectionMode, Platform,
 };
-use crate::config::{SecretFile, Settings};
 use crate::effects::Probe;
 use crate::effects::grpc::GrpcEndpoint;
-use crate::effects::milvus::credentials::{Credentials, SecretSource};
+use crate::effects::milvus::credentials::Credentials;
 use crate::effects::probe::platform::PlatformProbe;
 use crate::effects::probe::{
     Connection, GrpcProbe, GrpcProbeSettings, HttpProbe, HttpProbeSettings, MilvusProbe,
@@ -221,17 +221,12 @@ fn grpc(prober: &settings::ProberSettings) -> GrpcProbeSettings {
 }
 
 fn credentials(auth: &AuthSettings) -> Credentials {
-    let file = |secret: &SecretFile| SecretSource::File(secret.path().to_path_buf());
     if auth.token_file.is_set() {
-        Credentials::Token(file(&auth.token_file))
+        Credentials::Token(auth.token_file.clone())
     } else if auth.username.is_empty() {
         Credentials::None
     } else {
-        let password = file(&auth.password_file);
+        let password = auth.password_file.clone();
         Credentials::Password { user: auth.username.clone(), password }
     }
-}
-
-fn given(path: &Path) -> Option<PathBuf> {
-    (!path.as_os_str().is_empty()).then(|| path.to_path_buf())
 }

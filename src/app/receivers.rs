@@ -1,17 +1,15 @@
 //! Builds the receivers that are configured.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::config::SecretFile;
+use super::mapping::given;
 use crate::config::settings::{self, AlerterSettings, MailSecurity};
 use crate::effects::Notifier;
 use crate::effects::notify::email::{EmailLogin, EmailNotifier, EmailSettings, SmtpSecurity};
 use crate::effects::notify::log::LogNotifier;
-use crate::effects::notify::secret::SecretSource;
 use crate::effects::notify::slack::{SlackNotifier, SlackSettings};
 use crate::effects::notify::webhook::{
     WebhookFormat, WebhookNotifier, WebhookSettings, WebhookUrl,
@@ -32,7 +30,7 @@ pub fn build(settings: &AlerterSettings) -> anyhow::Result<Vec<Arc<dyn Notifier>
     }
     if settings.slack.webhook_url_file.is_set() {
         receivers.push(Arc::new(SlackNotifier::new(SlackSettings {
-            webhook_url: secret(&settings.slack.webhook_url_file),
+            webhook_url: settings.slack.webhook_url_file.clone(),
             timeout: HTTP_TIMEOUT,
         })));
     }
@@ -47,18 +45,10 @@ pub fn build(settings: &AlerterSettings) -> anyhow::Result<Vec<Arc<dyn Notifier>
     Ok(receivers)
 }
 
-fn secret(file: &SecretFile) -> SecretSource {
-    SecretSource::File(file.path().to_path_buf())
-}
-
-fn given(path: &Path) -> Option<PathBuf> {
-    (!path.as_os_str().is_empty()).then(|| path.to_path_buf())
-}
-
 fn email(settings: &settings::EmailSettings) -> EmailSettings {
     let login = (!settings.username.is_empty()).then(|| EmailLogin {
         username: settings.username.clone(),
-        password: secret(&settings.password_file),
+        password: settings.password_file.clone(),
     });
     EmailSettings {
         host: settings.host.clone(),
@@ -78,7 +68,7 @@ fn email(settings: &settings::EmailSettings) -> EmailSettings {
 
 fn webhook_settings(name: &str, settings: &settings::WebhookSettings) -> WebhookSettings {
     let url = if settings.url_file.is_set() {
-        WebhookUrl::Secret(secret(&settings.url_file))
+        WebhookUrl::Secret(settings.url_file.clone())
     } else {
         WebhookUrl::Plain(settings.url.clone())
     };

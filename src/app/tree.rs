@@ -22,6 +22,7 @@ use crate::actors::supervisor::{InventoryChanged, Peers, ProbeCompleted, StopPro
 use crate::actors::{alerter, recoverer, scaler};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::config::settings::ClusterSettings;
 use crate::metrics::Metrics;
 use children::Children;
 
@@ -121,13 +122,10 @@ impl Tree {
 }
 
 fn start_platforms(parts: &TreeParts) -> HashMap<Arc<str>, ClusterPlatform> {
-    let clusters = parts.settings.clusters.iter();
-    clusters
-        .map(|(name, cluster)| {
-            (
-                Arc::from(name.as_str()),
-                start_platform(name, cluster, Purpose::Supervise, parts.clock),
-            )
-        })
-        .collect()
+    // In dry-run not even a process is started: nothing is done to anything.
+    let purpose = if parts.dry_run { Purpose::Observe } else { Purpose::Supervise };
+    let start = |(name, cluster): (&String, &ClusterSettings)| {
+        (Arc::from(name.as_str()), start_platform(name, cluster, purpose, parts.clock))
+    };
+    parts.settings.clusters.iter().map(start).collect()
 }

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::secret::SecretFile;
 use super::values::HumanDuration;
+use crate::effects::secret::SecretFile;
 use crate::model::Role;
 
 pub use alerter::{

@@ -3,8 +3,10 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
+use super::small_file::FileError;
 use crate::model::{Reason, ReasonKind};
 
 /// Deepest chain of causes that is followed; deeper ones do not occur outside a loop.
@@ -16,6 +18,11 @@ pub const CLOSED_EARLY: &str = "connection closed before the answer was complete
 /// The reason for "no answer within `budget`".
 pub fn timeout(budget: Duration) -> Reason {
     Reason::new(ReasonKind::Timeout, format!("timeout after {}", short_duration(budget)))
+}
+
+/// The reason for a file of certificates that cannot be read.
+pub fn unreadable(path: &Path, error: &FileError) -> Reason {
+    Reason::new(ReasonKind::Connection, format!("cannot read {}: {error}", path.display()))
 }
 
 /// A duration for people, to the millisecond: `5s`, `1s 500ms`.

@@ -9,15 +9,12 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Status};
 
 use super::failure;
-use super::http::read_small_file;
+use super::small_file::{self, CA_FILE_LIMIT};
 use super::tls::install_tls_provider;
 use crate::model::{Outcome, Reason, ReasonKind};
 
 /// Largest header list that is accepted from a server, in bytes.
 const HEADER_LIST_LIMIT: u32 = 64 * 1024;
-
-/// Largest file of certificates that is read, in bytes.
-const CA_FILE_LIMIT: u64 = 1024 * 1024;
 
 /// Where a gRPC service listens, and how to trust it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,7 +111,9 @@ fn endpoint_builder(endpoint: &GrpcEndpoint, budget: Duration) -> Result<Endpoin
     let mut tls = ClientTlsConfig::new();
     tls = match &endpoint.ca_file {
         Some(path) => {
-            tls.ca_certificate(Certificate::from_pem(read_small_file(path, CA_FILE_LIMIT)?))
+            let pem = small_file::read_now(path, CA_FILE_LIMIT);
+            let pem = pem.map_err(|error| failure::unreadable(path, &error))?;
+            tls.ca_certificate(Certificate::from_pem(pem))
         }
         None => tls.with_native_roots(),
     };

@@ -1,22 +1,21 @@
 //! One bounded HTTP GET, for every probe that asks over HTTP. Follows no redirect, uses no proxy
-//! from the environment, reads no more than it was told to, and ends within its budget.
+//! from the environment, reads no more than it was told to, and ends within its budget. Owns what
+//! all HTTP clients of falconer have in common.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use reqwest::{Certificate, Client, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, redirect};
 use tokio::time::{Instant, timeout};
 
 use super::failure;
+use super::small_file::{self, CA_FILE_LIMIT};
 use super::tls::install_tls_provider;
 use crate::model::{Reason, ReasonKind};
 
 /// Most header lines that an answer may have.
 const MAX_HEADERS: usize = 100;
-
-/// Largest file of certificates that is read, in bytes.
-const CA_FILE_LIMIT: u64 = 1024 * 1024;
 
 /// Whether each probe opens its own connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,53 +40,60 @@ pub struct HttpClientSettings {
     pub ca_file: Option<PathBuf>,
 }
 
+/// Whose certificates a client believes.
+pub(crate) enum Trust {
+    /// Nobody's: for plain HTTP, which an image without root certificates must still be able to do.
+    Nobody,
+    /// The machine's own authorities.
+    System,
+    /// These authorities alone.
+    Only(Vec<Certificate>),
+}
+
+/// What every HTTP client of falconer starts from: it says who it is, follows no redirect and uses
+/// no proxy from the environment.
+pub(crate) fn modest_client(trust: Trust) -> ClientBuilder {
+    install_tls_provider();
+    let builder = Client::builder()
+        .user_agent(concat!("falconer/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false);
+    match trust {
+        Trust::Nobody => builder.tls_certs_only([]),
+        Trust::System => builder,
+        Trust::Only(authorities) => builder.tls_certs_only(authorities),
+    }
+}
+
 /// Makes a client for [`http_get`] and [`http_stream`].
 ///
 /// # Errors
 /// When the certificates cannot be read.
 pub fn http_client(settings: &HttpClientSettings) -> Result<Client, Reason> {
-    install_tls_provider();
-    let mut builder = Client::builder()
-        .user_agent(concat!("falconer/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
+    let trust = match &settings.ca_file {
+        Some(path) => Trust::Only(read_certificates(path)?),
+        None if settings.tls => Trust::System,
+        None => Trust::Nobody,
+    };
+    let mut builder = modest_client(trust)
         .http1_only()
         .http1_max_headers(MAX_HEADERS)
         .default_headers(settings.headers.clone());
     if settings.connection == Connection::Fresh {
         builder = builder.pool_max_idle_per_host(0);
     }
-    builder = match &settings.ca_file {
-        Some(path) => builder.tls_certs_only(read_certificates(path)?),
-        None if settings.tls => builder,
-        // An image without root certificates must still be able to probe over plain HTTP.
-        None => builder.tls_certs_only([]),
-    };
     builder.build().map_err(|error| {
         Reason::new(ReasonKind::Connection, format!("TLS: {}", failure::describe(&error)))
     })
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<Certificate>, Reason> {
-    let pem = read_small_file(path, CA_FILE_LIMIT)?;
+    let pem = small_file::read_now(path, CA_FILE_LIMIT)
+        .map_err(|error| failure::unreadable(path, &error))?;
     Certificate::from_pem_bundle(&pem).map_err(|error| {
         Reason::new(ReasonKind::Connection, format!("{}: {error}", path.display()))
     })
-}
-
-/// Reads a file of certificates or a secret, of at most `limit` bytes. It is meant for small local
-/// files, so it does not leave the caller's thread.
-pub(crate) fn read_small_file(path: &Path, limit: u64) -> Result<Vec<u8>, Reason> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(
-        |error| {
-            let text = format!("cannot read {}: {error}", path.display());
-            Reason::new(ReasonKind::Connection, text)
-        },
-    )?;
-    Ok(bytes)
 }
 
 /// `url` without the user and password that may stand in it, for people to see.

@@ -7,13 +7,11 @@ pub mod email;
 mod http;
 pub mod log;
 pub mod render;
-pub mod secret;
 pub mod slack;
 pub mod webhook;
 
 pub use email::{EmailLogin, EmailNotifier, EmailSettings, SmtpSecurity};
 pub use log::LogNotifier;
-pub use secret::SecretSource;
 pub use slack::{SlackNotifier, SlackSettings};
 pub use webhook::{WebhookFormat, WebhookNotifier, WebhookSettings, WebhookUrl};
 

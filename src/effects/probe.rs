@@ -4,6 +4,7 @@ pub mod grpc;
 pub mod healthz;
 pub mod http;
 pub mod milvus;
+mod pages;
 pub mod platform;
 pub mod pods;
 pub mod process;

@@ -1,6 +1,6 @@
 //! The counters and histograms, and how series are labelled.
 
-use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
 use opentelemetry::{KeyValue, StringValue};
 
 use crate::model::ComponentId;
@@ -54,7 +54,7 @@ pub(super) struct Instruments {
     pub(super) probe_duration: Histogram<f64>,
     pub(super) probes: Counter<u64>,
     pub(super) probe_failures: Counter<u64>,
-    pub(super) mailbox_depth: Gauge<u64>,
+    pub(super) mailbox_depth: UpDownCounter<i64>,
     pub(super) mailbox_dropped: Counter<u64>,
     pub(super) respawns: Counter<u64>,
     pub(super) alerts: Counter<u64>,
@@ -82,7 +82,7 @@ impl Instruments {
             probes: counter("falconer_probes_total", "Probes by their verdict"),
             probe_failures: counter("falconer_probe_failures_total", "Failed probes by reason"),
             mailbox_depth: meter
-                .u64_gauge("falconer_mailbox_depth")
+                .i64_up_down_counter("falconer_mailbox_depth")
                 .with_description("Messages that wait in an actor's mailbox")
                 .build(),
             mailbox_dropped: counter(

@@ -108,6 +108,9 @@ impl HealthTracker {
             }
             Outcome::Failed { .. } => self.on_failure(settings, now),
         };
+        if next == HealthState::Healthy && self.grace.is_some_and(|grace| grace.ends_on_success) {
+            self.grace = None;
+        }
         if !outcome.is_healthy() || next == HealthState::Healthy {
             self.reason = outcome.reason().cloned();
         }
@@ -143,9 +146,6 @@ impl HealthTracker {
         self.failures = 0;
         self.successes = self.successes.saturating_add(1);
         let confirmed = self.successes >= settings.success_threshold;
-        if confirmed && self.grace.is_some_and(|grace| grace.ends_on_success) {
-            self.grace = None;
-        }
         match (self.state, target) {
             // The first good news is believed at once, and so is a blemish on a healthy one.
             (HealthState::Unknown, _) | (HealthState::Healthy, HealthState::Degraded) => target,
@@ -265,9 +265,9 @@ mod tests {
 
     #[test]
     fn the_first_grace_ends_when_the_component_has_come_up() {
-        let mut tracker = healthy_tracker();
-        let states = feed(&mut tracker, 5, &[failed(), failed(), failed()]);
-        assert_eq!(states[2], HealthState::Unhealthy);
+        let mut tracker = HealthTracker::new(SETTINGS, at(0));
+        let states = feed(&mut tracker, 0, &[Outcome::Healthy, failed(), failed(), failed()]);
+        assert_eq!(states[3], HealthState::Unhealthy);
     }
 
     #[test]

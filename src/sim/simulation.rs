@@ -117,8 +117,7 @@ impl Simulation {
         let store = Store::new(clock, settings.history);
         let faults = Faults::default();
         let load = Load::new(&settings.components);
-        let requests = Evidence::new(KEPT_REQUESTS);
-        let pod_requests = Evidence::new(KEPT_REQUESTS);
+        let (requests, pod_requests) = (Evidence::new(KEPT_REQUESTS), Evidence::new(KEPT_REQUESTS));
         seed::plant(&store, &settings, metrics_port);
 
         let api = Api {

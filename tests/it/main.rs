@@ -8,7 +8,5 @@ mod kube;
 mod milvus;
 mod probes;
 mod process;
-mod recovery;
-mod scaling;
 mod server;
 mod sim;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use falconer::clock::Clock;
 use falconer::effects::Probe;
-use falconer::effects::milvus::credentials::{Credentials, SecretSource};
+use falconer::effects::milvus::credentials::Credentials;
 use falconer::effects::probe::{Connection, MilvusProbe, MilvusProbeSettings};
+use falconer::effects::secret::SecretFile;
 use falconer::model::{MilvusReport, Outcome, ProbeObservation, ReasonKind};
 
 use crate::probes::servers::{certificate, grpc_server_without_services};
@@ -176,7 +177,7 @@ async fn the_right_password_passes_and_a_wrong_or_missing_one_is_named() {
     assert_reason(&observation, "failed", ReasonKind::Unauthorized, "UNAUTHENTICATED");
 
     let file = tempfile::NamedTempFile::new().expect("a file");
-    let password = SecretSource::File(file.path().into());
+    let password = SecretFile::new(file.path());
     let credentials = Credentials::Password { user: "root".into(), password };
     let probe = MilvusProbe::new(MilvusProbeSettings { credentials, ..settings(&server.url) });
     std::fs::write(file.path(), "wrong").expect("a written file");

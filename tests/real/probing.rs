@@ -83,7 +83,7 @@ fn a_probe_logs_in_with_the_right_password_and_tells_a_wrong_one() {
     let with_password = |name: &str, password: &str| {
         let file = laptop.path(&format!("{name}.password"));
         fs::write(&file, password).unwrap();
-        let auth = format!("username = \"root\"\npassword_file = {file:?}\n");
+        let auth = format!("username = \"root\"\npassword_file = \"{}\"\n", file.display());
         configure(&laptop, &format!("{name}.toml"), auth)
     };
     let right = with_password("right", "Milvus\n");

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,6 +49,7 @@ pub struct Seen {
 /// A running `falconer run`. Killed when dropped.
 pub struct Running {
     child: Child,
+    log: PathBuf,
     history: Arc<Mutex<Vec<Seen>>>,
     done: Arc<AtomicBool>,
     watcher: Option<JoinHandle<()>>,
@@ -71,8 +72,8 @@ metrics_port = {metrics}
 {auth}
 [clusters.laptop.processes.standalone]
 start = {start:?}
-working_dir = {data:?}
-log_file = {log:?}
+working_dir = "{data}"
+log_file = "{log}"
 env = {{ {env} }}
 stop_grace = "5s"
 kill_grace = "5s"
@@ -88,13 +89,12 @@ success_threshold = 2
 timeout = "4s"
 [probers.queries]
 kind = "milvus"
-url = "http://127.0.0.1:{proxy}"
+cluster = "laptop"
 timeout = "4s"
 canary_collections = ["products", "reviews"]
 
 [alerter]
 group_wait = "1s"
-group_interval = "1s"
 [alerter.email]
 host = "127.0.0.1"
 port = {mail}
@@ -105,7 +105,7 @@ to = ["admin@example.com"]
 [recoverer]
 cooldown = "5s"
 budget = {{ actions = 10, per = "1h" }}
-verify_timeout = "3m"
+verify_timeout = "40s"
 
 [server]
 listen = "127.0.0.1:{server_port}"
@@ -114,8 +114,8 @@ listen = "127.0.0.1:{server_port}"
         metrics = laptop.metrics_port,
         auth = wanted.auth,
         start = laptop.command(),
-        data = laptop.data(),
-        log = laptop.path("milvus.log"),
+        data = laptop.data().display(),
+        log = laptop.path("milvus.log").display(),
         on_exit = wanted.on_exit,
         threshold = wanted.failure_threshold,
         mail = wanted.mail_port,
@@ -147,7 +147,8 @@ impl Running {
     pub fn start(laptop: &Laptop, name: &str, wanted: &Configuration) -> Self {
         let configuration = laptop.path(&format!("{name}.toml"));
         let server_port = write_configuration(laptop, &configuration, wanted);
-        let log = fs::File::create(laptop.path(&format!("falconer-{name}.log"))).unwrap();
+        let log_path = laptop.path(&format!("falconer-{name}.log"));
+        let log = fs::File::create(&log_path).unwrap();
         let child = falconer()
             .args(["run", "--config"])
             .arg(configuration)
@@ -161,7 +162,7 @@ impl Running {
             let (history, done) = (Arc::clone(&history), Arc::clone(&done));
             std::thread::spawn(move || watch(server_port, &history, &done))
         };
-        Self { child, history, done, watcher: Some(watcher) }
+        Self { child, log: log_path, history, done, watcher: Some(watcher) }
     }
 
     /// Every change of state that the status page has shown, in order.
@@ -172,6 +173,11 @@ impl Running {
     /// The first change at or after `from` that `wanted` accepts.
     pub fn first(&self, from: Timestamp, wanted: impl Fn(&Seen) -> bool) -> Option<Seen> {
         self.history().into_iter().find(|seen| seen.at >= from && wanted(seen))
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Waits for such a change.
@@ -188,14 +194,14 @@ impl Running {
         let clock = Clock::system();
         while found.is_none() {
             if let Ok(Some(status)) = child.try_wait() {
-                panic!("falconer ended while waiting for {what}: {status}");
+                let log = fs::read_to_string(&self.log).unwrap_or_default();
+                panic!("falconer ended while waiting for {what}: {status}\n{log}");
             }
             let history = history.lock().unwrap_or_else(PoisonError::into_inner);
-            assert!(
-                clock.uptime() < patience,
-                "not within {} s: {what}\n{history:#?}",
-                patience.as_secs()
-            );
+            if clock.uptime() >= patience {
+                let log = fs::read_to_string(&self.log).unwrap_or_default();
+                panic!("not within {} s: {what}\n{history:#?}\n{log}", patience.as_secs());
+            }
             found = history.iter().find(|seen| seen.at >= from && wanted(seen)).cloned();
             drop(history);
             std::thread::sleep(Duration::from_millis(100));

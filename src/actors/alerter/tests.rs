@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 
 use super::*;
-use crate::model::{AlertStatus, ReasonKind};
+use crate::actors::testing::in_virtual_time;
+use crate::model::{AlertStatus, ComponentId, Reason, ReasonKind, Severity};
 use crate::policy::notification::Delivery;
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -133,15 +134,16 @@ fn incident() -> IncidentId {
 }
 
 fn raise(severity: Severity) -> RaiseAlert {
-    RaiseAlert {
+    RaiseAlert(Alert {
         incident: incident(),
         component: component(),
         severity,
         title: "querynode is unhealthy".into(),
         reason: Reason::new(ReasonKind::Timeout, "no answer within 5 s"),
         details: vec!["querynode-abc: timeout after 5s".into()],
+        action: String::new(),
         started_at: START,
-    }
+    })
 }
 
 fn resolve(seconds: u64) -> ResolveAlert {
@@ -152,20 +154,11 @@ async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-/// Runs in virtual time.
-fn play(scene: impl Future<Output = ()>) {
-    let runtime = || {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        builder.enable_all().start_paused(true).build().unwrap()
-    };
-    System::with_tokio_rt(runtime).block_on(scene);
-}
-
 use AlertStatus::{Firing, Resolved};
 
 #[test]
 fn an_incident_is_told_repeated_and_resolved() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[]);
         let alerter = stage.start(&[&email]);
@@ -186,7 +179,7 @@ fn an_incident_is_told_repeated_and_resolved() {
 
 #[test]
 fn raising_again_sends_nothing_by_itself() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[]);
         let alerter = stage.start(&[&email]);
@@ -200,7 +193,7 @@ fn raising_again_sends_nothing_by_itself() {
 
 #[test]
 fn a_blip_within_group_wait_bothers_nobody() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[]);
         let alerter = stage.start(&[&email]);
@@ -214,7 +207,7 @@ fn a_blip_within_group_wait_bothers_nobody() {
 
 #[test]
 fn a_failed_send_is_retried_with_back_off_and_is_not_marked_as_sent() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[Answer::Unavailable; 3]);
         let alerter = stage.start(&[&email]);
@@ -236,7 +229,7 @@ fn a_failed_send_is_retried_with_back_off_and_is_not_marked_as_sent() {
 
 #[test]
 fn a_receiver_that_missed_the_incident_is_told_the_whole_story_once() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[Answer::Unavailable; 4]);
         let slack = stage.fake("slack", &[]);
@@ -252,7 +245,7 @@ fn a_receiver_that_missed_the_incident_is_told_the_whole_story_once() {
 
 #[test]
 fn a_receiver_that_hangs_does_not_slow_the_others() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[Answer::Hang]);
         let slack = stage.fake("slack", &[]);
@@ -271,7 +264,7 @@ fn a_receiver_that_hangs_does_not_slow_the_others() {
 
 #[test]
 fn a_receiver_gets_one_message_after_the_other_and_no_slower_receiver_matters() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[Answer::Slow; 3]);
         let slack = stage.fake("slack", &[]);
@@ -279,7 +272,7 @@ fn a_receiver_gets_one_message_after_the_other_and_no_slower_receiver_matters() 
         for name in ["proxy", "querynode", "datanode"] {
             let component = ComponentId::new("milvus-ha", name);
             let incident = IncidentId::new(&component, START);
-            let alert = RaiseAlert { incident, component, ..raise(Severity::Critical) };
+            let alert = RaiseAlert(Alert { incident, component, ..raise(Severity::Critical).0 });
             alerter.send(alert).await.unwrap();
         }
         pass(60).await;
@@ -290,7 +283,7 @@ fn a_receiver_gets_one_message_after_the_other_and_no_slower_receiver_matters() 
 
 #[test]
 fn a_raised_severity_is_told_at_once() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[]);
         let alerter = stage.start(&[&email]);
@@ -305,7 +298,7 @@ fn a_raised_severity_is_told_at_once() {
 
 #[test]
 fn a_respawned_alerter_goes_on_from_the_book() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[Answer::Accept, Answer::Panic]);
         let alerter = stage.start(&[&email]);
@@ -329,7 +322,7 @@ fn a_respawned_alerter_goes_on_from_the_book() {
 
 #[test]
 fn draining_delivers_what_waits_and_answers_when_it_is_done() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[]);
         let alerter = stage.start(&[&email]);
@@ -343,7 +336,7 @@ fn draining_delivers_what_waits_and_answers_when_it_is_done() {
 
 #[test]
 fn draining_ends_at_its_deadline_though_a_receiver_hangs() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[Answer::Hang]);
         let slack = stage.fake("slack", &[Answer::Unavailable]);
@@ -357,7 +350,7 @@ fn draining_ends_at_its_deadline_though_a_receiver_hangs() {
 
 #[test]
 fn an_idle_drain_answers_at_once() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[]);
         let alerter = stage.start(&[&email]);
@@ -368,7 +361,7 @@ fn an_idle_drain_answers_at_once() {
 
 #[test]
 fn without_send_resolved_the_alert_just_closes() {
-    play(async {
+    in_virtual_time(async {
         let mut stage = Stage::new();
         stage.settings.send_resolved = false;
         let email = stage.fake("email", &[]);
@@ -384,7 +377,7 @@ fn without_send_resolved_the_alert_just_closes() {
 
 #[test]
 fn an_alert_without_any_receiver_shows_in_the_status_until_it_is_over() {
-    play(async {
+    in_virtual_time(async {
         let stage = Stage::new();
         let alerter = stage.start(&[]);
         alerter.send(raise(Severity::Critical)).await.unwrap();

@@ -6,12 +6,15 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::{News, Recover, Recoverer, RecoveryPhase};
+use crate::actors::platform::{record, within};
 use crate::actors::registry::ActionHolder;
 use crate::effects::{Applied, Cluster, ClusterError, RestartRequest};
 use crate::metrics::ActionOutcome;
 use crate::model::{ClusterEvent, ComponentId, EventType, IncidentId, WorkloadRef};
 use crate::policy::recovery::refusal::words;
-use crate::policy::recovery::{ActionStep, EscalationReason, PlannedAction, RefusalReason};
+use crate::policy::recovery::{
+    ActionStep, EscalationReason, PlannedAction, RecoveryRequest, RefusalReason,
+};
 
 /// What is needed when the platform's answer arrives.
 struct Sent {
@@ -35,28 +38,29 @@ impl Recoverer {
         plan: PlannedAction,
         ctx: &mut Context<Self>,
     ) {
-        let component = report.component.clone();
+        let Recover { request, reason } = report;
+        let component = request.component.clone();
         let Some(cluster) = self.around.clusters.get(&component.cluster).cloned() else {
-            self.refuse(&report, &RefusalReason::NoPlatform);
+            self.refuse(&request, &RefusalReason::NoPlatform);
             return;
         };
         let who = ActionHolder::Recoverer;
         if self.around.registry.claim(&component.cluster, &plan.workload, who).is_err() {
             let workload = plan.workload.clone();
-            self.refuse(&report, &RefusalReason::BeingScaled { workload });
+            self.refuse(&request, &RefusalReason::BeingScaled { workload });
             return;
         }
         let now = self.around.clock.now();
         let settings = self.settings.for_component(&component);
         let global = &self.settings.global;
-        self.ledger().begin(&component, &report.incident, &plan, settings, global, now);
+        self.ledger().begin(&component, &request.incident, &plan, settings, global, now);
         tracing::info!(
             component = %component,
-            incident = %report.incident,
+            incident = %request.incident,
             workload = %plan.workload,
             step = plan.step.as_str(),
             key = plan.idempotency_key,
-            reason = %report.reason,
+            %reason,
             "recovery step begins"
         );
         self.publish();
@@ -68,14 +72,14 @@ impl Recoverer {
             },
             format!(
                 "falconer restarts {}: {} is unhealthy since {}: {}",
-                plan.workload, component, report.unhealthy_since, report.reason
+                plan.workload, component, request.unhealthy_since, reason
             ),
         );
         let deadlines = Deadlines {
             event: self.settings.event_timeout,
             request: self.settings.request_timeout,
         };
-        let sent = Sent { incident: report.incident, component, plan: plan.clone() };
+        let sent = Sent { incident: request.incident, component, plan: plan.clone() };
         let answer = carry_out(cluster, event, plan, deadlines);
         ctx.spawn(
             answer
@@ -136,21 +140,21 @@ impl Recoverer {
     /// Says once that the incident is left to a person.
     pub(super) fn escalate(
         &mut self,
-        report: &Recover,
+        request: &RecoveryRequest,
         reason: &EscalationReason,
         ctx: &mut Context<Self>,
     ) {
         let now = self.around.clock.now();
-        self.ledger().escalated(&report.component, &report.incident, now);
-        let running = report.workloads.iter().find(|workload| workload.desired_replicas > 0);
+        self.ledger().escalated(&request.component, &request.incident, now);
+        let running = request.workloads.iter().find(|workload| workload.desired_replicas > 0);
         if let Some(workload) = running {
-            let message = format!("{}: {reason}", report.component);
+            let message = format!("{}: {reason}", request.component);
             let event = self.event(&workload.reference, EventType::Warning, "Escalated", message);
-            self.write_event(&report.component, event, ctx);
+            self.write_event(&request.component, event, ctx);
         }
         self.tell(News {
-            incident: report.incident.clone(),
-            component: report.component.clone(),
+            incident: request.incident.clone(),
+            component: request.component.clone(),
             phase: RecoveryPhase::Escalated,
             kind: "escalated",
             summary: reason.to_string(),
@@ -202,28 +206,8 @@ async fn carry_out(
                 at: plan.at,
                 idempotency_key: plan.idempotency_key,
             };
-            tokio::time::timeout(deadlines.request, cluster.restart(&request)).await.unwrap_or_else(
-                |_| {
-                    Err(ClusterError::Timeout {
-                        operation: "restart",
-                        object: request.workload.to_string(),
-                        seconds: deadlines.request.as_secs(),
-                    })
-                },
-            )
-        }
-    }
-}
-
-/// Writes `event`, at best: an action is never given up for the want of a line in a log.
-async fn record(cluster: &dyn Cluster, event: &ClusterEvent, deadline: Duration) {
-    match tokio::time::timeout(deadline, cluster.record_event(event)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::debug!(workload = %event.workload, %error, "event was not written");
-        }
-        Err(_) => {
-            tracing::debug!(workload = %event.workload, "event was not written in time");
+            let asked = cluster.restart(&request);
+            within(deadlines.request, "restart", &request.workload, asked).await
         }
     }
 }

@@ -6,17 +6,12 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::actors::exit_guard::{self, Running};
-use crate::actors::harness::{Recorder, in_virtual_time};
-use crate::actors::registry::ActionRegistry;
-use crate::actors::status::StatusBoard;
-use crate::actors::testing::{Answer, FakeCluster, deployment, every_cluster_error, workload};
-use crate::clock::Clock;
-use crate::effects::Cluster;
-use crate::metrics::Metrics;
+use crate::actors::testing::{
+    Answer, CLUSTER, FakeCluster, Recorder, deployment, every_cluster_error, in_virtual_time,
+    surroundings, workload,
+};
 use crate::model::{ReasonKind, RolloutStatus};
 use crate::policy::recovery::LadderStep;
-
-const CLUSTER: &str = "milvus-ha";
 
 /// One recoverer with everything around it.
 struct Bench {
@@ -35,15 +30,7 @@ impl Bench {
     }
 
     fn with(settings: RecovererSettings) -> Self {
-        let cluster = FakeCluster::new();
-        let platform: Arc<dyn Cluster> = cluster.clone();
-        let around = Surroundings {
-            clusters: HashMap::from([(CLUSTER.into(), platform)]),
-            registry: ActionRegistry::default(),
-            board: StatusBoard::default(),
-            clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
-            metrics: Metrics::default(),
-        };
+        let (cluster, around) = surroundings();
         let progress = Link::new();
         let heard = Recorder::behind(&progress);
         let ledger = Arc::new(Mutex::new(RecoveryLedger::default()));
@@ -100,10 +87,9 @@ fn incarnation(
 
 fn sick(component: &str, since: Timestamp) -> Recover {
     let id = ComponentId::new(CLUSTER, component);
-    Recover {
+    let request = RecoveryRequest {
         incident: IncidentId::new(&id, since),
         component: id,
-        reason: Reason::new(ReasonKind::Status, "answered 500"),
         workloads: vec![workload(component, 2)],
         unhealthy_since: since,
         sick_components: 1,
@@ -111,7 +97,9 @@ fn sick(component: &str, since: Timestamp) -> Recover {
         sick_dependencies: Vec::new(),
         cluster_seen_at: None,
         platform_error: None,
-    }
+        being_scaled: Vec::new(),
+    };
+    Recover { request, reason: Reason::new(ReasonKind::Status, "answered 500") }
 }
 
 fn minutes(count: u64) -> Duration {
@@ -215,8 +203,8 @@ fn a_dead_etcd_with_every_component_red_leads_to_no_restart() {
         for _ in 0..360 {
             for component in components {
                 let mut report = sick(component, since);
-                report.sick_components = components.len();
-                report.sick_dependencies = vec![ComponentId::new(CLUSTER, "etcd")];
+                report.request.sick_components = components.len();
+                report.request.sick_dependencies = vec![ComponentId::new(CLUSTER, "etcd")];
                 bench.report(report).await;
             }
             sleep(Duration::from_secs(10)).await;

@@ -1,15 +1,14 @@
 //! Watching an action until it is known whether it helped: the rollout is asked for, the health is
 //! told by the supervisor, and a deadline of our own ends it (the platform's may be 30 days).
 
-use std::time::Duration;
-
 use actix::prelude::*;
 
 use super::{ComponentHealthy, News, Recoverer, RecoveryPhase};
+use crate::actors::platform::within;
 use crate::actors::registry::ActionHolder;
 use crate::effects::ClusterError;
 use crate::metrics::ActionOutcome;
-use crate::model::{ComponentId, EventType, RolloutStatus, WorkloadRef};
+use crate::model::{ComponentId, EventType, RolloutStatus};
 use crate::policy::recovery::refusal::words;
 use crate::policy::recovery::verification::VerificationFailure;
 use crate::policy::recovery::{ActionUnderWay, RolloutProgress, Verification, verify};
@@ -78,8 +77,8 @@ impl Recoverer {
         let (workload, key) = (action.workload, action.idempotency_key);
         let deadline = self.settings.status_timeout;
         let asked = async move {
-            let answer = tokio::time::timeout(deadline, cluster.rollout_status(&workload)).await;
-            answer.unwrap_or_else(|_| Err(too_late(&workload, deadline)))
+            let asked = cluster.rollout_status(&workload);
+            within(deadline, "rollout status of", &workload, asked).await
         };
         ctx.spawn(asked.into_actor(self).map(move |answer, act, ctx| {
             act.polling.remove(&component);
@@ -156,13 +155,5 @@ impl Recoverer {
         let event = self.event(&workload, event_type, reason, summary.clone());
         self.write_event(&component, event, ctx);
         self.tell(News { incident, component, phase, kind, summary, outcome: Some(outcome) });
-    }
-}
-
-fn too_late(workload: &WorkloadRef, deadline: Duration) -> ClusterError {
-    ClusterError::Timeout {
-        operation: "rollout status of",
-        object: workload.to_string(),
-        seconds: deadline.as_secs(),
     }
 }

@@ -1,14 +1,12 @@
 //! Carrying out a change: the request to the platform, the event, and watching until the replicas
 //! are ready.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use actix::prelude::*;
 
 use super::Scaler;
+use crate::actors::platform::{record, within};
 use crate::actors::registry::ActionHolder;
-use crate::effects::{Applied, Cluster, ClusterError, ScaleRequest};
+use crate::effects::{Applied, ClusterError, ScaleRequest};
 use crate::metrics::{ActionKind, ActionOutcome};
 use crate::model::{ClusterEvent, ComponentId, EventType, RolloutStatus, WorkloadRef};
 use crate::policy::scaling::{ChangeUnderWay, PlannedChange};
@@ -54,7 +52,10 @@ impl Scaler {
         self.publish();
         let request =
             ScaleRequest { workload: plan.workload.clone(), from: plan.from, to: plan.to };
-        let answer = ask(cluster, request, self.settings.request_timeout);
+        let deadline = self.settings.request_timeout;
+        let answer = async move {
+            within(deadline, "scale", &request.workload, cluster.scale(&request)).await
+        };
         ctx.spawn(
             answer
                 .into_actor(self)
@@ -126,17 +127,7 @@ impl Scaler {
         let message = format!("falconer: {words}");
         let event = ClusterEvent { workload: workload.clone(), event_type, reason, message };
         let deadline = self.settings.event_timeout;
-        let written = async move {
-            match tokio::time::timeout(deadline, cluster.record_event(&event)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::debug!(workload = %event.workload, %error, "event was not written");
-                }
-                Err(_) => {
-                    tracing::debug!(workload = %event.workload, "event was not written in time");
-                }
-            }
-        };
+        let written = async move { record(cluster.as_ref(), &event, deadline).await };
         ctx.spawn(written.into_actor(self));
     }
 
@@ -192,8 +183,8 @@ impl Scaler {
         }
         let deadline = self.settings.status_timeout;
         let asked = async move {
-            let answer = tokio::time::timeout(deadline, cluster.rollout_status(&workload)).await;
-            answer.unwrap_or_else(|_| Err(too_late("rollout status of", &workload, deadline)))
+            let asked = cluster.rollout_status(&workload);
+            within(deadline, "rollout status of", &workload, asked).await
         };
         ctx.spawn(asked.into_actor(self).map(move |answer, act, ctx| {
             act.polling.remove(&component);
@@ -252,18 +243,4 @@ impl Scaler {
 
 const fn direction(from: u32, to: u32) -> ActionKind {
     if to > from { ActionKind::ScaleUp } else { ActionKind::ScaleDown }
-}
-
-async fn ask(
-    cluster: Arc<dyn Cluster>,
-    request: ScaleRequest,
-    deadline: Duration,
-) -> Result<Applied, ClusterError> {
-    let answer = tokio::time::timeout(deadline, cluster.scale(&request)).await;
-    answer.unwrap_or_else(|_| Err(too_late("scale", &request.workload, deadline)))
-}
-
-fn too_late(operation: &'static str, workload: &WorkloadRef, deadline: Duration) -> ClusterError {
-    let (object, seconds) = (workload.to_string(), deadline.as_secs());
-    ClusterError::Timeout { operation, object, seconds }
 }

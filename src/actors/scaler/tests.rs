@@ -6,16 +6,12 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::actors::exit_guard::{self, Running};
-use crate::actors::harness::{Recorder, in_virtual_time};
-use crate::actors::registry::ActionRegistry;
-use crate::actors::status::StatusBoard;
-use crate::actors::testing::{Answer, FakeCluster, deployment, every_cluster_error, workload};
-use crate::clock::Clock;
-use crate::effects::{Cluster, ScaleRequest};
-use crate::metrics::Metrics;
-use crate::model::{PodCondition, Resources, RolloutStatus};
-
-const CLUSTER: &str = "milvus-ha";
+use crate::actors::testing::{
+    Answer, CLUSTER, FakeCluster, Recorder, deployment, every_cluster_error, in_virtual_time,
+    surroundings, workload,
+};
+use crate::effects::ScaleRequest;
+use crate::model::{HealthState, Pod, PodCondition, PodUsage, Resources, Role, RolloutStatus};
 
 /// One scaler with everything around it.
 struct Bench {
@@ -36,15 +32,7 @@ impl Bench {
     }
 
     fn with(settings: ScalerSettings) -> Self {
-        let cluster = FakeCluster::new();
-        let platform: Arc<dyn Cluster> = cluster.clone();
-        let around = Surroundings {
-            clusters: HashMap::from([(CLUSTER.into(), platform)]),
-            registry: ActionRegistry::default(),
-            board: StatusBoard::default(),
-            clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
-            metrics: Metrics::default(),
-        };
+        let (cluster, around) = surroundings();
         let progress = Link::new();
         let heard = Recorder::behind(&progress);
         let ledger = Arc::new(Mutex::new(ScalingLedger::default()));
@@ -85,15 +73,15 @@ impl Bench {
             memory_percent_of_limit: None,
             sampled_at: Some(self.around.clock.now()),
         });
-        LoadObserved {
+        LoadObserved(ScalingRequest {
             component: ComponentId::new(CLUSTER, "proxy"),
             role: Role::Proxy,
             workloads: vec![workload("proxy", replicas)],
             pods: pods.collect(),
             usage: usage.collect(),
             health: HealthState::Healthy,
-            observed_at: self.around.clock.now(),
-        }
+            being_restarted: Vec::new(),
+        })
     }
 
     fn asked(&self) -> Vec<(u32, u32)> {
@@ -267,7 +255,7 @@ fn a_reason_to_do_nothing_is_told_once() {
         let bench = Bench::new();
         for _ in 0..10 {
             let mut load = bench.load(3, 95);
-            load.component = ComponentId::new(CLUSTER, "datanode");
+            load.0.component = ComponentId::new(CLUSTER, "datanode");
             bench.report(load).await;
         }
         assert_eq!(bench.words(), ["not scaled: not listed in [scaler] components"]);

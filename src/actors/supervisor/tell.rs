@@ -5,6 +5,8 @@ use super::memory::OpenIncident;
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
 use crate::actors::recoverer::Recover;
 use crate::model::{ComponentId, HealthState, ProbeReport, Severity, TargetReport, Workload};
+use crate::policy::notification::Alert;
+use crate::policy::recovery::RecoveryRequest;
 
 /// At most this many lines of evidence go into an alert.
 const MAX_DETAILS: usize = 10;
@@ -16,16 +18,17 @@ impl Supervisor {
             Severity::Critical => HealthState::Unhealthy,
             Severity::Warning => HealthState::Degraded,
         };
-        let alert = RaiseAlert {
+        let alert = Alert {
             incident: open.id,
             component: report.id.clone(),
             severity: open.severity,
             title: format!("{} is {}", report.id.component, state.as_str()),
             reason: open.reason,
             details: evidence(report),
+            action: String::new(),
             started_at: open.since,
         };
-        self.parts.peers.raise.send_unbounded(alert);
+        self.parts.peers.raise.send_unbounded(RaiseAlert(alert));
     }
 
     pub(super) fn resolve(&self, open: OpenIncident) {
@@ -48,10 +51,9 @@ impl Supervisor {
             .filter(|(name, _)| runs(name) || self.parts.depends_on.contains(*name))
             .map(|(_, known)| known.newest().unwrap_or_default())
             .min();
-        let request = Recover {
+        let request = RecoveryRequest {
             incident: open.id.clone(),
             component: id.clone(),
-            reason: open.reason.clone(),
             workloads: self.workloads_of(&id.component),
             unhealthy_since: open.since,
             sick_components: memory.sick(runs),
@@ -59,10 +61,12 @@ impl Supervisor {
             sick_dependencies,
             cluster_seen_at,
             platform_error: self.inventory.error.clone(),
+            being_scaled: Vec::new(),
         };
         drop(memory);
         // Level-triggered: the next report asks again.
-        let _ = self.parts.peers.recover.try_send(request);
+        let recover = Recover { request, reason: open.reason.clone() };
+        let _ = self.parts.peers.recover.try_send(recover);
     }
 
     pub(super) fn workloads_of(&self, component: &str) -> Vec<Workload> {

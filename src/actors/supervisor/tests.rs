@@ -1,27 +1,27 @@
 //! The supervisor with its probers in virtual time, against in-memory probes.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::*;
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
-use crate::actors::harness::{Recorder, in_virtual_time};
 use crate::actors::link::Link;
 use crate::actors::prober::ProberSettings;
 use crate::actors::recoverer::Recover;
 use crate::actors::status::StatusBoard;
+use crate::actors::testing::{Recorder, in_virtual_time};
 use crate::clock::Clock;
 use crate::effects::Probe;
 use crate::metrics::Metrics;
 use crate::model::{
-    Outcome, Owner, ProbeObservation, Reason, ReasonKind, Role, Severity, Workload, WorkloadKind,
-    WorkloadRef,
+    Outcome, Owner, ProbeObservation, Reason, ReasonKind, Role, Severity, Timestamp, Workload,
+    WorkloadKind, WorkloadRef,
 };
 use crate::policy::health::HealthSettings;
+use crate::policy::recovery::RecoveryRequest;
 
 /// A component whose answers a test decides.
 #[derive(Default)]
@@ -171,10 +171,10 @@ fn an_incident_is_raised_after_the_threshold_and_resolved_once() {
         fixture.make_sick("querynode", true);
         seconds(10).await;
         let raised = fixture.raised.lock().unwrap().clone();
-        let first = raised.first().expect("an alert");
+        let first = &raised.first().expect("an alert").0;
         assert_eq!(first.title, "querynode is unhealthy");
         assert_eq!(first.severity, Severity::Critical);
-        assert!(raised.iter().all(|alert| alert.incident == first.incident));
+        assert!(raised.iter().all(|alert| alert.0.incident == first.incident));
         assert_eq!(fixture.state("proxy"), Some(HealthState::Healthy));
 
         fixture.make_sick("querynode", false);
@@ -195,7 +195,8 @@ fn recovery_is_asked_for_with_what_runs_the_component_and_what_else_is_sick() {
         fixture.make_sick("etcd", true);
         seconds(10).await;
         let asked = fixture.recover.lock().unwrap().clone();
-        let last = asked.iter().rfind(|m| &*m.component.component == "querynode").unwrap();
+        let querynode = |request: &&RecoveryRequest| &*request.component.component == "querynode";
+        let last = asked.iter().map(|message| &message.request).rfind(querynode).unwrap();
         assert_eq!(last.workloads.len(), 1);
         assert_eq!((last.sick_components, last.watched_components), (1, 1));
         assert_eq!(last.sick_dependencies, [ComponentId::new("milvus-ha", "etcd")]);
@@ -215,12 +216,13 @@ fn a_dependency_and_a_neighbour_that_fail_below_their_threshold_count_from_the_f
         fixture.make_sick("etcd", true);
         seconds(10).await;
         let asked = fixture.recover.lock().unwrap().clone();
-        let ours = |m: &&Recover| &*m.component.component == "querynode";
-        let first = asked.iter().find(ours).expect("a request");
+        let querynode = |request: &&RecoveryRequest| &*request.component.component == "querynode";
+        let mut asked = asked.iter().map(|message| &message.request).filter(querynode);
+        let first = asked.next().expect("a request");
         assert_eq!(first.sick_components, 2);
         assert_eq!(first.sick_dependencies, [ComponentId::new("milvus-ha", "etcd")]);
         // Nothing is done before the rest of the cluster was probed since.
-        let last = asked.iter().rfind(ours).and_then(|m| m.cluster_seen_at);
+        let last = asked.next_back().and_then(|request| request.cluster_seen_at);
         let seen = last.expect("others are watched");
         assert!(seen >= first.unhealthy_since);
     });

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::memory::ComponentMemory;
 use crate::actors::status::{ClusterSnapshot, ComponentSnapshot, StatusBoard};
-use crate::model::{
-    ComponentId, HealthState, Inventory, PerformanceReport, PodUsage, ProbeReport, TargetReport,
-};
+use crate::model::{ComponentId, HealthState, Inventory, PodUsage, ProbeReport};
 
 /// Writes one cluster's part of the status board.
 #[derive(Clone)]
@@ -106,38 +104,4 @@ impl ClusterView {
     pub fn scaling(&self, id: &ComponentId, summary: String) {
         self.update_component(&id.component, |snapshot| snapshot.scaling = Some(summary));
     }
-}
-
-/// One figure for a component from those of its targets: rates add up, latencies take the worst.
-pub fn aggregate_performance(targets: &[TargetReport]) -> Option<PerformanceReport> {
-    let reports: Vec<_> = targets.iter().filter_map(|target| target.performance.as_ref()).collect();
-    if reports.is_empty() {
-        return None;
-    }
-    let sum = |pick: fn(&PerformanceReport) -> Option<f64>| {
-        reports.iter().filter_map(|report| pick(report)).reduce(|a, b| a + b)
-    };
-    let worst = |pick: fn(&PerformanceReport) -> Option<f64>| {
-        reports.iter().filter_map(|report| pick(report)).reduce(f64::max)
-    };
-    let qps = sum(|report| report.qps);
-    let failing = sum(|report| Some(report.qps? * report.error_rate?));
-    let error_rate = match (failing, qps) {
-        (Some(failing), Some(qps)) if qps > 0.0 => Some(failing / qps),
-        (Some(_), Some(_)) => Some(0.0),
-        _ => None,
-    };
-    Some(PerformanceReport {
-        qps,
-        error_rate,
-        latency_p50_ms: worst(|report| report.latency_p50_ms),
-        latency_p99_ms: worst(|report| report.latency_p99_ms),
-        resident_memory_bytes: reports
-            .iter()
-            .filter_map(|report| report.resident_memory_bytes)
-            .reduce(u64::saturating_add),
-        cpu_cores: sum(|report| report.cpu_cores),
-        read_queue_length: sum(|report| report.read_queue_length),
-        error: None,
-    })
 }

@@ -28,15 +28,41 @@ pub(super) fn simulation() -> SimSettings {
     settings
 }
 
+/// What the demo does about trouble and load: quickly, and often.
+const REACTIONS: &str = r#"[recoverer]
+cooldown = "1s"
+verify_timeout = "30s"
+budget = { actions = 10, per = "1h" }
+global_budget = { actions = 20, per = "1h" }
+
+[scaler]
+interval = "1s"
+components = ["proxy"]
+min_replicas = 2
+max_replicas = 4
+scale_up = { stabilization = "0s", policies = [{ type = "pods", value = 4, period = "1s" }] }
+scale_down = { stabilization = "2s", policies = [{ type = "pods", value = 4, period = "1s" }] }
+
+[recorder]
+path = ""
+
+[leader_election]
+enabled = false
+
+[server]
+listen = "127.0.0.1:0"
+"#;
+
 /// The configuration with which falconer watches the simulation: short intervals, all receivers.
 pub(super) fn actors_toml(sim: &Simulation, kubeconfig: &Path) -> String {
+    format!("{}\n{}\n{REACTIONS}", watching(sim, kubeconfig), telling(sim))
+}
+
+fn watching(sim: &Simulation, kubeconfig: &Path) -> String {
     let namespace = &sim.settings().namespace;
     let milvus = sim.milvus_url();
     let metrics_port = sim.metrics_port();
     let etcd = sim.dependency_url();
-    let smtp = sim.smtp().address();
-    let (smtp_host, smtp_port) = (smtp.ip(), smtp.port());
-    let webhook = sim.webhook().url("/alerts");
     let interval = PROBE_INTERVAL.as_secs();
     let stuck_timeout = STUCK_TIMEOUT.as_secs();
     let kubeconfig = toml::Value::String(kubeconfig.display().to_string());
@@ -71,8 +97,16 @@ expect = {{ status = 200, body_contains = "true" }}
 
 [supervisor]
 startup_grace = "10s"
+"#
+    )
+}
 
-[alerter]
+fn telling(sim: &Simulation) -> String {
+    let smtp = sim.smtp().address();
+    let (smtp_host, smtp_port) = (smtp.ip(), smtp.port());
+    let webhook = sim.webhook().url("/alerts");
+    format!(
+        r#"[alerter]
 group_wait = "100ms"
 group_interval = "500ms"
 repeat_interval = "5m"
@@ -89,29 +123,6 @@ to = ["admin@example.com"]
 
 [alerter.webhook.oncall]
 url = "{webhook}"
-
-[recoverer]
-cooldown = "1s"
-verify_timeout = "30s"
-budget = {{ actions = 10, per = "1h" }}
-global_budget = {{ actions = 20, per = "1h" }}
-
-[scaler]
-interval = "1s"
-components = ["proxy"]
-min_replicas = 2
-max_replicas = 4
-scale_up = {{ stabilization = "0s", policies = [{{ type = "pods", value = 4, period = "1s" }}] }}
-scale_down = {{ stabilization = "2s", policies = [{{ type = "pods", value = 4, period = "1s" }}] }}
-
-[recorder]
-path = ""
-
-[leader_election]
-enabled = false
-
-[server]
-listen = "127.0.0.1:0"
 "#
     )
 }

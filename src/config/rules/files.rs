@@ -7,8 +7,8 @@ use super::{Judge, check_url};
 use crate::config::origins::Origins;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
-use crate::config::secret::SecretFile;
 use crate::config::settings::Settings;
+use crate::effects::secret::SecretFile;
 
 /// Every named file that cannot be used.
 pub(crate) fn unreadable_files(settings: &Settings, origins: &Origins) -> Vec<Problem> {
@@ -39,15 +39,20 @@ pub(crate) fn unreadable_files(settings: &Settings, origins: &Origins) -> Vec<Pr
 }
 
 fn secret(judge: &mut Judge<'_>, path: &KeyPath, file: &SecretFile) {
-    if let Err(error) = file.read() {
+    if file.is_set()
+        && let Err(error) = file.read_now()
+    {
         judge.value(path, format!("cannot be used: {error}"));
     }
 }
 
 fn secret_url(judge: &mut Judge<'_>, path: &KeyPath, file: &SecretFile) {
-    match file.read() {
+    if !file.is_set() {
+        return;
+    }
+    match file.read_now() {
         Err(error) => judge.value(path, format!("cannot be used: {error}")),
-        Ok(Some(url)) if check_url(url.expose(), &["http", "https"]).is_err() => {
+        Ok(url) if check_url(&url, &["http", "https"]).is_err() => {
             let file = file.path().display();
             judge.value(path, format!("cannot be used: {file} does not hold a URL"));
         }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::config::secret::{Secret, SecretFile};
+use crate::config::secret::Secret;
 use crate::config::values::{self, HumanDuration};
+use crate::effects::secret::SecretFile;
 use crate::model::Severity;
 
 /// `[alerter]`.

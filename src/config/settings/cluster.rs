@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use serde::de::{SeqAccess, Visitor, value::SeqAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::config::secret::{Secret, SecretFile};
+use crate::config::secret::Secret;
 use crate::config::values::{ByteSize, HumanDuration};
+use crate::effects::secret::SecretFile;
 
 /// What runs the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

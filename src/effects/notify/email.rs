@@ -12,8 +12,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lettre::message::Mailbox;
 
-use super::{NotifyError, SecretSource, SetupError};
+use super::{NotifyError, SetupError};
 use crate::effects::Notifier;
+use crate::effects::secret::SecretFile;
 use crate::model::Notification;
 
 /// How the connection to the mail server is protected; a closed set.
@@ -54,7 +55,7 @@ pub struct EmailLogin {
     /// The user's name.
     pub username: String,
     /// Where the password is; read for each mail.
-    pub password: SecretSource,
+    pub password: SecretFile,
 }
 
 /// Settings of the receiver `email`.

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
+use reqwest::{Certificate, Client, Response, StatusCode, Url};
 
-use super::{NotifyError, render, secret};
+use super::{NotifyError, render};
 use crate::effects::failure;
-use crate::effects::tls::install_tls_provider;
+use crate::effects::http::{Trust, modest_client};
+use crate::effects::small_file::{self, CA_FILE_LIMIT};
 
 /// How much of an answer is read, in bytes.
 const ANSWER_LIMIT: usize = 4 * 1024;
@@ -65,32 +66,29 @@ impl Post<'_> {
 
     /// A client of its own for each message: messages are rare, and certificates are read anew.
     async fn client(&self) -> Result<Client, NotifyError> {
-        install_tls_provider();
-        let mut builder = Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("falconer/", env!("CARGO_PKG_VERSION")))
-            .timeout(self.timeout);
-        if self.url.scheme() == "http" {
-            builder = builder.tls_certs_only([]);
-        } else if let Some(path) = self.ca_file {
-            let unreadable = |error: &dyn std::fmt::Display| {
-                let message = format!("cannot use {}: {error}", path.display());
-                NotifyError::unavailable(self.receiver, message)
-            };
-            let pem = secret::read_bounded(path).await.map_err(|error| unreadable(&error))?;
-            let authorities =
-                Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| unreadable(&error))?;
-            builder = builder.tls_certs_only(authorities);
-        }
+        let builder =
+            modest_client(self.trust().await?).pool_max_idle_per_host(0).timeout(self.timeout);
         builder.build().map_err(|error| {
             NotifyError::unavailable(
                 self.receiver,
                 format!("no HTTP client: {}", failure::describe(&error)),
             )
         })
+    }
+
+    async fn trust(&self) -> Result<Trust, NotifyError> {
+        let path = match self.ca_file {
+            _ if self.url.scheme() == "http" => return Ok(Trust::Nobody),
+            None => return Ok(Trust::System),
+            Some(path) => path,
+        };
+        let unusable = |error: &dyn std::fmt::Display| {
+            let message = format!("cannot use {}: {error}", path.display());
+            NotifyError::unavailable(self.receiver, message)
+        };
+        let pem = small_file::read(path, CA_FILE_LIMIT).await.map_err(|error| unusable(&error))?;
+        let authorities = Certificate::from_pem_bundle(&pem);
+        authorities.map(Trust::Only).map_err(|error| unusable(&error))
     }
 }
 

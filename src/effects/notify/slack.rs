@@ -1,5 +1,5 @@
-//! Slack through an incoming webhook. Its URL is a secret: it comes from a file or the environment,
-//! is read for each message and stands in no error.
+//! Slack through an incoming webhook. Its URL is a secret: it comes from a file that is read for
+//! each message, and stands in no error.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,15 +9,16 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use super::http::Post;
-use super::{NotifyError, SecretSource, render};
+use super::{NotifyError, render};
 use crate::effects::Notifier;
+use crate::effects::secret::SecretFile;
 use crate::model::Notification;
 
 /// Settings of the receiver `slack`.
 #[derive(Debug, Clone)]
 pub struct SlackSettings {
-    /// Where the webhook's URL is.
-    pub webhook_url: SecretSource,
+    /// The file with the webhook's URL.
+    pub webhook_url: SecretFile,
     /// For one message as a whole.
     pub timeout: Duration,
 }
@@ -38,7 +39,7 @@ impl SlackNotifier {
 
     async fn url(&self) -> Result<Url, NotifyError> {
         let text = self.settings.webhook_url.read().await;
-        let text = text.map_err(|message| NotifyError::unavailable(Self::NAME, message))?;
+        let text = text.map_err(|error| NotifyError::unavailable(Self::NAME, error.to_string()))?;
         let url = Url::parse(text.trim()).map_err(|_| {
             NotifyError::unavailable(Self::NAME, "the configured webhook URL is not a URL")
         })?;
@@ -120,7 +121,7 @@ mod tests {
     async fn a_webhook_url_that_is_none_is_not_shown() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("slack");
-        let webhook_url = SecretSource::File(path.clone());
+        let webhook_url = SecretFile::new(&path);
         let slack =
             SlackNotifier::new(SlackSettings { webhook_url, timeout: Duration::from_secs(1) });
         for content in ["s3cret", "http://hooks.example/s3cret", "ftp://hooks.example/s3cret"] {

@@ -11,8 +11,9 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::http::Post;
-use super::{NotifyError, SecretSource, SetupError};
+use super::{NotifyError, SetupError};
 use crate::effects::Notifier;
+use crate::effects::secret::SecretFile;
 use crate::model::Notification;
 
 /// The shape of the JSON; a closed set.
@@ -41,7 +42,7 @@ pub enum WebhookUrl {
     /// This URL.
     Plain(String),
     /// A URL that is a secret; read for each message.
-    Secret(SecretSource),
+    Secret(SecretFile),
 }
 
 impl<T: Into<String>> From<T> for WebhookUrl {
@@ -62,7 +63,7 @@ pub struct WebhookSettings {
     /// Headers beside the content type.
     pub headers: Vec<(String, String)>,
     /// Headers whose values are secrets, e.g. `authorization`; read for each message.
-    pub secret_headers: Vec<(String, SecretSource)>,
+    pub secret_headers: Vec<(String, SecretFile)>,
     /// PEM file with the only authorities to trust, instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// Where people find falconer; may be empty.
@@ -104,7 +105,7 @@ impl fmt::Debug for WebhookSettings {
 pub struct WebhookNotifier {
     receiver: String,
     headers: HeaderMap,
-    secret_headers: Vec<(HeaderName, SecretSource)>,
+    secret_headers: Vec<(HeaderName, SecretFile)>,
     settings: WebhookSettings,
 }
 
@@ -142,7 +143,7 @@ impl WebhookNotifier {
         match &self.settings.url {
             WebhookUrl::Plain(url) => parse(url).map_err(unusable),
             WebhookUrl::Secret(source) => {
-                let url = source.read().await.map_err(unusable)?;
+                let url = source.read().await.map_err(|error| unusable(error.to_string()))?;
                 parse(url.trim()).map_err(unusable)
             }
         }
@@ -152,8 +153,8 @@ impl WebhookNotifier {
         let mut headers = self.headers.clone();
         for (name, source) in &self.secret_headers {
             let secret = source.read().await;
-            let secret =
-                secret.map_err(|message| NotifyError::unavailable(&self.receiver, message))?;
+            let secret = secret
+                .map_err(|error| NotifyError::unavailable(&self.receiver, error.to_string()))?;
             let mut value = HeaderValue::try_from(secret).map_err(|_| {
                 let message = format!("the secret for header {name} is not a header's value");
                 NotifyError::refused(&self.receiver, message)

@@ -107,7 +107,7 @@ impl MilvusProbe {
     /// When there is no connection, or a secret cannot be read.
     pub async fn ask(&self, budget: Duration) -> Result<Answers, Reason> {
         let deadline = self.settings.clock.monotonic() + budget;
-        let authorization = self.settings.credentials.authorization()?;
+        let authorization = self.settings.credentials.authorization().await?;
         let kept = self.take_kept();
         let was_kept = kept.is_some();
         let mut channel = match kept {

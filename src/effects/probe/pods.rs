@@ -11,15 +11,16 @@ use futures::future::join_all;
 use reqwest::Client;
 use tokio::sync::watch;
 
-use super::healthz::{HEALTH_PATH, ask_healthz};
-use super::scrape::{METRICS_PATH, Scraper};
+use super::healthz::HEALTH_PATH;
+use super::pages::{Address, Pages};
+use super::scrape::METRICS_PATH;
 use crate::clock::Clock;
 use crate::effects::Probe;
-use crate::effects::http::{Connection, HttpClientSettings, http_client};
+use crate::effects::http::Connection;
 use crate::effects::milvus::performance::Source;
 use crate::model::{
-    ComponentInventory, Inventory, Outcome, Pod, PodCondition, ProbeObservation, Reason,
-    ReasonKind, TargetReport,
+    ComponentInventory, Inventory, Outcome, Pod, PodCondition, ProbeObservation, ReasonKind,
+    TargetReport,
 };
 use judge::{judge, judge_with_platform, unasked};
 
@@ -49,9 +50,7 @@ impl PodsProbeSettings {
 pub struct PodsProbe {
     settings: PodsProbeSettings,
     inventory: watch::Receiver<Arc<Inventory>>,
-    clock: Clock,
-    client: Result<Client, Reason>,
-    scraper: Scraper,
+    pages: Pages,
 }
 
 impl PodsProbe {
@@ -61,9 +60,8 @@ impl PodsProbe {
         inventory: watch::Receiver<Arc<Inventory>>,
         clock: Clock,
     ) -> Self {
-        let connection = settings.connection;
-        let client = http_client(&HttpClientSettings { connection, ..Default::default() });
-        Self { settings, inventory, clock, client, scraper: Scraper::new(clock) }
+        let pages = Pages::new(settings.connection, false, clock);
+        Self { settings, inventory, pages }
     }
 
     async fn probe_pods(
@@ -73,7 +71,7 @@ impl PodsProbe {
         budget: Duration,
     ) -> Vec<TargetReport> {
         let pods = &component.pods[..component.pods.len().min(MAX_PODS)];
-        self.scraper.retain(|name| pods.iter().any(|pod| &*pod.name == name));
+        self.pages.retain(|name| pods.iter().any(|pod| &*pod.name == name));
         let source = Source::of(component.role);
         join_all(pods.iter().map(|pod| self.probe_pod(client, pod, source, budget))).await
     }
@@ -87,34 +85,20 @@ impl PodsProbe {
     ) -> TargetReport {
         let Some(ip) = address_to_ask(pod) else { return unasked(pod) };
         let base = base_url(ip, self.settings.metrics_port);
-        let address = format!("{base}{HEALTH_PATH}");
-        let metrics = format!("{base}{METRICS_PATH}");
-        let health = async {
-            let started = self.clock.monotonic();
-            let outcome = ask_healthz(client, &address, budget).await;
-            (outcome, self.clock.monotonic().saturating_duration_since(started))
+        let address = Address {
+            health: format!("{base}{HEALTH_PATH}"),
+            metrics: Some(format!("{base}{METRICS_PATH}")),
         };
-        // A metrics page that never ends must not delay the verdict to the end of the budget.
-        let scrape = self.scraper.scrape(client, &pod.name, &metrics, source, budget / 2);
-        let ((outcome, latency), performance) = tokio::join!(health, scrape);
-        TargetReport {
-            name: pod.name.to_string(),
-            address,
-            outcome,
-            latency,
-            performance: Some(performance),
-        }
+        self.pages.ask(client, &pod.name, address, source, budget).await
     }
 }
 
 #[async_trait]
 impl Probe for PodsProbe {
     async fn probe(&self, budget: Duration) -> ProbeObservation {
-        let client = match &self.client {
+        let client = match self.pages.client() {
             Ok(client) => client,
-            Err(reason) => {
-                return ProbeObservation::of(Outcome::Failed { reason: reason.clone() });
-            }
+            Err(outcome) => return ProbeObservation::of(outcome),
         };
         let inventory = self.inventory.borrow().clone();
         if !inventory.synced {

@@ -5,18 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Client;
 use tokio::sync::watch;
 
-use super::healthz::{HEALTH_PATH, ask_healthz};
-use super::scrape::{METRICS_PATH, Scraper};
+use super::healthz::HEALTH_PATH;
+use super::pages::{Address, Pages};
+use super::scrape::METRICS_PATH;
 use crate::clock::Clock;
 use crate::effects::Probe;
-use crate::effects::http::{Connection, HttpClientSettings, http_client};
+use crate::effects::http::Connection;
 use crate::effects::milvus::performance::Source;
-use crate::model::{
-    Inventory, Outcome, Pod, PodCondition, ProbeObservation, Reason, ReasonKind, Role, TargetReport,
-};
+use crate::model::{Inventory, Outcome, Pod, PodCondition, ProbeObservation, ReasonKind};
 
 /// Which process to probe, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +52,7 @@ impl ProcessProbeSettings {
 pub struct ProcessProbe {
     settings: ProcessProbeSettings,
     inventory: watch::Receiver<Arc<Inventory>>,
-    clock: Clock,
-    client: Result<Client, Reason>,
-    scraper: Scraper,
+    pages: Pages,
 }
 
 impl ProcessProbe {
@@ -66,43 +62,18 @@ impl ProcessProbe {
         inventory: watch::Receiver<Arc<Inventory>>,
         clock: Clock,
     ) -> Self {
-        let connection = settings.connection;
         let tls = settings.health_url.starts_with("https:");
-        let client = http_client(&HttpClientSettings { connection, tls, ..Default::default() });
-        Self { settings, inventory, clock, client, scraper: Scraper::new(clock) }
-    }
-
-    async fn ask(
-        &self,
-        client: &Client,
-        name: &str,
-        role: Option<Role>,
-        budget: Duration,
-    ) -> TargetReport {
-        let address = self.settings.health_url.clone();
-        let health = async {
-            let started = self.clock.monotonic();
-            let outcome = ask_healthz(client, &address, budget).await;
-            (outcome, self.clock.monotonic().saturating_duration_since(started))
-        };
-        let scrape = async {
-            let url = self.settings.metrics_address()?;
-            let source = Source::of(role);
-            Some(self.scraper.scrape(client, name, &url, source, budget / 2).await)
-        };
-        let ((outcome, latency), performance) = tokio::join!(health, scrape);
-        TargetReport { name: name.to_owned(), address, outcome, latency, performance }
+        let pages = Pages::new(settings.connection, tls, clock);
+        Self { settings, inventory, pages }
     }
 }
 
 #[async_trait]
 impl Probe for ProcessProbe {
     async fn probe(&self, budget: Duration) -> ProbeObservation {
-        let client = match &self.client {
+        let client = match self.pages.client() {
             Ok(client) => client,
-            Err(reason) => {
-                return ProbeObservation::of(Outcome::Failed { reason: reason.clone() });
-            }
+            Err(outcome) => return ProbeObservation::of(outcome),
         };
         let inventory = self.inventory.borrow().clone();
         if !inventory.synced {
@@ -115,8 +86,12 @@ impl Probe for ProcessProbe {
             return ProbeObservation::of(outcome);
         }
         let name = pod.map_or(&*self.settings.component, |pod| &*pod.name);
-        let role = component.and_then(|component| component.role);
-        let target = self.ask(client, name, role, budget).await;
+        let source = Source::of(component.and_then(|component| component.role));
+        let address = Address {
+            health: self.settings.health_url.clone(),
+            metrics: self.settings.metrics_address(),
+        };
+        let target = self.pages.ask(client, name, address, source, budget).await;
         let outcome = explain(pod, target.outcome.clone());
         ProbeObservation { targets: vec![target], ..ProbeObservation::of(outcome) }
     }

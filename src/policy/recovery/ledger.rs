@@ -90,7 +90,7 @@ impl RecoveryLedger {
             None => 0,
             Some((index, StepEnd::Failed { .. })) => index.saturating_add(1),
             Some((index, StepEnd::Helped { at })) => {
-                let came_back = unhealthy_since.since(*at) < settings.recurrence_window();
+                let came_back = unhealthy_since.since(*at) < settings.recurrence_window;
                 if came_back { index.saturating_add(1) } else { *index }
             }
         }

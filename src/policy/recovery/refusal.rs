@@ -197,21 +197,18 @@ impl fmt::Display for RefusalReason {
                 list(components)
             ),
             Self::Cooldown { .. } => f.write_str("not restarted yet: cooldown"),
-            Self::ComponentBudgetSpent { budget, .. } => write!(
-                f,
-                "not restarted: the component's budget of {} is spent",
-                budget_words(*budget)
-            ),
-            Self::GlobalBudgetSpent { budget, .. } => {
-                write!(f, "not restarted: the global budget of {} is spent", budget_words(*budget))
+            Self::ComponentBudgetSpent { budget, .. } => {
+                f.write_str(&spent("component's", *budget))
             }
+            Self::GlobalBudgetSpent { budget, .. } => f.write_str(&spent("global", *budget)),
             Self::LeftToPerson { since } => write!(f, "left to a person since {since}"),
         }
     }
 }
 
-fn budget_words(budget: Budget) -> String {
-    format!("{} actions per {}", budget.actions, words(budget.per))
+fn spent(whose: &str, budget: Budget) -> String {
+    let (actions, per) = (budget.actions, words(budget.per));
+    format!("not restarted: the {whose} budget of {actions} actions per {per} is spent")
 }
 
 fn list<T: fmt::Display>(items: &[T]) -> String {

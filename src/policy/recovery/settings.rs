@@ -76,6 +76,9 @@ pub struct RecoverySettings {
     pub settle: Duration,
     /// A component that was not sick for this long starts again at the foot of its ladder.
     pub ladder_memory: Duration,
+    /// A component that is sick again this soon after its recovery was not helped by the step: the
+    /// next one follows. Zero: cooldown and budget alone bound how often a step that helps is taken.
+    pub recurrence_window: Duration,
 }
 
 impl Default for RecoverySettings {
@@ -88,14 +91,8 @@ impl Default for RecoverySettings {
             verify_timeout: Duration::from_mins(10),
             settle: Duration::from_mins(1),
             ladder_memory: Duration::from_mins(30),
+            recurrence_window: Duration::from_mins(10),
         }
-    }
-}
-
-impl RecoverySettings {
-    /// A component that is sick again this soon after its recovery was not helped by the step.
-    pub fn recurrence_window(&self) -> Duration {
-        self.verify_timeout.max(self.cooldown)
     }
 }
 

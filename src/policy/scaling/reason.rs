@@ -323,27 +323,13 @@ impl fmt::Display for HoldReason {
             Self::ScaledToZero { workload } => {
                 write!(f, "not scaled: {workload} is scaled to zero on purpose")
             }
-            Self::SeveralWorkloads { workloads } => {
-                let names: Vec<String> = workloads.iter().map(ToString::to_string).collect();
-                write!(
-                    f,
-                    "not scaled: {} have replicas at the same time: a rollout may be in progress",
-                    names.join(" and ")
-                )
-            }
+            Self::SeveralWorkloads { workloads } => f.write_str(&several(workloads)),
             Self::KindNeverScales { workload } => {
                 write!(f, "not scaled: {workload} has no number of replicas")
             }
-            Self::ScaledByOther { workload, autoscaler } if autoscaler.is_unknown() => write!(
-                f,
-                "not scaled: whether something else scales {workload} cannot be told: {}",
-                autoscaler.name
-            ),
-            Self::ScaledByOther { workload, autoscaler } => write!(
-                f,
-                "not scaled: {} {} scales {workload} already",
-                autoscaler.kind, autoscaler.name
-            ),
+            Self::ScaledByOther { workload, autoscaler } => {
+                f.write_str(&scaled_by_other(workload, autoscaler))
+            }
             Self::OwnedByOperator { workload, name } => write!(
                 f,
                 "not scaled: milvus-operator sets the replicas of {workload} from Milvus/{name} \
@@ -378,4 +364,20 @@ impl fmt::Display for HoldReason {
             }
         }
     }
+}
+
+fn several(workloads: &[WorkloadRef]) -> String {
+    let names: Vec<String> = workloads.iter().map(ToString::to_string).collect();
+    let names = names.join(" and ");
+    format!("not scaled: {names} have replicas at the same time: a rollout may be in progress")
+}
+
+fn scaled_by_other(workload: &WorkloadRef, autoscaler: &Autoscaler) -> String {
+    let Autoscaler { kind, name } = autoscaler;
+    if autoscaler.is_unknown() {
+        return format!(
+            "not scaled: whether something else scales {workload} cannot be told: {name}"
+        );
+    }
+    format!("not scaled: {kind} {name} scales {workload} already")
 }

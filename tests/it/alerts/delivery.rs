@@ -11,7 +11,7 @@ use falconer::effects::Notifier;
 use falconer::effects::notify::{EmailNotifier, LogNotifier, WebhookNotifier, WebhookSettings};
 use falconer::metrics::Metrics;
 use falconer::model::{IncidentId, Notification, Severity};
-use falconer::policy::notification::AlertBook;
+use falconer::policy::notification::{Alert, AlertBook};
 use falconer::sim::smtp::{ReceivedMail, SmtpBehaviour, SmtpSink};
 use falconer::sim::webhook::{WebhookAnswer, WebhookSink};
 
@@ -54,7 +54,17 @@ impl Stage {
     fn raise(&self) -> RaiseAlert {
         let Notification { incident, component, title, reason, details, .. } = notification();
         let (severity, started_at) = (Severity::Critical, self.clock.now());
-        RaiseAlert { incident, component, severity, title, reason, details, started_at }
+        let action = String::new();
+        RaiseAlert(Alert {
+            incident,
+            component,
+            severity,
+            title,
+            reason,
+            details,
+            action,
+            started_at,
+        })
     }
 
     fn resolve(&self) -> ResolveAlert {
@@ -153,6 +163,8 @@ fn a_drain_gets_the_waiting_mail_out() {
         let alerter = stage.alerter();
         alerter.send(stage.raise()).await.unwrap();
         stage.failed("email").await;
+        // Drained is what failed before, to the millisecond.
+        tokio::time::sleep(Duration::from_millis(2)).await;
         stage.mail.behave(SmtpBehaviour::Accept);
         alerter.send(Drain { deadline: PATIENCE }).await.unwrap();
         assert_eq!(stage.mail.mails().len(), 1);

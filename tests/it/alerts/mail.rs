@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use falconer::effects::notify::{EmailLogin, EmailNotifier, EmailSettings, SecretSource};
+use falconer::effects::notify::{EmailLogin, EmailNotifier, EmailSettings};
+use falconer::effects::secret::SecretFile;
 use falconer::effects::{Notifier, NotifyError};
 use falconer::sim::smtp::{SmtpBehaviour, SmtpSettings, SmtpSink};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,6 +30,17 @@ async fn refused(settings: EmailSettings) -> String {
     match send(settings).await {
         Err(error @ NotifyError::Refused { .. }) => error.to_string(),
         other => panic!("{other:?}"),
+    }
+}
+
+/// What a server that takes every mail answers to a line of the client.
+fn obliging(line: &str) -> &'static str {
+    match line {
+        "DATA" => "354 go on\r\n",
+        "." => "250 accepted\r\n",
+        command if command.starts_with("EHLO") => "250 mail\r\n",
+        command if command.starts_with("MAIL") || command.starts_with("RCPT") => "250 ok\r\n",
+        _ => "",
     }
 }
 
@@ -79,7 +91,7 @@ async fn a_password_is_read_anew_for_each_mail_and_never_shown() {
     let sink = SmtpSink::start_with(SmtpSettings { credentials, ..Default::default() }).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("password");
-    let password = SecretSource::File(path.clone());
+    let password = SecretFile::new(&path);
     let login = Some(EmailLogin { username: "falconer".into(), password });
     let settings = EmailSettings { login, ..email(sink.address()) };
 
@@ -108,7 +120,7 @@ async fn a_server_that_echoes_the_password_does_not_bring_it_into_the_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("password");
     std::fs::write(&path, "hunter22").unwrap();
-    let login = EmailLogin { username: "falconer".into(), password: SecretSource::File(path) };
+    let login = EmailLogin { username: "falconer".into(), password: SecretFile::new(path) };
     let error = refused(EmailSettings { login: Some(login), ..email(address) }).await;
     assert_eq!(error, "email: refused: login: 535 your password *** is wrong");
 }
@@ -143,17 +155,12 @@ async fn one_bad_address_does_not_keep_the_mail_from_the_others() {
         converse(stream, move |line| {
             Some(match line {
                 "RCPT TO:<admin@example.com>" => "550 5.1.1 left the company\r\n",
-                "DATA" => "354 go on\r\n",
                 "." => {
                     seen.fetch_add(1, Ordering::Relaxed);
-                    "250 accepted\r\n"
+                    obliging(line)
                 }
                 "QUIT" => "221 bye\r\n",
-                command if command.starts_with("EHLO") => "250 mail\r\n",
-                command if command.starts_with("MAIL") || command.starts_with("RCPT") => {
-                    "250 ok\r\n"
-                }
-                _ => "",
+                other => obliging(other),
             })
         })
     })
@@ -165,15 +172,7 @@ async fn one_bad_address_does_not_keep_the_mail_from_the_others() {
 #[tokio::test]
 async fn a_connection_cut_within_the_mail_is_no_delivery() {
     let address = server(|stream| {
-        converse(stream, |line| match line {
-            "DATA" => Some("354 go on\r\n"),
-            "Severity:  CRITICAL" => None,
-            command if command.starts_with("EHLO") => Some("250 mail\r\n"),
-            command if command.starts_with("MAIL") || command.starts_with("RCPT") => {
-                Some("250 ok\r\n")
-            }
-            _ => Some(""),
-        })
+        converse(stream, |line| (line != "Severity:  CRITICAL").then(|| obliging(line)))
     })
     .await;
     let error = unavailable(email(address)).await;
@@ -183,20 +182,7 @@ async fn a_connection_cut_within_the_mail_is_no_delivery() {
 
 #[tokio::test]
 async fn a_server_that_never_says_goodbye_has_still_accepted_the_mail() {
-    let address = server(|stream| {
-        converse(stream, |line| {
-            Some(match line {
-                "DATA" => "354 go on\r\n",
-                "." => "250 accepted\r\n",
-                command if command.starts_with("EHLO") => "250 mail\r\n",
-                command if command.starts_with("MAIL") || command.starts_with("RCPT") => {
-                    "250 ok\r\n"
-                }
-                _ => "",
-            })
-        })
-    })
-    .await;
+    let address = server(|stream| converse(stream, |line| Some(obliging(line)))).await;
     send(email(address)).await.unwrap();
 }
 

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use falconer::effects::notify::{
-    EmailLogin, EmailNotifier, EmailSettings, SecretSource, SmtpSecurity,
-};
+use falconer::effects::notify::{EmailLogin, EmailNotifier, EmailSettings, SmtpSecurity};
+use falconer::effects::secret::SecretFile;
 use falconer::effects::{Notifier, NotifyError};
 use falconer::sim::smtp::{SmtpSettings, SmtpSink};
 use tempfile::TempDir;
@@ -26,7 +25,7 @@ fn login() -> (TempDir, Option<EmailLogin>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("password");
     std::fs::write(&path, "s3cret\n").unwrap();
-    let password = SecretSource::File(path);
+    let password = SecretFile::new(path);
     (folder, Some(EmailLogin { username: "falconer".into(), password }))
 }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use falconer::effects::notify::{
-    SecretSource, SlackNotifier, SlackSettings, WebhookFormat, WebhookNotifier, WebhookSettings,
-    WebhookUrl,
+    SlackNotifier, SlackSettings, WebhookFormat, WebhookNotifier, WebhookSettings, WebhookUrl,
 };
+use falconer::effects::secret::SecretFile;
 use falconer::effects::{Notifier, NotifyError};
 use falconer::sim::webhook::{WebhookAnswer, WebhookSink};
 use tokio::net::TcpListener;
@@ -24,7 +24,7 @@ async fn both_formats_arrive_as_json_with_their_headers() {
     std::fs::write(&token, "Bearer s3cret\n").unwrap();
     let mut settings = WebhookSettings::new("oncall", sink.url("/hook?team=a"));
     settings.headers = vec![("X-Team".into(), "vectors".into())];
-    settings.secret_headers = vec![("Authorization".into(), SecretSource::File(token))];
+    settings.secret_headers = vec![("Authorization".into(), SecretFile::new(token))];
     post(settings.clone()).await.unwrap();
     settings.format = WebhookFormat::Alertmanager;
     post(settings).await.unwrap();
@@ -121,7 +121,7 @@ async fn slack_gets_its_text_and_its_url_stays_a_secret() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("slack");
     let slack = SlackNotifier::new(SlackSettings {
-        webhook_url: SecretSource::File(path.clone()),
+        webhook_url: SecretFile::new(&path),
         timeout: Duration::from_secs(5),
     });
     std::fs::write(&path, sink.url("/services/T0/B0/s3cret\n")).unwrap();
@@ -138,7 +138,7 @@ async fn slack_gets_its_text_and_its_url_stays_a_secret() {
     assert_eq!(unreachable.to_string(), format!("slack: connection refused by {nobody}"));
 
     sink.answer_with(WebhookAnswer::status(200));
-    let url = WebhookUrl::Secret(SecretSource::File(path.clone()));
+    let url = WebhookUrl::Secret(SecretFile::new(&path));
     let settings = WebhookSettings::new("oncall", url);
     let secret_url = post(settings.clone()).await.unwrap_err();
     std::fs::write(&path, sink.url("/services/T0/B0/s3cret")).unwrap();

@@ -1,6 +1,7 @@
 //! The manifests in `deploy/` as files: what they configure is valid, what they name is there.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -36,6 +37,39 @@ fn every_kustomization_names_files_that_are_there_and_configurations_that_are_va
                 let loaded = falconer::config::load_with(&path, &[].into_iter().collect());
                 assert!(loaded.is_ok(), "{path:?}: {:?}", loaded.err());
             }
+        }
+    }
+}
+
+#[test]
+fn kubectl_renders_every_overlay() {
+    let expected = [
+        (
+            "base",
+            vec!["ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Service", "Deployment"],
+        ),
+        ("overlays/in-cluster", vec!["Role", "RoleBinding", "ConfigMap", "Deployment"]),
+        ("overlays/sidecar", vec!["ConfigMap", "Deployment"]),
+        ("hpa", vec!["HorizontalPodAutoscaler"]),
+    ];
+    for (name, kinds) in expected {
+        let rendered = Command::new("kubectl")
+            .arg("kustomize")
+            .arg(deploy().join(name))
+            .output()
+            .expect("kubectl; tests/run installs it");
+        let errors = String::from_utf8_lossy(&rendered.stderr);
+        assert!(rendered.status.success(), "{name}: {errors}");
+        let text = String::from_utf8_lossy(&rendered.stdout);
+        let documents: Vec<Value> = text
+            .split("\n---\n")
+            .map(|document| serde_saphyr::from_str(document).expect("a manifest"))
+            .collect();
+        for kind in kinds {
+            assert!(documents.iter().any(|one| one["kind"] == kind), "{name} lacks a {kind}");
+        }
+        for one in &documents {
+            assert!(one["metadata"]["name"].is_string(), "{name}: {one}");
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use super::stream::BoundedStream;
 use super::{EmailLogin, EmailSettings, SmtpSecurity};
-use crate::effects::notify::secret;
+use crate::effects::small_file::{self, CA_FILE_LIMIT};
 
 /// How long one of several addresses of a server may take to answer a connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,7 +57,8 @@ pub(super) async fn deliver(
     let server = Server { settings, target: format!("{}:{}", settings.host, settings.port) };
     let password = match &settings.login {
         Some(EmailLogin { password, .. }) => {
-            Some(password.read().await.map_err(Failure::Unavailable)?)
+            let password = password.read().await;
+            Some(password.map_err(|error| Failure::Unavailable(error.to_string()))?)
         }
         None => None,
     };
@@ -138,9 +139,9 @@ impl Server<'_> {
             let unusable = |error: &dyn std::fmt::Display| {
                 Failure::Unavailable(format!("cannot use {}: {error}", path.display()))
             };
-            let pem = secret::read_bounded(path).await.map_err(|error| unusable(&error))?;
-            let authority =
-                Certificate::from_pem(pem.as_bytes()).map_err(|error| unusable(&error))?;
+            let pem = small_file::read(path, CA_FILE_LIMIT).await;
+            let pem = pem.map_err(|error| unusable(&error))?;
+            let authority = Certificate::from_pem(&pem).map_err(|error| unusable(&error))?;
             builder =
                 builder.certificate_store(CertificateStore::None).add_root_certificate(authority);
         }
