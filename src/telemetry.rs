@@ -96,7 +96,7 @@ fn filter(
 /// what goes wrong there is told by the adapter. Directives of the user's own come first.
 fn quiet(level: &str) -> String {
     let unnamed = NOISY.iter().filter(|name| !level.contains(*name));
-    unnamed.fold(level.to_owned(), |level, name| format!("{level},{name}=error"))
+    unnamed.fold(level.to_owned(), |level, name| format!("{level},{name}=off"))
 }
 
 #[cfg(test)]
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn the_environment_overrides_the_level_and_our_own_variable_comes_first() {
         let quiet = filter_with("warn", &[]).unwrap();
-        assert!(quiet.contains("warn") && quiet.contains("kube_client=error"), "{quiet}");
+        assert!(quiet.contains("warn") && quiet.contains("kube_client=off"), "{quiet}");
         assert_eq!(filter_with("warn", &[("RUST_LOG", "error")]).unwrap(), "error");
         let both = [("RUST_LOG", "error"), ("FALCONER_LOG", "debug")];
         assert_eq!(filter_with("warn", &both).unwrap(), "debug");

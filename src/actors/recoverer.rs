@@ -198,14 +198,28 @@ impl Recoverer {
     }
 
     fn refuse(&mut self, request: &RecoveryRequest, reason: &RefusalReason) {
+        let now = self.around.clock.now();
+        // It is told once, so it must not count down; and what a dry run shows stays to be seen.
+        let summary = match reason.free_in() {
+            Some(_) if self.has_shown(request) => return,
+            Some(left) => format!("{reason} until {}", now + left),
+            None => reason.to_string(),
+        };
         self.tell(News {
             incident: request.incident.clone(),
             component: request.component.clone(),
             phase: RecoveryPhase::Refused,
             kind: reason.as_str(),
-            summary: reason.to_string(),
+            summary,
             outcome: Some(ActionOutcome::Refused),
         });
+    }
+
+    /// Whether a dry run for this incident is what was told last.
+    fn has_shown(&self, request: &RecoveryRequest) -> bool {
+        self.told.get(&request.component).is_some_and(|told| {
+            told.phase == RecoveryPhase::DryRun && told.incident == request.incident
+        })
     }
 
     /// Logs, counts, remembers and sends on, unless it is what was told last.

@@ -290,6 +290,7 @@ impl Supervisor {
         if progress.phase == RecoveryPhase::Started {
             self.grant_grace(&progress.component);
         }
+        self.memory().recovery_progressed(&progress.component.component, progress.phase);
         self.view.recovery(&progress.component, progress.summary.clone());
         let update = UpdateAlert { incident: progress.incident, action: progress.summary };
         self.parts.peers.update.send_unbounded(update);

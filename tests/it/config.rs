@@ -305,6 +305,19 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
 }
 
 #[test]
+fn two_clusters_that_are_the_same_one_are_a_warning() {
+    let with =
+        |rest: &str| warnings(&format!("[clusters.a]\nnamespace = \"m\"\n[clusters.b]\n{rest}"));
+    let expected = "actors.toml:3:11: [clusters.b] watches what [clusters.a] watches, with the same \
+                    namespace and instance: both would restart and scale it";
+    assert_eq!(with("namespace = \"m\"\n"), [expected]);
+    assert_eq!(with("namespace = \"m\"\ncomponents = [\"proxy\"]\n"), [expected]);
+    assert_eq!(with("namespace = \"n\"\n"), [""; 0]);
+    assert_eq!(with("namespace = \"m\"\ninstance = \"i\"\n"), [""; 0]);
+    assert_eq!(with("namespace = \"m\"\ncontext = \"other\"\n"), [""; 0]);
+}
+
+#[test]
 fn print_shows_every_key_with_its_origin_and_no_secret() {
     let text = "[clusters.a]\nplatform = \"process\"\n[clusters.a.processes.p]\n\
                 start = [\"milvus\"]\nenv = { PASSWORD = \"hunter2\" }\n\

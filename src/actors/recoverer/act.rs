@@ -121,7 +121,7 @@ impl Recoverer {
             Err(error) if error.is_retryable() => {
                 let delay = self.ledger().postponed(&component, &settings, now);
                 self.release(&component, &plan.workload);
-                let summary = format!("not restarted: {error}; trying again in {}", words(delay));
+                let summary = format!("not restarted: {error}; trying again at {}", now + delay);
                 let phase = RecoveryPhase::NotRecovered;
                 (phase, "platform_retry", summary, ActionOutcome::Error)
             }

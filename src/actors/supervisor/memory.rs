@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::actors::recoverer::RecoveryPhase;
 use crate::model::{
     ComponentId, HealthState, IncidentId, Outcome, ProbeReport, ProberKind, Reason, ReasonKind,
     Severity, Timestamp,
@@ -46,6 +47,8 @@ pub struct ComponentMemory {
     pub tracker: HealthTracker,
     /// Its open incident.
     pub incident: Option<OpenIncident>,
+    /// Whether the newest word on its recovery is why nothing is done.
+    pub refused: bool,
     /// When the newest report's probe began; an older report that comes later is ignored.
     newest: Option<Timestamp>,
 }
@@ -71,6 +74,7 @@ impl ClusterMemory {
             settings,
             tracker: HealthTracker::new(settings, now),
             incident: None,
+            refused: false,
             newest: None,
         });
         memory.settings = settings;
@@ -104,6 +108,13 @@ impl ClusterMemory {
     pub fn grant_grace(&mut self, component: &str, until: Timestamp, ends_on_success: bool) {
         if let Some(memory) = self.components.get_mut(component) {
             memory.tracker.grant_grace(until, ends_on_success);
+        }
+    }
+
+    /// The recoverer said something about `component`.
+    pub fn recovery_progressed(&mut self, component: &str, phase: RecoveryPhase) {
+        if let Some(memory) = self.components.get_mut(component) {
+            memory.refused = phase == RecoveryPhase::Refused;
         }
     }
 
@@ -148,9 +159,11 @@ impl ComponentMemory {
     /// Which severity the present state deserves, if any.
     fn severity(&self, now: Timestamp) -> Option<Severity> {
         let kind = self.tracker.health().reason.map(|reason| reason.kind);
-        match self.tracker.state() {
+        if kind == Some(ReasonKind::PlatformUnavailable) && self.kind != ProberKind::Platform {
             // The platform's own prober tells of this, once for all components.
-            HealthState::Unhealthy if kind == Some(ReasonKind::PlatformUnavailable) => None,
+            return None;
+        }
+        match self.tracker.state() {
             HealthState::Unhealthy => Some(Severity::Critical),
             // Something optional that does not exist here is shown, and nobody is woken for it.
             HealthState::Degraded if kind == Some(ReasonKind::Unsupported) => None,

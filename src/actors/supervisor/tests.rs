@@ -271,22 +271,28 @@ fn a_prober_that_panics_comes_back_after_its_back_off_and_its_sibling_never_noti
 }
 
 #[test]
-fn an_unreachable_platform_is_no_incident_of_each_component() {
+fn an_unreachable_platform_is_one_incident_of_its_own_and_none_of_each_component() {
     let reason = Reason::new(ReasonKind::PlatformUnavailable, "the API does not answer");
-    let mut memory = ClusterMemory::default();
-    let name: Arc<str> = "querynode".into();
-    let at = |second: u64| Timestamp::from_millis(second * 1_000);
-    memory.watch(&name, ProberKind::Pods, HealthSettings::default(), at(0));
-    for second in 100..110 {
-        let report = ProbeReport {
-            id: ComponentId::new("milvus-ha", "querynode"),
-            kind: ProberKind::Pods,
-            started_at: at(second),
-            duration: Duration::ZERO,
-            observation: ProbeObservation::of(Outcome::Failed { reason: reason.clone() }),
-        };
-        let (_, change) = memory.observe(&report, at(second)).expect("in order");
-        assert_eq!(change, IncidentChange::None);
-    }
-    assert_eq!(memory.get("querynode").unwrap().tracker.state(), HealthState::Unhealthy);
+    let failed = || Outcome::Failed { reason: reason.clone() };
+    let degraded = || Outcome::Degraded { reason: reason.clone() };
+    let newest = |name: &str, kind, outcome: &dyn Fn() -> Outcome| {
+        let mut memory = ClusterMemory::default();
+        let at = |second: u64| Timestamp::from_millis(second * 1_000);
+        memory.watch(&name.into(), kind, HealthSettings::default(), at(0));
+        let changes = (1_000..1_400).map(|second| {
+            let report = ProbeReport {
+                id: ComponentId::new("milvus-ha", name),
+                kind,
+                started_at: at(second),
+                duration: Duration::ZERO,
+                observation: ProbeObservation::of(outcome()),
+            };
+            memory.observe(&report, at(second)).expect("in order").1
+        });
+        changes.last().unwrap()
+    };
+    assert_eq!(newest("querynode", ProberKind::Pods, &failed), IncidentChange::None);
+    assert_eq!(newest("querynode", ProberKind::Pods, &degraded), IncidentChange::None);
+    assert_eq!(newest("resources", ProberKind::Resources, &degraded), IncidentChange::None);
+    assert_eq!(newest("kubernetes", ProberKind::Platform, &failed), IncidentChange::Open);
 }

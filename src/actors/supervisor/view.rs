@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::memory::ComponentMemory;
 use crate::actors::status::{ClusterSnapshot, ComponentSnapshot, StatusBoard};
-use crate::model::{ComponentId, Inventory, PodUsage, ProbeReport};
+use crate::model::{ComponentId, HealthState, Inventory, PodUsage, ProbeReport};
 
 /// Writes one cluster's part of the status board.
 #[derive(Clone)]
@@ -69,6 +69,10 @@ impl ClusterView {
             snapshot.probed_at = Some(report.started_at);
             snapshot.latency_ms = Some(report.duration.as_secs_f64() * 1_000.0);
             snapshot.targets = report.observation.targets;
+            if memory.refused && snapshot.health.state == HealthState::Healthy {
+                // Why a healthy component was not restarted is of no interest any more.
+                snapshot.recovery = None;
+            }
             if report.observation.milvus.is_some() {
                 snapshot.milvus = report.observation.milvus;
             }

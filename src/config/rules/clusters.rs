@@ -21,6 +21,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         let path = KeyPath::of(&["clusters", name]);
         names::made_up(judge, &path, name);
         platform(judge, &path, cluster);
+        namespace(judge, &path.key("namespace"), cluster);
         judge.url(&path.key("milvus"), &cluster.milvus, &["http", "https"]);
         judge.number(&path.key("metrics_port"), cluster.metrics_port, 1, u16::MAX);
         components(judge, &path.key("components"), cluster);
@@ -49,6 +50,26 @@ fn platform(judge: &mut Judge<'_>, path: &KeyPath, cluster: &ClusterSettings) {
         Platform::Kubernetes if !cluster.processes.is_empty() => judge
             .table(&path.key("processes"), "needs platform = \"process\" in the cluster's table"),
         Platform::Process | Platform::Kubernetes => {}
+    }
+}
+
+/// Kubernetes accepts no other names, so no namespace can be called otherwise.
+fn namespace(judge: &mut Judge<'_>, path: &KeyPath, cluster: &ClusterSettings) {
+    let name = &cluster.namespace;
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let valid = name.len() <= 63
+        && name.chars().all(known)
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    // Where none is written it is the cluster's name, and the message must say so.
+    if cluster.platform == Platform::Kubernetes && !valid {
+        judge.value(
+            path,
+            format!(
+                "cannot be {name:?}: Kubernetes takes lower-case letters, digits and \"-\" inside, \
+                 at most 63; where none is written it is the cluster's name"
+            ),
+        );
     }
 }
 

@@ -1,10 +1,12 @@
-//! What is valid but does nothing, and only where somebody wrote it.
+//! What is valid but does nothing, and only where somebody wrote it, or more than was meant.
 
 use super::{Judge, WELL_KNOWN_DEPENDENCIES, names};
 use crate::config::origins::Origins;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
-use crate::config::settings::{LadderStep, Platform, ScalerMode, Settings};
+use crate::config::settings::{
+    ClusterSettings, Components, LadderStep, Platform, ScalerMode, Settings,
+};
 
 /// Keys that this version reads and does not use.
 const UNUSED_KEYS: [&[&str]; 3] = [
@@ -25,6 +27,7 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
     unused(&mut judge);
     clusters(&mut judge);
     orphans(&mut judge);
+    twins(&mut judge);
     ladders(&mut judge);
     if settings.scaler.mode == ScalerMode::Target {
         let mode = KeyPath::of(&["scaler", "mode"]);
@@ -100,6 +103,38 @@ fn orphans(judge: &mut Judge<'_>) {
                 "has no effect: it is in no cluster's depends_on and names no \"cluster\"",
             );
         }
+    }
+}
+
+/// Clusters that are the same one: both would restart and scale it, each with its own budget.
+fn twins(judge: &mut Judge<'_>) {
+    let settings = judge.settings;
+    let place = |cluster: &ClusterSettings| {
+        let ClusterSettings { namespace, instance, kubeconfig, context, .. } = cluster;
+        (namespace.clone(), instance.clone(), kubeconfig.clone(), context.clone())
+    };
+    let on_kubernetes: Vec<_> = settings
+        .clusters
+        .iter()
+        .filter(|(_, cluster)| cluster.platform == Platform::Kubernetes)
+        .collect();
+    for (index, (name, cluster)) in on_kubernetes.iter().enumerate() {
+        let earlier = &on_kubernetes[..index];
+        let twin = earlier.iter().find(|(_, other)| {
+            place(other) == place(cluster) && overlap(&other.components, &cluster.components)
+        });
+        if let Some((twin, _)) = twin {
+            let path = KeyPath::of(&["clusters", name]);
+            let why = "with the same namespace and instance: both would restart and scale it";
+            judge.table(&path, format!("watches what [clusters.{twin}] watches, {why}"));
+        }
+    }
+}
+
+fn overlap(a: &Components, b: &Components) -> bool {
+    match (a, b) {
+        (Components::List(a), Components::List(b)) => a.iter().any(|name| b.contains(name)),
+        (Components::Auto, _) | (_, Components::Auto) => true,
     }
 }
 

@@ -57,7 +57,10 @@ fn observe(inventory: &Inventory, samples: Vec<PodSample>) -> ProbeObservation {
         .collect();
     usage.sort_by(|a, b| a.pod.cmp(&b.pod));
     let outcome = match (pods.len(), usage.len()) {
-        (0, _) => Outcome::degraded(ReasonKind::NoPods, "there are no pods to measure"),
+        (0, _) => Outcome::degraded(
+            ReasonKind::NoPods,
+            "no pods of Milvus were found: are namespace, instance and layout right?",
+        ),
         (count, 0) => Outcome::degraded(
             ReasonKind::Unsupported,
             format!(

@@ -100,6 +100,29 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
+    /// How long it holds, where time alone ends it.
+    pub const fn free_in(&self) -> Option<Duration> {
+        match self {
+            Self::Cooldown { left: free_in }
+            | Self::ComponentBudgetSpent { free_in, .. }
+            | Self::GlobalBudgetSpent { free_in, .. } => Some(*free_in),
+            Self::Disabled
+            | Self::NoWorkload
+            | Self::NoPlatform
+            | Self::PlatformUnavailable { .. }
+            | Self::DependencySick { .. }
+            | Self::CommonCause { .. }
+            | Self::ScaledToZero { .. }
+            | Self::SeveralWorkloads { .. }
+            | Self::Paused { .. }
+            | Self::UnknownOwner { .. }
+            | Self::RolloutInProgress { .. }
+            | Self::BeingScaled { .. }
+            | Self::AnotherInFlight { .. }
+            | Self::LeftToPerson { .. } => None,
+        }
+    }
+
     /// A name for machines.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -173,26 +196,19 @@ impl fmt::Display for RefusalReason {
                  time",
                 list(components)
             ),
-            Self::Cooldown { left } => {
-                write!(f, "not restarted yet: cooldown, {} left", words(*left))
+            Self::Cooldown { .. } => f.write_str("not restarted yet: cooldown"),
+            Self::ComponentBudgetSpent { budget, .. } => {
+                f.write_str(&spent("component's", *budget))
             }
-            Self::ComponentBudgetSpent { budget, free_in } => {
-                f.write_str(&spent("component's", *budget, *free_in))
-            }
-            Self::GlobalBudgetSpent { budget, free_in } => {
-                f.write_str(&spent("global", *budget, *free_in))
-            }
+            Self::GlobalBudgetSpent { budget, .. } => f.write_str(&spent("global", *budget)),
             Self::LeftToPerson { since } => write!(f, "left to a person since {since}"),
         }
     }
 }
 
-fn spent(whose: &str, budget: Budget, free_in: Duration) -> String {
-    let (actions, per, free_in) = (budget.actions, words(budget.per), words(free_in));
-    format!(
-        "not restarted: the {whose} budget of {actions} actions per {per} is spent, room again in \
-         {free_in}"
-    )
+fn spent(whose: &str, budget: Budget) -> String {
+    let (actions, per) = (budget.actions, words(budget.per));
+    format!("not restarted: the {whose} budget of {actions} actions per {per} is spent")
 }
 
 fn list<T: fmt::Display>(items: &[T]) -> String {

@@ -1,18 +1,19 @@
 //! The client for the Kubernetes API: made on demand, made anew when its credentials or
 //! connections have gone bad. Owns no watch and no request.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::client::ClientBuilder;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use super::guard::GuardLayer;
-use super::problem::Problem;
+use super::problem::{Problem, credential_words};
 use super::settings::{ClientSource, Timing};
 
 /// A client and which one in a row it is.
@@ -105,7 +106,7 @@ async fn make(source: ClientSource, timing: Timing) -> Result<Client, Problem> {
     let builder = spawn_blocking(move || ClientBuilder::try_from(config))
         .await
         .map_err(|error| Problem::Credentials { message: error.to_string() })?
-        .map_err(|error| Problem::Credentials { message: error.to_string() })?;
+        .map_err(|error| Problem::Credentials { message: credential_words(&error) })?;
     Ok(builder.with_layer(&GuardLayer::new(timing)).build())
 }
 
@@ -115,14 +116,51 @@ async fn infer(kubeconfig: String, context: String) -> Result<Config, Problem> {
         ..KubeConfigOptions::default()
     };
     let config = match (kubeconfig.is_empty(), options.context.is_some()) {
-        (true, false) => Config::infer().await.map_err(|error| error.to_string()),
-        (true, true) => Config::from_kubeconfig(&options).await.map_err(|error| error.to_string()),
+        (true, false) => Config::infer().await.map_err(|error| {
+            let cause = error.source().and_then(|cause| cause.downcast_ref());
+            match cause {
+                Some(parse @ KubeconfigError::Parse(_)) => kubeconfig_words(parse),
+                _ => error.to_string(),
+            }
+        }),
+        (true, true) => {
+            Config::from_kubeconfig(&options).await.map_err(|error| kubeconfig_words(&error))
+        }
         (false, _) => match Kubeconfig::read_from(&kubeconfig) {
-            Ok(read) => Config::from_custom_kubeconfig(read, &options)
-                .await
-                .map_err(|error| format!("kubeconfig {kubeconfig}: {error}")),
-            Err(error) => Err(format!("kubeconfig {kubeconfig}: {error}")),
-        },
+            Ok(read) => Config::from_custom_kubeconfig(read, &options).await,
+            Err(error) => Err(error),
+        }
+        .map_err(|error| format!("kubeconfig {kubeconfig}: {}", kubeconfig_words(&error))),
     };
     config.map_err(|message| Problem::Configuration { message })
+}
+
+/// What is wrong with a kubeconfig. A YAML parser would quote the lines around, which may hold keys
+/// and tokens.
+fn kubeconfig_words(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(parse) => parse.location().map_or_else(
+            || "it is not the YAML of a kubeconfig".to_owned(),
+            |at| format!("line {}: it is not the YAML of a kubeconfig", at.line()),
+        ),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_not_understood_is_not_quoted() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("kubeconfig");
+        for text in ["users:\n- name: a\n  user: {token: hunter2\n", "users: hunter2\n", "hunter2"]
+        {
+            std::fs::write(&path, text).expect("written");
+            let read = infer(path.display().to_string(), String::new()).await;
+            let text = format!("{:?}", read.map(|_| ()).expect_err("it is wrong"));
+            assert!(text.contains("kubeconfig") && !text.contains("hunter2"), "{text}");
+        }
+    }
 }

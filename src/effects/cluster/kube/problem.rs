@@ -3,6 +3,7 @@
 
 use std::error::Error;
 
+use kube::client::AuthError;
 use kube::core::Status;
 use kube::runtime::watcher;
 
@@ -100,8 +101,9 @@ impl Problem {
             Self::Configuration { message } => (
                 ReasonKind::PlatformUnavailable,
                 format!(
-                    "no way to the Kubernetes API is configured: {message}; set KUBECONFIG or run \
-                     falconer in the cluster with a service account"
+                    "no way to the Kubernetes API is configured: {message}; set kubeconfig and \
+                     context of the cluster in actors.toml, or KUBECONFIG, or run falconer in the \
+                     cluster with a service account"
                 ),
             ),
             Self::Broken { message } => (
@@ -154,8 +156,8 @@ impl From<&kube::Error> for Problem {
             return Self::Silent { message };
         }
         let is_auth = matches!(error, kube::Error::Auth(_));
-        if is_auth || find::<kube::client::AuthError>(error).is_some() {
-            return Self::Credentials { message };
+        if is_auth || find::<AuthError>(error).is_some() {
+            return Self::Credentials { message: credential_words(error) };
         }
         Self::Broken { message }
     }
@@ -183,6 +185,21 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     chain(error).find_map(|error| error.downcast_ref::<E>())
+}
+
+/// What is wrong with the credentials. What a credential plugin wrote is the token itself, so it is
+/// never quoted; what it complained of is.
+pub fn credential_words(error: &(dyn Error + 'static)) -> String {
+    match find::<AuthError>(error) {
+        Some(AuthError::AuthExecParse(_)) => {
+            "the answer of the credential plugin is not understood".to_owned()
+        }
+        Some(AuthError::AuthExecRun { cmd, out }) => {
+            let complaint = String::from_utf8_lossy(&out.stderr);
+            format!("the credential plugin {cmd} ended with {}: {}", out.status, complaint.trim())
+        }
+        _ => innermost(error),
+    }
 }
 
 /// The two innermost texts of a chain of errors: the outer ones only say that something failed.
