@@ -2,6 +2,7 @@
 
 pub mod render;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -48,7 +49,9 @@ pub fn execute(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         println!("{:#}", render::json(&reports));
     } else {
-        println!("{}", render::table(&reports));
+        let terminal = std::io::stdout().is_terminal();
+        let layout = if terminal { render::Layout::Folded } else { render::Layout::OneLinePerRow };
+        println!("{}", render::table(&reports, layout));
     }
     Ok(if render::all_healthy(&reports) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

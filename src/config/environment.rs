@@ -14,12 +14,16 @@ use super::path::KeyPath;
 use super::problem::{Location, Problem};
 use super::settings::Settings;
 use super::wording;
+use crate::effects::secret::VARIABLE_PREFIX;
 
 /// What every variable begins with.
 pub const PREFIX: &str = "FALCONER__";
 
 /// What stands between two keys.
 const SEPARATOR: &str = "__";
+
+/// Keys that exist in the environment only; in the file there is `…_file` instead.
+const SECRETS: [&str; 4] = ["password", "token", "webhook_url", "admin_token"];
 
 /// The variables of a process, or of a test, by name.
 pub type Variables = BTreeMap<OsString, OsString>;
@@ -53,7 +57,11 @@ pub(crate) fn overlay(
             refuse(format!("names no key; write {PREFIX}TABLE{SEPARATOR}KEY"));
             continue;
         };
-        match take(user, &path, text) {
+        let (path, text) = match secret_file_for(&path) {
+            Some(file) => (file, format!("{VARIABLE_PREFIX}{name}")),
+            None => (path, text.to_owned()),
+        };
+        match take(user, &path, &text) {
             Ok(taken) => {
                 *user = taken;
                 origins.set_variable(path, name);
@@ -64,6 +72,13 @@ pub(crate) fn overlay(
             }
         }
     }
+}
+
+/// A secret itself has no key, so that it never stands in the file. Its variable is as good as a
+/// file: the key of the file then names the variable.
+fn secret_file_for(path: &KeyPath) -> Option<KeyPath> {
+    let key = path.key_at(path.segments().len().checked_sub(1)?)?;
+    SECRETS.contains(&key).then(|| path.parent().map(|table| table.key(&format!("{key}_file"))))?
 }
 
 /// `user` with `text` at `path`, in the first form that the key takes: the text itself, the TOML
@@ -140,6 +155,17 @@ mod tests {
         assert_eq!(path("FALCONER__PROBERS__NEW__URL").unwrap(), "probers.new.url");
         assert_eq!(path("FALCONER__"), None);
         assert_eq!(path("FALCONER__A____B"), None);
+    }
+
+    #[test]
+    fn a_secret_in_a_variable_becomes_the_name_of_the_variable() {
+        let path = |keys: &[&str]| secret_file_for(&KeyPath::of(keys)).map(|path| path.to_string());
+        assert_eq!(path(&["alerter", "email", "password"]).unwrap(), "alerter.email.password_file");
+        assert_eq!(
+            path(&["clusters", "a", "auth", "token"]).unwrap(),
+            "clusters.a.auth.token_file"
+        );
+        assert_eq!(path(&["alerter", "email", "host"]), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Files that hold one secret. A secret is read each time it is needed, so that it can be rotated
-//! without a restart, and it is never kept, printed or logged.
+//! Files (or environment variables) that hold one secret. A secret is read each time it is needed,
+//! so that it can be rotated without a restart, and it is never kept, printed or logged.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,11 @@ use super::small_file::{self, FileError};
 /// No secret is longer, in bytes.
 const SECRET_LIMIT: u64 = 64 * 1024;
 
-/// The path of a file that holds one secret; empty = none. Holds no secret itself, so it may be
-/// printed.
+/// What comes before the name of an environment variable, in the place of a path.
+pub const VARIABLE_PREFIX: &str = "env:";
+
+/// The path of a file that holds one secret, or `env:NAME` for an environment variable; empty =
+/// none. Holds no secret itself, so it may be printed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SecretFile(PathBuf);
@@ -47,6 +50,12 @@ pub enum SecretError {
         /// The file.
         path: PathBuf,
     },
+    /// There is no such environment variable, or it is no text.
+    #[error("the environment variable {name} is not set to a text")]
+    NotSet {
+        /// The variable.
+        name: String,
+    },
     /// The file holds nothing.
     #[error("{} is empty", path.display())]
     Empty {
@@ -76,6 +85,9 @@ impl SecretFile {
     /// # Errors
     /// When the file is missing, unreadable, empty, longer than 64 KiB, or not text.
     pub async fn read(&self) -> Result<String, SecretError> {
+        if let Some(name) = self.variable() {
+            return self.secret_in_variable(name);
+        }
         self.secret_in(small_file::read(&self.0, SECRET_LIMIT).await)
     }
 
@@ -84,7 +96,20 @@ impl SecretFile {
     /// # Errors
     /// As [`SecretFile::read`].
     pub fn read_now(&self) -> Result<String, SecretError> {
+        if let Some(name) = self.variable() {
+            return self.secret_in_variable(name);
+        }
         self.secret_in(small_file::read_now(&self.0, SECRET_LIMIT))
+    }
+
+    fn variable(&self) -> Option<&str> {
+        self.0.to_str()?.strip_prefix(VARIABLE_PREFIX)
+    }
+
+    fn secret_in_variable(&self, name: &str) -> Result<String, SecretError> {
+        let content = std::env::var(name);
+        let content = content.map_err(|_| SecretError::NotSet { name: name.to_owned() })?;
+        self.secret_in(Ok(content.into_bytes()))
     }
 
     fn secret_in(&self, content: Result<Vec<u8>, FileError>) -> Result<String, SecretError> {
@@ -117,6 +142,14 @@ mod tests {
             assert_eq!(file.read().await.unwrap(), secret);
             assert_eq!(file.read_now().unwrap(), secret);
         }
+    }
+
+    #[test]
+    fn a_variable_is_as_good_as_a_file() {
+        let path = std::env::var("PATH").expect("every process has one");
+        assert_eq!(SecretFile::new("env:PATH").read_now().unwrap(), path);
+        let missing = SecretFile::new("env:FALCONER_NO_SUCH_VARIABLE").read_now().unwrap_err();
+        assert!(missing.to_string().contains("FALCONER_NO_SUCH_VARIABLE"), "{missing}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::model::{Outcome, PodUsage, ProbeReport, ProberKind, ReasonKind};
 
 pub use json::json;
-pub use table::table;
+pub use table::{Layout, table};
 
 /// Whether everything is as it should be. An optional source of data that does not exist here
 /// (metrics.k8s.io) is shown, but does not count against it.

@@ -18,21 +18,35 @@ const HEADER: [&str; 7] = ["COMPONENT", "POD", "HEALTHY", "LATENCY", "CPU", "MEM
 const NAME_COLUMNS: [usize; 2] = [0, 1];
 const FIGURE_COLUMNS: [usize; 3] = [3, 4, 5];
 
+/// How rows that are too wide are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Folded into a hundred columns.
+    Folded,
+    /// As wide as they are.
+    OneLinePerRow,
+}
+
 /// The table of `reports`, one line per component and one per pod of those that have several.
 /// CPU and memory are shares of the request and, behind the stroke, of the limit; without either
-/// the absolute figure.
-pub fn table(reports: &[ProbeReport]) -> String {
+/// the absolute figure. Folded to a readable width for people; for a pipe each row is one line, so
+/// that names can be searched for.
+pub fn table(reports: &[ProbeReport], layout: Layout) -> String {
     let mut table = Table::new();
+    let arrangement = match layout {
+        Layout::Folded => ContentArrangement::Dynamic,
+        Layout::OneLinePerRow => ContentArrangement::Disabled,
+    };
     table
         .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_content_arrangement(arrangement)
         .set_width(WIDTH)
         .force_no_tty()
         .set_header(HEADER);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    for index in NAME_COLUMNS {
+    for index in NAME_COLUMNS.into_iter().filter(|_| layout == Layout::Folded) {
         if let Some(column) = table.column_mut(index) {
             column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(NAME_WIDTH)));
         }
@@ -167,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_sick_pod_stands_under_its_component_with_its_reason() {
-        let text = table(&cluster());
+        let text = table(&cluster(), Layout::Folded);
         let line = |start: &str| {
             text.lines().find(|line| line.trim_start().starts_with(start)).unwrap_or_default()
         };
@@ -187,14 +201,16 @@ mod tests {
             ProberKind::Http,
             Outcome::failed(ReasonKind::Connection, long),
         ));
-        let text = table(&reports);
+        let text = table(&reports, Layout::Folded);
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
+        let name = "a-component-with-a-name-that-is-longer-than-anybody-wants";
+        assert!(!text.contains(name) && table(&reports, Layout::OneLinePerRow).contains(name));
     }
 
     #[test]
     fn the_service_comes_first_and_the_figures_last() {
-        let text = table(&cluster());
+        let text = table(&cluster(), Layout::Folded);
         let position =
             |name: &str| text.lines().position(|line| line.split_whitespace().next() == Some(name));
         assert!(position("milvus") < position("proxy"), "{text}");
@@ -205,7 +221,8 @@ mod tests {
     fn clusters_are_named_where_there_are_several() {
         let mut other = report("proxy", ProberKind::Pods, Outcome::Healthy);
         other.id.cluster = "laptop".into();
-        let text = table(&[other, report("proxy", ProberKind::Pods, Outcome::Healthy)]);
+        let text =
+            table(&[other, report("proxy", ProberKind::Pods, Outcome::Healthy)], Layout::Folded);
         assert!(text.contains("laptop/proxy") && text.contains("milvus-ha/proxy"), "{text}");
     }
 }
