@@ -11,12 +11,16 @@ use crate::policy::recovery::RecoveryRequest;
 /// At most this many lines of evidence go into an alert.
 const MAX_DETAILS: usize = 10;
 
+/// What is done about a component that still serves.
+const TELLS_ONLY: &str = "nothing: a degraded component is told about and never restarted";
+
 impl Supervisor {
     /// Level-triggered: said at every report of an open incident, so nothing can get lost.
     pub(super) fn raise(&self, report: &ProbeReport, open: OpenIncident) {
-        let state = match open.severity {
-            Severity::Critical => HealthState::Unhealthy,
-            Severity::Warning => HealthState::Degraded,
+        // What is done about an unhealthy one is told by the recoverer in a moment.
+        let (state, action) = match open.severity {
+            Severity::Critical => (HealthState::Unhealthy, ""),
+            Severity::Warning => (HealthState::Degraded, TELLS_ONLY),
         };
         let alert = Alert {
             incident: open.id,
@@ -25,7 +29,7 @@ impl Supervisor {
             title: format!("{} is {}", report.id.component, state.as_str()),
             reason: open.reason,
             details: evidence(report),
-            action: String::new(),
+            action: action.to_owned(),
             started_at: open.since,
         };
         self.parts.peers.raise.send_unbounded(RaiseAlert(alert));

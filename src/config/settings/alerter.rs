@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::secret::Secret;
 use crate::config::values::{self, HumanDuration};
@@ -176,7 +176,8 @@ pub enum WebhookFormat {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WebhookSettings {
-    /// The URL; empty where it is in `url_file`.
+    /// The URL; empty where it is in `url_file`. Shown without what may be a secret.
+    #[serde(serialize_with = "without_path")]
     pub url: String,
     /// The file with the URL, where that is a secret.
     pub url_file: SecretFile,
@@ -184,4 +185,15 @@ pub struct WebhookSettings {
     pub format: WebhookFormat,
     /// Headers that are added.
     pub headers: BTreeMap<String, Secret>,
+}
+
+/// Many a webhook's path or query is its password: only the host is shown.
+fn without_path<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let host_end = url.find("://").map_or(0, |at| at + 3);
+    match url[host_end..].find(['/', '?', '#']) {
+        Some(at) if url.len() > host_end + at + 1 => {
+            serializer.serialize_str(&format!("{}/***", &url[..host_end + at]))
+        }
+        Some(_) | None => serializer.serialize_str(url),
+    }
 }
