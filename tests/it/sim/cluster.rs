@@ -121,12 +121,13 @@ async fn a_version_that_is_too_old_is_answered_with_410() {
 #[tokio::test]
 async fn a_rolling_update_never_falls_below_the_minimum() {
     let sim = settled(settings()).await;
+    // Before the change: the first new pod may be there before its answer is.
+    let old: Vec<String> = sim.pods("querynode").into_iter().map(|pod| pod.uid).collect();
     let url = format!("{}{DEPLOYMENTS}/milvus-querynode", sim.api_url());
     let body = json!({"spec": {"template": {"metadata": {"annotations": {
         "kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}}});
     let (status, object) = patch(url, "application/strategic-merge-patch+json", body).await;
     assert_eq!((status, &object["metadata"]["generation"]), (200, &json!(2)));
-    let old: Vec<String> = sim.pods("querynode").into_iter().map(|pod| pod.uid).collect();
     let mut fewest = usize::MAX;
     loop {
         let pods = sim.pods("querynode");
