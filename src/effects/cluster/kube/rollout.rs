@@ -14,7 +14,8 @@ pub trait Rollout {
     fn rollout_status(&self) -> Result<RolloutStatus, String>;
 
     /// Whether pods are being replaced, added or removed right now. Pods that are merely not
-    /// ready in a finished rollout do not count: those are sick.
+    /// ready in a finished rollout do not count: those are sick. A workload that no controller has
+    /// ever looked at does not roll either: nobody is there to roll it.
     fn is_rolling_out(&self) -> bool;
 }
 
@@ -24,6 +25,10 @@ fn in_progress(message: String) -> RolloutStatus {
 
 fn not_observed() -> RolloutStatus {
     in_progress("the new specification has not been observed yet".to_owned())
+}
+
+fn is_orphaned(observed: Option<i64>) -> bool {
+    observed.unwrap_or(0) == 0
 }
 
 fn is_observed(generation: Option<i64>, observed: Option<i64>) -> bool {
@@ -87,6 +92,9 @@ impl Rollout for Deployment {
     }
 
     fn is_rolling_out(&self) -> bool {
+        if is_orphaned(self.status.as_ref().and_then(|status| status.observed_generation)) {
+            return false;
+        }
         let seen = DeploymentFigures::of(self);
         // Once a rollout has completed, its reason stays "available" however sick its pods become.
         let finished = seen.progressing.is_none_or(|(reason, _)| {
@@ -157,6 +165,9 @@ impl Rollout for StatefulSet {
     }
 
     fn is_rolling_out(&self) -> bool {
+        if is_orphaned(self.status.as_ref().and_then(|status| status.observed_generation)) {
+            return false;
+        }
         let seen = StatefulSetFigures::of(self);
         let beyond_partition = seen.wanted.saturating_sub(seen.partition);
         !seen.observed || (seen.rolls && !seen.same_revision && seen.updated < beyond_partition)
@@ -208,6 +219,9 @@ impl Rollout for DaemonSet {
     }
 
     fn is_rolling_out(&self) -> bool {
+        if is_orphaned(self.status.as_ref().and_then(|status| status.observed_generation)) {
+            return false;
+        }
         let seen = DaemonSetFigures::of(self);
         !seen.observed || (seen.rolls && seen.updated < seen.wanted)
     }
@@ -219,6 +233,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn a_workload_that_no_controller_has_seen_does_not_roll() {
+        let spec = json!({"replicas": 3});
+        let (_, rolling_out) = judged::<Deployment>(spec, json!({"readyReplicas": 3}));
+        assert!(!rolling_out);
+    }
 
     fn judged<K: Rollout + DeserializeOwned>(
         spec: Value,
