@@ -99,12 +99,12 @@ impl HealthTracker {
             Outcome::Healthy => {
                 self.clean = self.clean.saturating_add(1);
                 self.degraded = 0;
-                self.on_success(settings, HealthState::Healthy)
+                self.on_success(settings, HealthState::Healthy, now)
             }
             Outcome::Degraded { .. } => {
                 self.clean = 0;
                 self.degraded = self.degraded.saturating_add(1);
-                self.on_success(settings, HealthState::Degraded)
+                self.on_success(settings, HealthState::Degraded, now)
             }
             Outcome::Failed { .. } => self.on_failure(settings, now),
         };
@@ -142,14 +142,22 @@ impl HealthTracker {
         }
     }
 
-    fn on_success(&mut self, settings: HealthSettings, target: HealthState) -> HealthState {
+    fn on_success(
+        &mut self,
+        settings: HealthSettings,
+        target: HealthState,
+        now: Timestamp,
+    ) -> HealthState {
         self.failures = 0;
         self.successes = self.successes.saturating_add(1);
         let confirmed = self.successes >= settings.success_threshold;
         match (self.state, target) {
             // The first good news is believed at once, and so is a blemish on a healthy one.
             (HealthState::Unknown, _) | (HealthState::Healthy, HealthState::Degraded) => target,
-            (HealthState::Unhealthy, HealthState::Degraded) if confirmed => target,
+            // What was restarted a moment ago and serves again is at least not what it was.
+            (HealthState::Unhealthy, HealthState::Degraded) if confirmed || self.in_grace(now) => {
+                target
+            }
             (_, HealthState::Healthy) if self.clean >= settings.success_threshold => target,
             (state, _) => state,
         }
@@ -278,6 +286,18 @@ mod tests {
         assert!(states.iter().all(|state| *state == HealthState::Degraded), "{states:?}");
         assert!(!tracker.is_persistently_degraded(SETTINGS, at(105)));
         assert_eq!(feed(&mut tracker, 160, &[failed()]), [HealthState::Unhealthy]);
+    }
+
+    #[test]
+    fn a_sick_service_that_serves_again_in_its_grace_is_degraded_at_once() {
+        let mut tracker = healthy_tracker();
+        feed(&mut tracker, 100, &[failed(), failed(), failed()]);
+        assert_eq!(tracker.state(), HealthState::Unhealthy);
+        assert_eq!(feed(&mut tracker, 103, &[degraded()]), [HealthState::Unhealthy]);
+        tracker.grant_grace(at(164), false);
+        let states = feed(&mut tracker, 105, &[failed(), degraded(), failed(), failed(), failed()]);
+        use HealthState::{Degraded, Unhealthy};
+        assert_eq!(states, [Unhealthy, Degraded, Degraded, Degraded, Degraded]);
     }
 
     #[test]

@@ -217,6 +217,18 @@ async fn a_process_that_exits_at_once_fails_its_restart() {
 }
 
 #[tokio::test]
+async fn a_restart_whose_process_dies_once_at_its_start_is_started_again() {
+    let place = Place::new();
+    // The first start and the one of the restart fail, the next one does not.
+    let script = "echo start >> starts; [ $(wc -l < starts) -ge 3 ] && exec sleep 60; exit 1";
+    let cluster = start(place.script(script));
+    until_ended(&cluster).await;
+    cluster.restart(&restart("a")).await.unwrap();
+    assert_eq!(until_rolled_out(&cluster).await, RolloutStatus::Complete);
+    cluster.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn a_command_that_does_not_exist_is_told_at_the_start_and_at_each_restart() {
     let place = Place::new();
     let start_command = Some(vec!["./no-such-milvus".to_owned(), "run".to_owned()]);

@@ -1,6 +1,7 @@
 //! Owns one process from its start (or adoption) to its end: watches it, rotates its log, stops and
 //! starts it when told to. Never starts it again by itself: whether an ended process is started
-//! again is decided elsewhere, with thresholds and budgets.
+//! again is decided elsewhere, with thresholds and budgets. Only a restart whose new process dies at
+//! once is tried a few times before it has failed: nothing runs then that could be harmed.
 
 mod takeover;
 
@@ -25,6 +26,11 @@ use crate::model::Timestamp;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long is waited for the rest of a group whose leader has just ended.
 const LEADER_GRACE: Duration = Duration::from_millis(200);
+
+/// How often a restart whose new process dies at once is started again.
+const STARTS_AGAIN: u32 = 2;
+/// How long is waited before it is; twice as long before the second time.
+const START_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a keeper can be told.
 pub(super) enum Command {
@@ -65,6 +71,9 @@ pub(super) struct Keeper {
     shutdown: watch::Receiver<Option<Duration>>,
     pid_file: Option<PidFile>,
     kept: Option<Kept>,
+    /// How often the present restart was started again, and when it is to be once more.
+    starts_again: u32,
+    start_again_at: Option<Instant>,
     log_trouble: bool,
 }
 
@@ -75,7 +84,16 @@ impl Keeper {
         commands: mpsc::Receiver<Command>,
         shutdown: watch::Receiver<Option<Duration>>,
     ) -> Self {
-        Self { shared, commands, shutdown, pid_file: None, kept: None, log_trouble: false }
+        Self {
+            shared,
+            commands,
+            shutdown,
+            pid_file: None,
+            kept: None,
+            starts_again: 0,
+            start_again_at: None,
+            log_trouble: false,
+        }
     }
 
     /// Keeps the process until falconer ends.
@@ -112,6 +130,8 @@ impl Keeper {
     }
 
     async fn restart(&mut self, key: String, begun: oneshot::Sender<Result<(), String>>) {
+        self.starts_again = 0;
+        self.start_again_at = None;
         if self.pid_file.is_none() {
             self.take_over();
             if self.kept.as_ref().is_some_and(|kept| kept.leader.is_some()) {
@@ -200,6 +220,12 @@ impl Keeper {
             cluster = %self.shared.cluster, process = %self.shared.settings.name, pid = kept.group,
             reason = message, "process ended"
         );
+        if self.shared.look().restarting && self.starts_again < STARTS_AGAIN {
+            self.starts_again += 1;
+            let pause = START_PAUSE * self.starts_again;
+            self.start_again_at = Some(self.shared.clock.monotonic() + pause);
+            return self.shared.enter(Stage::Ended { message });
+        }
         self.shared.change(|view| {
             view.stage = Stage::Ended { message };
             view.restarting = false;
@@ -211,6 +237,7 @@ impl Keeper {
             self.take_over();
         }
         self.rotate_log().await;
+        self.start_again_if_due();
         let Some(kept) = self.kept.as_ref() else { return };
         if kept.leader.is_none() && !group::is_alive(kept.group) {
             return self.on_group_ended();
@@ -219,6 +246,20 @@ impl Keeper {
         if self.shared.clock.monotonic() >= kept.settled_at {
             self.shared.change(|view| {
                 view.stage = Stage::Running { group, started_at };
+                view.restarting = false;
+            });
+        }
+    }
+
+    fn start_again_if_due(&mut self) {
+        let now = self.shared.clock.monotonic();
+        if self.kept.is_some() || self.start_again_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.start_again_at = None;
+        if let Err(message) = self.start() {
+            self.shared.change(|view| {
+                view.stage = Stage::Ended { message };
                 view.restarting = false;
             });
         }
