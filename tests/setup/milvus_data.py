@@ -5,7 +5,8 @@ usage: milvus_data.py seed   PORT [USER:PASSWORD]
 
 Both print JSON: {"collections": {NAME: {"rows": N, "query_ms": M, "search_ms": M}}}. The rows are
 those of count(*), since the statistics leave out what is not flushed and still count what is
-deleted; the times are the best of five, from here, of the same count and of a search for ten.
+deleted; the times are the best of five, from here: of the same count without waiting for what is
+still being written (which is how falconer counts), and of a search for ten.
 """
 
 import json
@@ -66,11 +67,12 @@ def report():
     collections = {}
     for name in sorted(utility.list_collections()):
         collection = Collection(name)
-        counted, query_ms = best_of(
-            lambda: collection.query(
-                expr="", output_fields=["count(*)"], consistency_level="Strong", timeout=60
-            )
+        count = lambda level: collection.query(
+            expr="", output_fields=["count(*)"], consistency_level=level, timeout=60
         )
+        # The truth waits for everything written; the time is that of falconer's own kind of query.
+        counted = count("Strong")
+        _, query_ms = best_of(lambda: count("Eventually"))
         wanted = vectors(1)
         _, search_ms = best_of(
             lambda: collection.search(
