@@ -125,6 +125,11 @@ impl MilvusClient {
         Self { stub, authorization, database: database.into(), deadline }
     }
 
+    /// What is left of the calls' common budget.
+    pub fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     /// Introduces falconer, so that it shows in the server's list of clients.
     pub async fn connect(&self) -> Result<(), CallError> {
         let message = ConnectRequest {
@@ -200,7 +205,7 @@ impl MilvusClient {
     {
         let mut request = Request::new(message);
         // The server is told too, so that it does not work on after nobody waits.
-        request.set_timeout(self.deadline.saturating_duration_since(Instant::now()));
+        request.set_timeout(self.time_left());
         if let Some(authorization) = &self.authorization {
             request.metadata_mut().insert("authorization", authorization.clone());
         }

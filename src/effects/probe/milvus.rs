@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
@@ -131,14 +132,30 @@ impl MilvusProbe {
         Ok(answers)
     }
 
+    /// The queries are to be timed as a client sees them, so they run after the quick calls and
+    /// before CheckHealth, which keeps every component of Milvus busy. Nobody waits for long: a call
+    /// that hangs must not keep the others from their answers.
     async fn call_all(&self, client: &MilvusClient) -> Answers {
-        let (_introduced, version, health, collections, (canaries, canary_listing)) = tokio::join!(
-            client.connect(),
-            client.version(),
-            client.health(),
-            client.collections(false),
-            self.query_canaries(client),
-        );
+        let (quick, quick_over) = oneshot::channel::<()>();
+        let (queried, queries_over) = oneshot::channel::<()>();
+        let quick_calls = async {
+            let (_introduced, version, collections) =
+                tokio::join!(client.connect(), client.version(), client.collections(false));
+            drop(quick);
+            (version, collections)
+        };
+        let queries = async {
+            let _ = tokio::time::timeout(client.time_left() / 8, quick_over).await;
+            let answers = self.query_canaries(client).await;
+            drop(queried);
+            answers
+        };
+        let health = async {
+            let _ = tokio::time::timeout(client.time_left() / 4, queries_over).await;
+            client.health().await
+        };
+        let ((version, collections), (canaries, canary_listing), health) =
+            tokio::join!(quick_calls, queries, health);
         Answers { version, health, collections, canaries, canary_listing }
     }
 
