@@ -136,18 +136,18 @@ impl MilvusProbe {
     /// before CheckHealth, which keeps every component of Milvus busy. Nobody waits for long: a call
     /// that hangs must not keep the others from their answers.
     async fn call_all(&self, client: &MilvusClient) -> Answers {
-        let (quick, quick_over) = oneshot::channel::<()>();
-        let (queried, queries_over) = oneshot::channel::<()>();
+        let (quick_running, quick_over) = oneshot::channel::<()>();
+        let (queries_running, queries_over) = oneshot::channel::<()>();
         let quick_calls = async {
             let (_introduced, version, collections) =
                 tokio::join!(client.connect(), client.version(), client.collections(false));
-            drop(quick);
+            drop(quick_running);
             (version, collections)
         };
         let queries = async {
             let _ = tokio::time::timeout(client.time_left() / 8, quick_over).await;
             let answers = self.query_canaries(client).await;
-            drop(queried);
+            drop(queries_running);
             answers
         };
         let health = async {
