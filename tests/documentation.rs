@@ -99,8 +99,9 @@ fn feed(metrics: &Metrics) {
     };
     metrics.query_completed(&id, &canary);
     metrics.state_changed(&id, HealthState::Healthy);
-    metrics.mailbox_dropped("supervisor");
-    metrics.mailbox_depth_changed("supervisor", 1);
+    let mailbox = metrics.mailbox("supervisor");
+    mailbox.dropped();
+    mailbox.put();
     metrics.respawned("prober");
     metrics.alert_sent("email", Severity::Warning, AlertStatus::Firing, true);
     metrics.action(&id, ActionKind::ScaleUp, ActionOutcome::Started);

@@ -18,7 +18,7 @@ use super::children::{ChildExited, Children, ExitDecision, RespawnDue, respawn_l
 use super::discovery::Discovery;
 use super::exit_guard;
 use super::prober::{Prober, ProberParts};
-use super::recoverer::{ComponentHealthy, RecoveryPhase, RecoveryProgressed};
+use super::recoverer::{RecoveryPhase, RecoveryProgressed};
 use super::scaler::{LoadObserved, ScalingProgressed};
 use crate::model::{
     ComponentId, ComponentInventory, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
@@ -29,7 +29,7 @@ use crate::policy::scaling::ScalingRequest;
 use actix::prelude::*;
 
 pub use memory::ClusterMemory;
-use memory::IncidentChange;
+use memory::{IncidentChange, Judged};
 pub use outbox::ReportOutbox;
 pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
 use view::ClusterView;
@@ -51,6 +51,12 @@ pub struct StopProbing;
 
 const DISCOVERY: &str = "discovery";
 
+/// After so many reports the other actors on the thread, and its own timers, have a turn.
+const REPORTS_IN_A_ROW: usize = 256;
+
+/// How long reports that did not fit into the mailbox wait at first: it is emptied meanwhile.
+const OVERFLOW_PAUSE: Duration = Duration::from_millis(1);
+
 /// The actor.
 pub struct Supervisor {
     parts: SupervisorParts,
@@ -61,6 +67,10 @@ pub struct Supervisor {
     discovered: BTreeSet<Arc<str>>,
     /// The newest resources report.
     usage: Vec<PodUsage>,
+    /// Reports since the others on this thread last had a turn.
+    in_a_row: usize,
+    /// Whether the timer is set that takes what did not fit into the mailbox.
+    is_overflow_due: bool,
     stopped: bool,
 }
 
@@ -68,11 +78,13 @@ impl Supervisor {
     /// A supervisor whose probers start with it. `address` is where its children report their end.
     pub fn new(parts: SupervisorParts, address: Addr<Self>) -> Self {
         Self {
-            view: ClusterView::new(Arc::clone(&parts.cluster), parts.board.clone()),
+            view: ClusterView::new(&parts.cluster, &parts.board),
             children: Children::new(address.recipient()),
             inventory: Arc::default(),
             discovered: BTreeSet::new(),
             usage: Vec::new(),
+            in_a_row: 0,
+            is_overflow_due: false,
             stopped: false,
             parts,
         }
@@ -89,6 +101,7 @@ impl Supervisor {
     // ---- children
 
     fn start_children(&mut self) {
+        self.memory().follow(&self.inventory);
         for plan in self.parts.planner.fixed() {
             self.watch(plan);
         }
@@ -109,10 +122,9 @@ impl Supervisor {
     fn watch(&mut self, plan: ComponentPlan) {
         let now = self.parts.clock.now();
         let mut memory = self.memory();
-        memory.watch(&plan.component, plan.kind, plan.health, now);
-        if let Some(known) = memory.get(&plan.component) {
-            self.view.watched(&plan.component, known);
-        }
+        let known = memory.watch(&plan.component, plan.kind, plan.health, now);
+        self.view.watched(&plan.component, known);
+        self.parts.metrics.state_changed(&self.id(&plan.component), known.tracker.state());
         drop(memory);
         let parts = ProberParts {
             id: self.id(&plan.component),
@@ -140,8 +152,8 @@ impl Supervisor {
         let id = self.id(component);
         self.parts.metrics.component_removed(&id);
         tracing::info!(component = %id, "component is gone, no longer watched");
-        if let Some(open) = incident {
-            self.resolve(open);
+        if let Some(incident) = incident {
+            self.resolve(incident);
         }
     }
 
@@ -173,6 +185,7 @@ impl Supervisor {
             let ready = component.workloads.iter().map(|w| w.ready_replicas).sum();
             self.parts.metrics.replicas(&self.id(name), desired, ready);
         }
+        self.memory().follow(&inventory);
         self.view.inventory(&inventory);
         self.inventory = inventory;
     }
@@ -200,58 +213,87 @@ impl Supervisor {
 
     // ---- reports
 
-    fn on_report(&mut self, report: ProbeReport) {
+    fn on_report(&mut self, report: ProbeReport, ctx: &mut Context<Self>) {
         self.parts.reports.taken();
         if self.stopped {
             return;
         }
         self.judge(report);
-        for waiting in self.parts.reports.take_waiting().into_values() {
-            self.judge(waiting);
+        self.arm_overflow(ctx);
+        self.in_a_row += 1;
+        if self.in_a_row >= REPORTS_IN_A_ROW {
+            // A mailbox is read until it is empty: a flood would keep everybody else waiting.
+            self.in_a_row = 0;
+            ctx.wait(tokio::task::yield_now().into_actor(self));
         }
+    }
+
+    /// Sets the timer for what did not fit into the mailbox, if there is such.
+    fn arm_overflow(&mut self, ctx: &mut Context<Self>) {
+        if self.is_overflow_due || !self.parts.reports.is_overflowing() {
+            return;
+        }
+        self.is_overflow_due = true;
+        ctx.run_later(OVERFLOW_PAUSE, |supervisor, ctx| {
+            supervisor.is_overflow_due = false;
+            supervisor.on_overflow_due(ctx);
+        });
+    }
+
+    fn on_overflow_due(&mut self, ctx: &mut Context<Self>) {
+        if self.stopped {
+            return;
+        }
+        for report in self.parts.reports.take_overflow(REPORTS_IN_A_ROW) {
+            self.judge(report);
+        }
+        self.arm_overflow(ctx);
     }
 
     fn judge(&mut self, report: ProbeReport) {
-        let now = self.parts.clock.now();
-        let judged = self.memory().observe(&report, now);
-        let Some((transition, change)) = judged else {
-            return;
-        };
-        self.count(&report);
-        log_transition(&report, transition);
-        if report.kind == ProberKind::Resources && !report.observation.outcome.is_failed() {
-            self.on_usage(report.observation.usage.clone());
-        }
-        if let IncidentChange::Resolved(open) = change {
-            self.resolve(open);
-        }
-        let id = report.id.clone();
-        let known = self.memory().get(&id.component).cloned();
-        if let Some(memory) = known {
-            if let Some(open) = memory.incident.clone() {
-                self.raise(&report, open);
-            }
-            self.parts.metrics.state_changed(&id, memory.tracker.state());
-            let health = memory.tracker.health();
-            self.view.reported(report, &memory);
-            match (health.state, &memory.incident) {
-                (HealthState::Unhealthy, Some(open)) => self.ask_for_recovery(&id, open),
-                (HealthState::Healthy, _) => {
-                    let healthy = ComponentHealthy { component: id, since: health.since };
-                    // A report a second makes up for one that does not fit.
-                    let _ = self.parts.peers.healthy.try_send(healthy);
-                }
-                (HealthState::Unhealthy | HealthState::Degraded | HealthState::Unknown, _) => {}
-            }
+        if let Some(usage) = self.fold(report) {
+            self.on_usage(usage);
         }
     }
 
-    fn count(&self, report: &ProbeReport) {
-        let canaries = report.observation.milvus.iter().flat_map(|milvus| &milvus.canaries);
-        for canary in canaries {
-            self.parts.metrics.query_completed(&report.id, canary);
+    /// Folds a report into the memory and tells who must know. Gives the usage that it brought.
+    fn fold(&self, report: ProbeReport) -> Option<Vec<PodUsage>> {
+        let now = self.parts.clock.now();
+        let mut memory = self.memory();
+        let Judged { known, transition, change, tell } = memory.observe(&report, now)?;
+        if let IncidentChange::Resolved(incident) = change {
+            self.resolve(incident);
         }
-        self.parts.metrics.targets_scraped(&report.id, &report.observation.targets);
+        self.count(&report, transition);
+        if let Some(open) = known.incident.as_ref().filter(|_| tell.raise) {
+            self.raise(&report, open);
+        }
+        if tell.healthy {
+            self.tell_healthy(&report.id, known.tracker.since());
+        }
+        let ask = known.incident.as_ref().filter(|_| tell.recover).cloned();
+        let ask = ask.map(|open| (report.id.clone(), open));
+        let usage = report.kind == ProberKind::Resources && !report.observation.outcome.is_failed();
+        let usage = usage.then(|| report.observation.usage.clone());
+        known.show(report);
+        if let Some((id, open)) = ask {
+            self.ask_for_recovery(id, open, &mut memory, now);
+        }
+        usage
+    }
+
+    fn count(&self, report: &ProbeReport, transition: Transition) {
+        let metrics = &self.parts.metrics;
+        if let Transition::Moved { from, to } = transition {
+            let reason = report.observation.outcome.reason().map(ToString::to_string);
+            metrics.state_changed(&report.id, to);
+            let (from, to) = (from.as_str(), to.as_str());
+            tracing::info!(component = %report.id, from, to, reason, "component state changed");
+        }
+        for canary in report.observation.milvus.iter().flat_map(|milvus| &milvus.canaries) {
+            metrics.query_completed(&report.id, canary);
+        }
+        metrics.targets_scraped(&report.id, &report.observation.targets);
     }
 
     // ---- load
@@ -316,17 +358,18 @@ impl Supervisor {
 impl Actor for Supervisor {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Self::Context) {
+    fn started(&mut self, ctx: &mut Self::Context) {
         self.parts.reports.begin_anew();
         self.start_children();
+        self.arm_overflow(ctx);
     }
 }
 
 impl Handler<ProbeCompleted> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, message: ProbeCompleted, _: &mut Self::Context) {
-        self.on_report(message.0);
+    fn handle(&mut self, message: ProbeCompleted, ctx: &mut Self::Context) {
+        self.on_report(message.0, ctx);
     }
 }
 
@@ -388,13 +431,4 @@ fn prober_key(component: &str) -> String {
 fn usage_of(component: &ComponentInventory, usage: &[PodUsage]) -> Vec<PodUsage> {
     let is_ours = |sample: &&PodUsage| component.pods.iter().any(|pod| *pod.name == *sample.pod);
     usage.iter().filter(is_ours).cloned().collect()
-}
-
-fn log_transition(report: &ProbeReport, transition: Transition) {
-    let Transition::Moved { from, to } = transition else {
-        return;
-    };
-    let reason = report.observation.outcome.reason().map(ToString::to_string);
-    let (from, to) = (from.as_str(), to.as_str());
-    tracing::info!(component = %report.id, from, to, reason, "component state changed");
 }

@@ -1,6 +1,6 @@
 //! The counters and histograms, and how series are labelled.
 
-use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
+use opentelemetry::metrics::{Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 
 use crate::model::ComponentId;
@@ -54,8 +54,6 @@ pub(super) struct Instruments {
     pub(super) probe_duration: Histogram<f64>,
     pub(super) probes: Counter<u64>,
     pub(super) probe_failures: Counter<u64>,
-    pub(super) mailbox_depth: UpDownCounter<i64>,
-    pub(super) mailbox_dropped: Counter<u64>,
     pub(super) respawns: Counter<u64>,
     pub(super) alerts: Counter<u64>,
     pub(super) actions: Counter<u64>,
@@ -81,14 +79,6 @@ impl Instruments {
             probe_duration: histogram("falconer_probe_duration_seconds", "How long probes took"),
             probes: counter("falconer_probes_total", "Probes by their verdict"),
             probe_failures: counter("falconer_probe_failures_total", "Failed probes by reason"),
-            mailbox_depth: meter
-                .i64_up_down_counter("falconer_mailbox_depth")
-                .with_description("Messages that wait in an actor's mailbox")
-                .build(),
-            mailbox_dropped: counter(
-                "falconer_mailbox_dropped_total",
-                "Messages replaced or dropped because a mailbox was full",
-            ),
             respawns: counter("falconer_actor_respawns_total", "Actors made anew after they ended"),
             alerts: counter("falconer_alerts_total", "Messages to people by how they fared"),
             actions: counter(

@@ -287,7 +287,7 @@ fn an_unreachable_platform_is_one_incident_of_its_own_and_none_of_each_component
                 duration: Duration::ZERO,
                 observation: ProbeObservation::of(outcome()),
             };
-            memory.observe(&report, at(second)).expect("in order").1
+            memory.observe(&report, at(second)).expect("in order").change
         });
         changes.last().unwrap()
     };

@@ -33,7 +33,8 @@ pub(super) struct Branches {
 
 impl Branches {
     pub(super) fn new(parts: TreeParts) -> Self {
-        Self { children: Vec::new(), parts, peers: Peers::default() }
+        let peers = Peers::counted(&parts.metrics);
+        Self { children: Vec::new(), parts, peers }
     }
 
     pub(super) fn finish(self) -> (Vec<RootChild>, TreeParts) {
