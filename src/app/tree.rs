@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::settings::ClusterSettings;
 use crate::metrics::Metrics;
-use children::Children;
+use children::{Children, Shared};
 
 /// Room for reports in a supervisor's mailbox; beyond it the newest report of a component wins.
 const SUPERVISOR_MAILBOX: usize = 1_024;
@@ -79,7 +79,8 @@ impl Tree {
         let supervisors: HashMap<Arc<str>, SupervisorLinks> =
             platforms.keys().map(|name| (Arc::clone(name), SupervisorLinks::default())).collect();
         let peers = Peers::default();
-        let mut tree = Children { children: Vec::new(), parts, peers };
+        let shared = Shared::default();
+        let mut tree = Children { children: Vec::new(), parts, peers, shared };
         let drain_alerter = tree.add_alerter(receivers);
         let registry = ActionRegistry::default();
         let drain_recoverer = tree.add_recoverer(&platforms, &supervisors, &registry);

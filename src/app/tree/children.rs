@@ -10,6 +10,8 @@ use super::{PEER_MAILBOX, SUPERVISOR_MAILBOX, SupervisorLinks, TreeParts};
 use crate::actors::alerter::{self, Alerter};
 use crate::actors::exit_guard::{self, ExitNotice};
 use crate::actors::link::Link;
+use crate::actors::pacer::Pacer;
+use crate::actors::platform::PlatformCircuits;
 use crate::actors::recoverer::{self, Recoverer, RecoveryProgressed};
 use crate::actors::registry::{ActionRegistry, Surroundings};
 use crate::actors::root::RootChild;
@@ -29,6 +31,14 @@ pub(super) struct Children {
     pub(super) children: Vec<RootChild>,
     pub(super) parts: TreeParts,
     pub(super) peers: Peers,
+    pub(super) shared: Shared,
+}
+
+/// What actors of different kinds have in common.
+#[derive(Clone, Default)]
+pub(super) struct Shared {
+    pacer: Pacer,
+    circuits: PlatformCircuits,
 }
 
 impl Children {
@@ -85,6 +95,7 @@ impl Children {
         Surroundings {
             clusters: platforms.iter().map(|(name, p)| (Arc::clone(name), wrap(p))).collect(),
             registry: registry.clone(),
+            circuits: self.shared.circuits.clone(),
             board: self.parts.board.clone(),
             clock: self.parts.clock,
             metrics: self.parts.metrics.clone(),
@@ -170,6 +181,7 @@ impl Children {
             inventory: platform.cluster.inventory(),
             memory: Arc::default(),
             reports: ReportOutbox::new(links.reports.clone(), self.parts.metrics.clone()),
+            pacer: self.shared.pacer.clone(),
             inventory_link: links.inventory.clone(),
             peers: self.peers.clone(),
             board: self.parts.board.clone(),
