@@ -25,8 +25,8 @@ pub fn component(index: usize) -> String {
     format!("target-{index:05}")
 }
 
-/// A cluster of which nothing runs and nothing is asked but the HTTP targets: each at `interval`,
-/// without jitter, so that its due times can be told from outside. `more` is TOML to append.
+/// A cluster of which hardly anything is asked but the HTTP targets: each at `interval`, without
+/// jitter, so that its due times can be told from outside. `more` is TOML to append.
 pub fn configuration(
     targets: &Targets,
     interval: Duration,
@@ -34,12 +34,30 @@ pub fn configuration(
     more: &str,
 ) -> String {
     let (interval, timeout) = (interval.as_millis(), timeout.as_millis());
+    let spare = targets.spare_url();
     let mut text = format!(
-        "[clusters.bench]\nplatform = \"process\"\nmilvus = \"http://127.0.0.1:1\"\n\n\
-         [scaler]\nenabled = false\n\n\
-         [probers]\ninterval = \"{interval}ms\"\ntimeout = \"{timeout}ms\"\njitter = 0.0\n\n\
-         [probers.milvus]\ninterval = \"1h\"\n\n[probers.resources]\ninterval = \"1h\"\n\n"
+        r#"[clusters.bench]
+platform = "process"
+milvus = "http://127.0.0.1:1"
+
+[clusters.bench.processes.standalone]
+restart = ["true"]
+health = "{spare}"
+
+[scaler]
+enabled = false
+
+[probers]
+interval = "{interval}ms"
+timeout = "{timeout}ms"
+jitter = 0.0
+
+"#
     );
+    // Each cluster has these; their first probe is their only one here.
+    for fixed in ["milvus", "resources", "standalone"] {
+        let _ = writeln!(text, "[probers.{fixed}]\ninterval = \"1h\"");
+    }
     for index in 0..targets.count() {
         let (name, url) = (component(index), targets.url(index));
         let _ = writeln!(text, "[probers.{name}]\nkind = \"http\"\nurl = \"{url}\"");

@@ -107,7 +107,7 @@ impl Targets {
         command
             .args(["-c", "ulimit -n $(ulimit -Hn); exec \"$0\" \"$@\""])
             .arg(program)
-            .args([ARGUMENT, &count.to_string()])
+            .args([ARGUMENT, &(count + 1).to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut process = Process::spawn("target server", command)?;
@@ -135,6 +135,11 @@ impl Targets {
     /// What target `index` is asked.
     pub fn url(&self, index: usize) -> String {
         format!("http://{}/healthz", self.address(index))
+    }
+
+    /// One more that always answers and is not counted among them.
+    pub fn spare_url(&self) -> String {
+        self.url(self.count)
     }
 
     /// The port that all share.
