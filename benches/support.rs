@@ -1,0 +1,11 @@
+//! What several benches share: targets in a process of their own, a falconer to watch them, figures
+//! from `/proc`, and statistics. Measures nothing by itself.
+#![allow(dead_code, reason = "no bench needs all of it")]
+#![allow(clippy::disallowed_methods, reason = "a bench measures with clocks of its own")]
+
+pub mod falconer;
+pub mod lateness;
+pub mod proc;
+pub mod process;
+pub mod report;
+pub mod targets;
