@@ -31,3 +31,4 @@ pub mod status;
 pub mod supervisor;
 #[cfg(test)]
 mod testing;
+pub mod tree;
