@@ -32,3 +32,4 @@ pub mod status;
 pub mod supervisor;
 #[cfg(test)]
 mod testing;
+pub mod tree;
