@@ -282,7 +282,7 @@ fn a_target_that_is_silent_for_long_is_probed_less_often_until_its_first_answer(
         assert!(gaps(&alive).iter().all(|gap| *gap == 2_000), "{:?}", gaps(&alive));
         let intervals: Vec<u128> = gaps(&dead).iter().map(|gap| gap / 2_000).collect();
         assert_eq!(intervals[..9], [1; 9], "ten in a row are as usual");
-        assert_eq!(intervals[9..13], [2, 3, 5, 5]);
+        assert_eq!(intervals[9..13], [2, 3, 4, 5]);
         assert!(intervals[13..].iter().all(|gap| *gap == 5), "{intervals:?}");
         assert_eq!(team.metric(r#"falconer_open_circuits{party="target"}"#), 1.0);
         target.set(Some(ReasonKind::Status));
