@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod health;
 pub mod notification;
+pub mod platform;
 pub mod recovery;
 pub mod scaling;
 pub mod workload_choice;

@@ -1,5 +1,7 @@
-//! Probes one component again and again. Owns its schedule and nothing else: what the outcome
-//! means is judged by the supervisor.
+//! Probes one component again and again, and out of turn when its supervisor asks. Owns its
+//! schedule and nothing else: what the outcome means is judged by the supervisor.
+
+mod out_of_turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +14,12 @@ use crate::clock::Clock;
 use crate::effects::Probe;
 use crate::metrics::Metrics;
 use crate::model::{
-    ComponentId, Outcome, ProbeObservation, ProbeReport, ProberKind, ReasonKind, Timestamp,
+    ComponentId, Outcome, ProbeObservation, ProbeReport, ProbeTrigger, ProberKind, ReasonKind,
+    Timestamp,
 };
 use crate::policy::backoff::BackoffSettings;
+use out_of_turn::OutOfTurn;
+pub use out_of_turn::ProbeNow;
 
 /// The first probe of a component comes within this time, so that a start is not a burst.
 const FIRST_PROBE_WITHIN: Duration = Duration::from_secs(1);
@@ -73,16 +78,30 @@ pub struct Prober {
     parts: ProberParts,
     /// The due time without jitter; advances by whole intervals.
     nominal: Instant,
+    /// The probe under way, if there is one; never two.
+    under_way: Option<ProbeTrigger>,
+    out_of_turn: OutOfTurn,
 }
 
 impl Prober {
     /// A prober whose first probe comes at once, or nearly.
     pub fn new(parts: ProberParts) -> Self {
         let nominal = parts.clock.monotonic();
-        Self { parts, nominal }
+        Self { parts, nominal, under_way: None, out_of_turn: OutOfTurn::default() }
     }
 
-    fn begin_probe(&mut self, ctx: &mut Context<Self>) {
+    /// A scheduled probe is due. One out of turn that is still under way serves as such.
+    fn on_due(&mut self, ctx: &mut Context<Self>) {
+        if self.under_way.is_some() {
+            self.under_way = Some(ProbeTrigger::Schedule);
+        } else {
+            self.begin_probe(ProbeTrigger::Schedule, ctx);
+        }
+    }
+
+    fn begin_probe(&mut self, trigger: ProbeTrigger, ctx: &mut Context<Self>) {
+        self.under_way = Some(trigger);
+        self.out_of_turn.begun(self.parts.clock.monotonic());
         let started_at = self.parts.clock.now();
         let started = self.parts.clock.monotonic();
         let probe = Arc::clone(&self.parts.probe);
@@ -95,13 +114,19 @@ impl Prober {
         };
         ctx.spawn(work.into_actor(self).map(move |observation, prober, ctx| {
             let duration = prober.parts.clock.monotonic() - started;
-            prober.on_probe_done(started_at, duration, observation);
-            prober.schedule_next(ctx);
+            let trigger = prober.under_way.take().unwrap_or_default();
+            prober.on_probe_done(trigger, started_at, duration, observation);
+            match trigger {
+                ProbeTrigger::Schedule => prober.schedule_next(ctx),
+                ProbeTrigger::Change => {}
+            }
+            prober.arm_out_of_turn(ctx);
         }));
     }
 
     fn on_probe_done(
         &self,
+        trigger: ProbeTrigger,
         started_at: Timestamp,
         duration: Duration,
         observation: ProbeObservation,
@@ -117,6 +142,7 @@ impl Prober {
         parts.reports.report(ProbeReport {
             id: parts.id.clone(),
             kind: parts.kind,
+            trigger,
             started_at,
             duration,
             observation,
@@ -137,7 +163,7 @@ impl Prober {
         let offset = interval.mul_f64(self.parts.settings.jitter.clamp(0.0, 1.0) / 2.0);
         let due = self.nominal + offset.mul_f64(2.0 * fastrand::f64());
         let delay = due.saturating_duration_since(now + offset);
-        ctx.run_later(delay, Self::begin_probe);
+        ctx.run_later(delay, Self::on_due);
     }
 }
 
@@ -148,7 +174,7 @@ impl Actor for Prober {
         let spread = self.parts.settings.interval.min(FIRST_PROBE_WITHIN);
         let first = spread.mul_f64(fastrand::f64());
         self.nominal += first;
-        ctx.run_later(first, Self::begin_probe);
+        ctx.run_later(first, Self::on_due);
     }
 }
 
