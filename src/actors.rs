@@ -22,7 +22,8 @@ pub mod discovery;
 pub mod exit_guard;
 pub mod heartbeat;
 pub mod link;
-mod platform;
+pub mod pacer;
+pub mod platform;
 pub mod prober;
 pub mod recoverer;
 pub mod registry;
@@ -32,3 +33,4 @@ pub mod status;
 pub mod supervisor;
 #[cfg(test)]
 mod testing;
+pub mod tree;

@@ -3,10 +3,10 @@
 
 mod mapping;
 mod once;
+mod parts;
 mod planner;
 mod platform;
 mod receivers;
-mod tree;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,15 +19,16 @@ use crate::actors::alerter;
 use crate::actors::heartbeat::Heartbeat;
 use crate::actors::root::Fatal;
 use crate::actors::status::StatusBoard;
+use crate::actors::tree::{Tree, TreeParts};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::metrics::{Metrics, MetricsRegistry, MetricsSettings};
 use crate::server::{About, Server, ServerSettings, ServerSources};
 
 pub use once::probe_once;
+use parts::Plan;
 pub use planner::ClusterPlanner;
 pub use platform::{ClusterPlatform, Purpose, start_platform};
-use tree::Tree;
 
 /// How often the actors' thread gives a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -65,6 +66,8 @@ impl App {
         crate::effects::tls::install_tls_provider();
         let settings = Arc::new(settings);
         let clock = Clock::system();
+        let plan = Plan::new(Arc::clone(&settings), options.dry_run);
+        let receivers = plan.receivers()?;
         let (metrics, registry) = Metrics::new(&metrics_settings(&settings, clock))
             .context("cannot set up the metrics")?;
         let board = StatusBoard::default();
@@ -80,14 +83,15 @@ impl App {
             },
         )?;
         let (fatal_sender, fatal) = mpsc::unbounded_channel();
-        let tree = Tree::start(tree::TreeParts {
-            settings,
-            dry_run: options.dry_run,
+        let tree = Tree::start(TreeParts {
+            receivers,
+            clusters: plan.start_clusters(clock),
+            settings: plan.tree_settings(),
             board: board.clone(),
             clock,
             metrics,
             fatal: fatal_sender,
-        })?;
+        });
         Ok(Self { tree, server, board, metrics: registry, fatal })
     }
 

@@ -1,6 +1,7 @@
 //! One per Milvus cluster: judges every report, keeps incidents, and tells the Alerter, the
 //! Recoverer and the Scaler. Parent of the cluster's probers and of its discovery.
 
+mod inconclusive;
 mod inventory;
 mod memory;
 mod outbox;
@@ -127,6 +128,7 @@ impl Supervisor {
             settings: plan.prober.clone(),
             probe: plan.probe,
             reports: self.parts.reports.clone(),
+            pacer: self.parts.pacer.clone(),
             clock: self.parts.clock,
             metrics: self.parts.metrics.clone(),
         };
@@ -189,9 +191,7 @@ impl Supervisor {
         let now = self.parts.clock.now();
         let weight = self.weight(&report, now);
         let judged = self.memory().observe(&report, weight, now);
-        let Some((transition, change)) = judged else {
-            return;
-        };
+        let Some((transition, change)) = judged else { return self.note_unjudged(report) };
         self.count(&report);
         log_transition(&report.id, transition, report.observation.outcome.reason());
         if report.kind == ProberKind::Resources && !report.observation.outcome.is_failed() {
@@ -243,9 +243,7 @@ impl Supervisor {
             let usage = usage_of(component, &self.usage);
             self.view.usage(name, usage.clone());
             self.parts.metrics.usage(&self.id(name), &usage);
-            let Some(role) = component.role else {
-                continue;
-            };
+            let Some(role) = component.role else { continue };
             let health = self
                 .memory()
                 .get(name)

@@ -124,7 +124,7 @@ impl HealthTracker {
         self.observe_as(Weight::SCHEDULED, outcome, settings, now)
     }
 
-    /// Folds in one outcome.
+    /// Folds in one outcome. One that is inconclusive changes nothing.
     pub fn observe_as(
         &mut self,
         weight: Weight,
@@ -132,6 +132,9 @@ impl HealthTracker {
         settings: HealthSettings,
         now: Timestamp,
     ) -> Transition {
+        if outcome.is_inconclusive() {
+            return Transition::Stayed;
+        }
         if let Some(reason) = switched_off(outcome) {
             return self.switch_off(reason, now);
         }

@@ -56,9 +56,16 @@ impl Prober {
         }
         let wait = self.out_of_turn.wait(self.parts.clock.monotonic());
         if wait.is_zero() {
-            self.begin_probe(ProbeTrigger::Change, ctx);
+            self.when_paced(Self::begin_out_of_turn, ctx);
         } else {
             ctx.run_later(wait, Self::arm_out_of_turn);
+        }
+    }
+
+    /// A scheduled probe may have come first.
+    fn begin_out_of_turn(&mut self, ctx: &mut Context<Self>) {
+        if self.out_of_turn.wanted && self.under_way.is_none() {
+            self.begin_probe(ProbeTrigger::Change, ctx);
         }
     }
 }
@@ -81,6 +88,7 @@ mod tests {
     use super::super::{ProberParts, ProberSettings};
     use super::*;
     use crate::actors::link::Link;
+    use crate::actors::pacer::Pacer;
     use crate::actors::supervisor::{ProbeCompleted, ReportOutbox};
     use crate::actors::testing::{Recorder, in_virtual_time};
     use crate::clock::Clock;
@@ -127,6 +135,7 @@ mod tests {
                 settings: ProberSettings { jitter: 0.0, ..ProberSettings::default() },
                 probe: Arc::new(Alone { takes, running: AtomicUsize::new(0) }),
                 reports: ReportOutbox::new(link.clone(), Metrics::default()),
+                pacer: Pacer::default(),
                 clock: Clock::starting_at(Timestamp::default()),
                 metrics: Metrics::default(),
             };

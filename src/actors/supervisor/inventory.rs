@@ -154,3 +154,6 @@ impl Supervisor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
 use crate::actors::link::Link;
+use crate::actors::pacer::Pacer;
 use crate::actors::prober::ProberSettings;
 use crate::actors::recoverer::Recover;
 use crate::actors::status::StatusBoard;
@@ -17,8 +18,8 @@ use crate::clock::Clock;
 use crate::effects::Probe;
 use crate::metrics::Metrics;
 use crate::model::{
-    Outcome, Owner, ProbeObservation, Reason, ReasonKind, Role, Severity, Timestamp, Workload,
-    WorkloadKind, WorkloadRef,
+    Outcome, Owner, ProbeObservation, ProbeTrigger, Reason, ReasonKind, Role, Severity, Timestamp,
+    Workload, WorkloadKind, WorkloadRef,
 };
 use crate::policy::health::{HealthSettings, Weight};
 use crate::policy::recovery::RecoveryRequest;
@@ -106,6 +107,7 @@ impl Fixture {
             inventory: receiver,
             memory: Arc::default(),
             reports: ReportOutbox::new(link.clone(), Metrics::default()),
+            pacer: Pacer::default(),
             inventory_link: Link::new(),
             peers,
             board: board.clone(),

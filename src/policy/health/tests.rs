@@ -40,6 +40,17 @@ fn healthy_tracker() -> HealthTracker {
 }
 
 #[test]
+fn what_falconer_itself_could_not_probe_changes_nothing() {
+    let own = || Outcome::failed(ReasonKind::OwnLimit, "too many open files");
+    let mut tracker = healthy_tracker();
+    feed(&mut tracker, 100, &[failed(), failed()]);
+    let before = tracker.clone();
+    feed(&mut tracker, 102, &vec![own(); 100]);
+    assert_eq!(tracker, before, "neither a failure nor a success");
+    assert_eq!(feed(&mut tracker, 300, &[failed()]), [HealthState::Unhealthy]);
+}
+
+#[test]
 fn the_first_success_is_believed_at_once() {
     let mut tracker = HealthTracker::new(SETTINGS, at(0));
     assert_eq!(feed(&mut tracker, 0, &[Outcome::Healthy]), [HealthState::Healthy]);

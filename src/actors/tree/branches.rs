@@ -6,32 +6,50 @@ use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
 
-use super::{PEER_MAILBOX, SUPERVISOR_MAILBOX, SupervisorLinks, TreeParts};
+use super::{ClusterParts, SupervisorLinks, TreeParts};
 use crate::actors::alerter::{self, Alerter};
 use crate::actors::exit_guard::{self, ExitNotice};
 use crate::actors::link::Link;
+use crate::actors::pacer::Pacer;
+use crate::actors::platform::PlatformCircuits;
 use crate::actors::recoverer::{self, Recoverer, RecoveryProgressed};
 use crate::actors::registry::{ActionRegistry, Surroundings};
 use crate::actors::root::RootChild;
 use crate::actors::scaler::{self, Scaler, ScalingProgressed};
 use crate::actors::supervisor::{Peers, ReportOutbox, Supervisor, SupervisorParts};
-use crate::app::mapping;
-use crate::app::planner::ClusterPlanner;
-use crate::app::platform::ClusterPlatform;
-use crate::effects::cluster::dry_run::DryRunCluster;
-use crate::effects::{Cluster, Notifier};
+use crate::effects::Cluster;
 
-type Platforms = HashMap<Arc<str>, ClusterPlatform>;
+/// Room for reports in a supervisor's mailbox; beyond it the newest report of a component wins.
+const SUPERVISOR_MAILBOX: usize = 1_024;
+/// Room in the mailboxes of the actors that act; their commands are bounded by incidents.
+const PEER_MAILBOX: usize = 256;
+
 type Supervisors = HashMap<Arc<str>, SupervisorLinks>;
 
 /// The root's children while they are put together.
-pub(super) struct Children {
-    pub(super) children: Vec<RootChild>,
-    pub(super) parts: TreeParts,
-    pub(super) peers: Peers,
+pub(super) struct Branches {
+    children: Vec<RootChild>,
+    parts: TreeParts,
+    peers: Peers,
+    pacer: Pacer,
+    circuits: PlatformCircuits,
 }
 
-impl Children {
+impl Branches {
+    pub(super) fn new(parts: TreeParts) -> Self {
+        Self {
+            children: Vec::new(),
+            parts,
+            peers: Peers::default(),
+            pacer: Pacer::default(),
+            circuits: PlatformCircuits::default(),
+        }
+    }
+
+    pub(super) fn finish(self) -> (Vec<RootChild>, TreeParts) {
+        (self.children, self.parts)
+    }
+
     fn add<A: Actor<Context = Context<A>>>(
         &mut self,
         key: String,
@@ -48,11 +66,9 @@ impl Children {
         self.children.push(RootChild { key, kind, factory });
     }
 
-    pub(super) fn add_alerter(
-        &mut self,
-        receivers: Vec<Arc<dyn Notifier>>,
-    ) -> Link<alerter::Drain> {
-        let settings = mapping::alerter(&self.parts.settings.alerter);
+    pub(super) fn add_alerter(&mut self) -> Link<alerter::Drain> {
+        let settings = self.parts.settings.alerter.clone();
+        let receivers = self.parts.receivers.clone();
         let book = Arc::new(Mutex::default());
         let (board, clock) = (self.parts.board.clone(), self.parts.clock);
         let metrics = self.parts.metrics.clone();
@@ -74,17 +90,15 @@ impl Children {
 
     fn surroundings(
         &self,
-        platforms: &Platforms,
         registry: &ActionRegistry,
-        dry_run: bool,
+        platform: impl Fn(&ClusterParts) -> &Arc<dyn Cluster>,
     ) -> Surroundings {
-        let wrap = |platform: &ClusterPlatform| -> Arc<dyn Cluster> {
-            let cluster = Arc::clone(&platform.cluster);
-            if dry_run { Arc::new(DryRunCluster::new(cluster)) } else { cluster }
-        };
+        let named =
+            |cluster: &ClusterParts| (Arc::clone(&cluster.name), Arc::clone(platform(cluster)));
         Surroundings {
-            clusters: platforms.iter().map(|(name, p)| (Arc::clone(name), wrap(p))).collect(),
+            clusters: self.parts.clusters.iter().map(named).collect(),
             registry: registry.clone(),
+            circuits: self.circuits.clone(),
             board: self.parts.board.clone(),
             clock: self.parts.clock,
             metrics: self.parts.metrics.clone(),
@@ -93,17 +107,11 @@ impl Children {
 
     pub(super) fn add_recoverer(
         &mut self,
-        platforms: &Platforms,
         supervisors: &Supervisors,
         registry: &ActionRegistry,
     ) -> Link<recoverer::Drain> {
-        let dry_run = self.parts.dry_run || self.parts.settings.recoverer.defaults.dry_run;
-        let settings = mapping::recoverer(
-            &self.parts.settings.recoverer,
-            self.parts.settings.probers.defaults.interval.get(),
-            dry_run,
-        );
-        let around = self.surroundings(platforms, registry, dry_run);
+        let settings = self.parts.settings.recoverer.clone();
+        let around = self.surroundings(registry, |cluster| &cluster.recoverer_platform);
         let ledger = Arc::new(Mutex::default());
         let progress: HashMap<Arc<str>, Link<RecoveryProgressed>> = supervisors
             .iter()
@@ -125,13 +133,11 @@ impl Children {
 
     pub(super) fn add_scaler(
         &mut self,
-        platforms: &Platforms,
         supervisors: &Supervisors,
         registry: &ActionRegistry,
     ) -> Link<scaler::Drain> {
-        let dry_run = self.parts.dry_run || self.parts.settings.scaler.dry_run;
-        let settings = mapping::scaler(&self.parts.settings.scaler, dry_run);
-        let around = self.surroundings(platforms, registry, dry_run);
+        let settings = self.parts.settings.scaler.clone();
+        let around = self.surroundings(registry, |cluster| &cluster.scaler_platform);
         let ledger = Arc::new(Mutex::default());
         let progress: HashMap<Arc<str>, Link<ScalingProgressed>> = supervisors
             .iter()
@@ -150,47 +156,37 @@ impl Children {
         drain
     }
 
-    pub(super) fn add_supervisor(
-        &mut self,
-        name: &Arc<str>,
-        platform: &ClusterPlatform,
-        links: &SupervisorLinks,
-    ) {
-        let Some(cluster) = self.parts.settings.clusters.get(&**name).cloned() else {
-            return;
-        };
-        let (settings, clock) = (Arc::clone(&self.parts.settings), self.parts.clock);
-        let depends_on = cluster.depends_on.iter().map(|name| Arc::from(name.as_str())).collect();
-        let planner =
-            ClusterPlanner::new(Arc::clone(name), settings, cluster, platform.clone(), clock);
+    pub(super) fn add_supervisors(&mut self, supervisors: &Supervisors) {
+        for cluster in self.parts.clusters.clone() {
+            self.add_supervisor(cluster, supervisors);
+        }
+    }
+
+    fn add_supervisor(&mut self, cluster: ClusterParts, supervisors: &Supervisors) {
+        let links = supervisors.get(&cluster.name).cloned().unwrap_or_default();
+        let key = format!("supervisor/{}", cluster.name);
         let parts = SupervisorParts {
-            cluster: Arc::clone(name),
-            depends_on,
-            planner: Arc::new(planner),
-            inventory: platform.cluster.inventory(),
+            cluster: cluster.name,
+            depends_on: cluster.depends_on,
+            planner: cluster.planner,
+            inventory: cluster.platform.inventory(),
             memory: Arc::default(),
             reports: ReportOutbox::new(links.reports.clone(), self.parts.metrics.clone()),
+            pacer: self.pacer.clone(),
             inventory_link: links.inventory.clone(),
             peers: self.peers.clone(),
             board: self.parts.board.clone(),
-            clock,
+            clock: self.parts.clock,
             metrics: self.parts.metrics.clone(),
         };
         let make =
             move |ctx: &mut Context<Supervisor>| Supervisor::new(parts.clone(), ctx.address());
-        let links = links.clone();
-        self.add(
-            format!("supervisor/{name}"),
-            "supervisor",
-            SUPERVISOR_MAILBOX,
-            make,
-            move |address| {
-                links.reports.publish(address);
-                links.inventory.publish(address);
-                links.recovery.publish(address);
-                links.scaling.publish(address);
-                links.stop.publish(address);
-            },
-        );
+        self.add(key, "supervisor", SUPERVISOR_MAILBOX, make, move |address| {
+            links.reports.publish(address);
+            links.inventory.publish(address);
+            links.recovery.publish(address);
+            links.scaling.publish(address);
+            links.stop.publish(address);
+        });
     }
 }
