@@ -26,8 +26,8 @@ use falconer::clock::Clock;
 use falconer::effects::Probe;
 use falconer::metrics::{Metrics, MetricsSettings};
 use falconer::model::{
-    ComponentId, HealthState, Inventory, Outcome, ProbeObservation, ProbeReport, ProberKind,
-    ReasonKind, Timestamp,
+    ComponentId, HealthState, Inventory, Outcome, ProbeObservation, ProbeReport, ProbeTrigger,
+    ProberKind, ReasonKind, Timestamp,
 };
 use falconer::policy::health::{HealthSettings, HealthTracker, Transition};
 use serde_json::json;
@@ -141,6 +141,7 @@ fn reports(script: &'static Script) -> impl Iterator<Item = ProbeReport> {
         ProbeReport {
             id: ComponentId::new(Arc::clone(&cluster), Arc::clone(&names[index])),
             kind: ProberKind::Http,
+            trigger: ProbeTrigger::Schedule,
             started_at: Timestamp::from_millis(round as u64),
             duration: Duration::from_micros(700),
             observation: ProbeObservation::of(outcome),
@@ -240,6 +241,7 @@ async fn supervised(script: &'static Script) -> Run {
         inventory: tokio::sync::watch::channel(Arc::new(Inventory::default())).1,
         memory: Arc::default(),
         reports: outbox.clone(),
+        pacer: falconer::actors::pacer::Pacer::default(),
         inventory_link: Link::new(),
         peers,
         board: board.clone(),

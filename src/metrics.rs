@@ -5,6 +5,7 @@
 //! component that is no longer watched end with it. Counters and histograms stay until the process
 //! ends, as Prometheus expects.
 
+mod circuits;
 mod export;
 mod gauges;
 mod instruments;
@@ -23,6 +24,7 @@ use crate::model::{
     ProberKind, Severity, TargetReport, Timestamp,
 };
 
+pub use circuits::CircuitParty;
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
 pub use mailboxes::MailboxCount;
 use table::aggregate_performance;
@@ -151,6 +153,11 @@ impl Metrics {
         instruments.probes.add(1, &labels);
     }
 
+    /// A probe that was due had to wait, because too many were due at once.
+    pub fn probe_paced(&self) {
+        self.inner.instruments.probes_paced.add(1, &[]);
+    }
+
     /// A canary query ended; feeds `milvus_query_latency_seconds`, `milvus_query_total` and
     /// `milvus_collection_size`. The latency of a failed query is not recorded, and its collection's
     /// size is unknown until a query succeeds again.
@@ -277,6 +284,8 @@ mod tests {
         metrics.probe_completed(&id, ProberKind::Pods, &failed, Duration::from_secs(5));
         metrics.query_completed(&id, &canary(Some(42), None));
         metrics.state_changed(&id, HealthState::Healthy);
+        metrics.probe_paced();
+        metrics.circuit_opened(CircuitParty::Target);
         let mailbox = metrics.mailbox("supervisor");
         mailbox.dropped();
         (0..3).for_each(|_| mailbox.put());

@@ -1,9 +1,12 @@
 //! One per Milvus cluster: judges every report, keeps incidents, and tells the Alerter, the
 //! Recoverer and the Scaler. Parent of the cluster's probers and of its discovery.
 
+mod inconclusive;
+mod inventory;
 mod memory;
 mod outbox;
 mod parts;
+mod reports;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -24,12 +27,11 @@ use crate::model::{
     ComponentId, ComponentInventory, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
 };
 use crate::policy::backoff::BackoffSettings;
-use crate::policy::health::Transition;
 use crate::policy::scaling::ScalingRequest;
 use actix::prelude::*;
 
+use inventory::WatchedPods;
 pub use memory::ClusterMemory;
-use memory::{IncidentChange, Judged};
 pub use outbox::ReportOutbox;
 pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
 use view::ClusterView;
@@ -51,12 +53,6 @@ pub struct StopProbing;
 
 const DISCOVERY: &str = "discovery";
 
-/// After so many reports the other actors on the thread, and its own timers, have a turn.
-const REPORTS_IN_A_ROW: usize = 256;
-
-/// How long reports that did not fit into the mailbox wait at first: it is emptied meanwhile.
-const OVERFLOW_PAUSE: Duration = Duration::from_millis(1);
-
 /// The actor.
 pub struct Supervisor {
     parts: SupervisorParts,
@@ -65,6 +61,8 @@ pub struct Supervisor {
     inventory: Arc<Inventory>,
     /// Components with a prober because discovery found them.
     discovered: BTreeSet<Arc<str>>,
+    /// Components whose pods the platform tells of.
+    pods: BTreeMap<Arc<str>, WatchedPods>,
     /// The newest resources report.
     usage: Vec<PodUsage>,
     /// Reports since the others on this thread last had a turn.
@@ -82,6 +80,7 @@ impl Supervisor {
             children: Children::new(address.recipient()),
             inventory: Arc::default(),
             discovered: BTreeSet::new(),
+            pods: BTreeMap::new(),
             usage: Vec::new(),
             in_a_row: 0,
             is_overflow_due: false,
@@ -126,19 +125,26 @@ impl Supervisor {
         self.view.watched(&plan.component, known);
         self.parts.metrics.state_changed(&self.id(&plan.component), known.tracker.state());
         drop(memory);
+        let probe_now = self.watch_pods(&plan);
         let parts = ProberParts {
             id: self.id(&plan.component),
             kind: plan.kind,
             settings: plan.prober.clone(),
             probe: plan.probe,
             reports: self.parts.reports.clone(),
+            pacer: self.parts.pacer.clone(),
             clock: self.parts.clock,
             metrics: self.parts.metrics.clone(),
         };
         tracing::info!(component = %parts.id, kind = plan.kind.as_str(), "watching component");
         let factory = Box::new(move |notice| {
             let parts = parts.clone();
-            exit_guard::start(parts.settings.mailbox, move |_| Prober::new(parts), notice).abort
+            let prober =
+                exit_guard::start(parts.settings.mailbox, move |_| Prober::new(parts), notice);
+            if let Some(probe_now) = &probe_now {
+                probe_now.publish(&prober.address);
+            }
+            prober.abort
         });
         let key = prober_key(&plan.component);
         self.children.add(key, "prober", plan.prober.backoff, factory, now);
@@ -147,6 +153,7 @@ impl Supervisor {
     fn forget(&mut self, component: &Arc<str>) {
         self.children.remove(&prober_key(component));
         self.discovered.remove(component);
+        self.pods.remove(component);
         let incident = self.memory().forget(component);
         self.view.forgotten(component);
         let id = self.id(component);
@@ -171,131 +178,6 @@ impl Supervisor {
         }
     }
 
-    // ---- inventory
-
-    fn on_inventory(&mut self, inventory: Arc<Inventory>) {
-        if self.stopped {
-            return;
-        }
-        if inventory.synced {
-            self.follow_workloads(&inventory);
-        }
-        for (name, component) in &inventory.components {
-            let desired = component.workloads.iter().map(|w| w.desired_replicas).sum();
-            let ready = component.workloads.iter().map(|w| w.ready_replicas).sum();
-            self.parts.metrics.replicas(&self.id(name), desired, ready);
-        }
-        self.memory().follow(&inventory);
-        self.view.inventory(&inventory);
-        self.inventory = inventory;
-    }
-
-    fn follow_workloads(&mut self, inventory: &Inventory) {
-        let gone: Vec<Arc<str>> = self
-            .discovered
-            .iter()
-            .filter(|name| !inventory.components.contains_key(*name))
-            .cloned()
-            .collect();
-        for component in gone {
-            self.forget(&component);
-        }
-        for component in inventory.components.keys() {
-            if self.children.contains(&prober_key(component)) {
-                continue;
-            }
-            if let Some(plan) = self.parts.planner.discovered(component) {
-                self.discovered.insert(Arc::clone(component));
-                self.watch(plan);
-            }
-        }
-    }
-
-    // ---- reports
-
-    fn on_report(&mut self, report: ProbeReport, ctx: &mut Context<Self>) {
-        self.parts.reports.taken();
-        if self.stopped {
-            return;
-        }
-        self.judge(report);
-        self.arm_overflow(ctx);
-        self.in_a_row += 1;
-        if self.in_a_row >= REPORTS_IN_A_ROW {
-            // A mailbox is read until it is empty: a flood would keep everybody else waiting.
-            self.in_a_row = 0;
-            ctx.wait(tokio::task::yield_now().into_actor(self));
-        }
-    }
-
-    /// Sets the timer for what did not fit into the mailbox, if there is such.
-    fn arm_overflow(&mut self, ctx: &mut Context<Self>) {
-        if self.is_overflow_due || !self.parts.reports.is_overflowing() {
-            return;
-        }
-        self.is_overflow_due = true;
-        ctx.run_later(OVERFLOW_PAUSE, |supervisor, ctx| {
-            supervisor.is_overflow_due = false;
-            supervisor.on_overflow_due(ctx);
-        });
-    }
-
-    fn on_overflow_due(&mut self, ctx: &mut Context<Self>) {
-        if self.stopped {
-            return;
-        }
-        for report in self.parts.reports.take_overflow(REPORTS_IN_A_ROW) {
-            self.judge(report);
-        }
-        self.arm_overflow(ctx);
-    }
-
-    fn judge(&mut self, report: ProbeReport) {
-        if let Some(usage) = self.fold(report) {
-            self.on_usage(usage);
-        }
-    }
-
-    /// Folds a report into the memory and tells who must know. Gives the usage that it brought.
-    fn fold(&self, report: ProbeReport) -> Option<Vec<PodUsage>> {
-        let now = self.parts.clock.now();
-        let mut memory = self.memory();
-        let Judged { known, transition, change, tell } = memory.observe(&report, now)?;
-        if let IncidentChange::Resolved(incident) = change {
-            self.resolve(incident);
-        }
-        self.count(&report, transition);
-        if let Some(open) = known.incident.as_ref().filter(|_| tell.raise) {
-            self.raise(&report, open);
-        }
-        if tell.healthy {
-            self.tell_healthy(&report.id, known.tracker.since());
-        }
-        let ask = known.incident.as_ref().filter(|_| tell.recover).cloned();
-        let ask = ask.map(|open| (report.id.clone(), open));
-        let usage = report.kind == ProberKind::Resources && !report.observation.outcome.is_failed();
-        let usage = usage.then(|| report.observation.usage.clone());
-        known.show(report);
-        if let Some((id, open)) = ask {
-            self.ask_for_recovery(id, open, &mut memory, now);
-        }
-        usage
-    }
-
-    fn count(&self, report: &ProbeReport, transition: Transition) {
-        let metrics = &self.parts.metrics;
-        if let Transition::Moved { from, to } = transition {
-            let reason = report.observation.outcome.reason().map(ToString::to_string);
-            metrics.state_changed(&report.id, to);
-            let (from, to) = (from.as_str(), to.as_str());
-            tracing::info!(component = %report.id, from, to, reason, "component state changed");
-        }
-        for canary in report.observation.milvus.iter().flat_map(|milvus| &milvus.canaries) {
-            metrics.query_completed(&report.id, canary);
-        }
-        metrics.targets_scraped(&report.id, &report.observation.targets);
-    }
-
     // ---- load
 
     fn on_usage(&mut self, usage: Vec<PodUsage>) {
@@ -305,9 +187,7 @@ impl Supervisor {
             let usage = usage_of(component, &self.usage);
             self.view.usage(name, usage.clone());
             self.parts.metrics.usage(&self.id(name), &usage);
-            let Some(role) = component.role else {
-                continue;
-            };
+            let Some(role) = component.role else { continue };
             let health = self
                 .memory()
                 .get(name)

@@ -18,10 +18,13 @@ use crate::model::{
     ComponentId, HealthState, IncidentId, Inventory, Outcome, ProbeReport, ProberKind, Reason,
     ReasonKind, Severity, Timestamp,
 };
-use crate::policy::health::{HealthSettings, HealthTracker, Transition};
+use crate::policy::health::{HealthSettings, HealthTracker, Transition, Weight};
 pub use told::Tell;
 use told::Told;
 use totals::Totals;
+
+/// While probes cannot be made, the log says so this often: they may be a thousand a second.
+const INCONCLUSIVE_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// An incident that is not over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub struct ComponentMemory {
     pub incident: Option<OpenIncident>,
     /// Whether the newest word on its recovery is why nothing is done.
     pub refused: bool,
+    /// Whether the platform says that fewer of its pods serve than did.
+    pub short: bool,
     /// When the newest report's probe began; an older report that comes later is ignored.
     newest: Option<Timestamp>,
     /// Whether the platform runs it as a workload.
@@ -82,11 +87,19 @@ pub struct Judged<'a> {
     pub tell: Tell,
 }
 
+/// Probes that falconer itself could not make since it last said so.
+#[derive(Debug, Clone, Copy, Default)]
+struct Inconclusive {
+    untold: u64,
+    told_at: Option<Timestamp>,
+}
+
 /// All components of one cluster.
 #[derive(Debug, Default)]
 pub struct ClusterMemory {
     components: HashMap<Arc<str>, ComponentMemory>,
     totals: Totals,
+    inconclusive: Inconclusive,
 }
 
 impl ClusterMemory {
@@ -166,6 +179,19 @@ impl ClusterMemory {
         }
     }
 
+    /// Changes one component by what the platform says of it. `None` where it is unknown.
+    pub fn change<T>(
+        &mut self,
+        component: &str,
+        change: impl FnOnce(&mut ComponentMemory) -> T,
+    ) -> Option<T> {
+        let known = self.components.get_mut(component)?;
+        let was_sick = known.is_unhealthy_or_failing();
+        let result = change(known);
+        self.totals.moved(known, was_sick);
+        Some(result)
+    }
+
     /// The recoverer said something about `component`.
     pub fn recovery_progressed(&mut self, component: &str, phase: RecoveryPhase) {
         if let Some(memory) = self.components.get_mut(component) {
@@ -181,20 +207,40 @@ impl ClusterMemory {
             .map_or(Duration::ZERO, |memory| memory.settings.startup_grace)
     }
 
-    /// Folds in a report. `None` where it is out of order or about an unknown component.
-    pub fn observe(&mut self, report: &ProbeReport, now: Timestamp) -> Option<Judged<'_>> {
+    /// A probe could not be made. Gives how many there were since this was last worth a line in the
+    /// log, at most once in [`INCONCLUSIVE_TOLD_EVERY`].
+    pub fn inconclusive(&mut self, now: Timestamp) -> Option<u64> {
+        let Inconclusive { untold, told_at } = &mut self.inconclusive;
+        *untold += 1;
+        if told_at.is_some_and(|at| now.since(at) < INCONCLUSIVE_TOLD_EVERY) {
+            return None;
+        }
+        *told_at = Some(now);
+        Some(std::mem::take(untold))
+    }
+
+    /// Folds in a report. `None` where it is out of order, about an unknown component, or
+    /// inconclusive: what could not be probed counts as not probed.
+    pub fn observe(
+        &mut self,
+        report: &ProbeReport,
+        weight: Weight,
+        now: Timestamp,
+    ) -> Option<Judged<'_>> {
         let known = self.components.get_mut(&report.id.component)?;
+        if report.observation.outcome.is_inconclusive() {
+            return None;
+        }
         if known.newest.is_some_and(|newest| report.started_at < newest) {
             return None;
         }
         known.newest = Some(report.started_at);
-        let was_sick = known.tracker.is_unhealthy_or_failing();
+        let was_sick = known.is_unhealthy_or_failing();
         let outcome = &report.observation.outcome;
-        let transition = known.tracker.observe(outcome, known.settings, now);
+        let transition = known.tracker.observe_as(weight, outcome, known.settings, now);
         let change = known.update_incident(&report.id, outcome, now);
         self.totals.moved(known, was_sick);
-        let tell =
-            known.told.decide(&known.tracker, known.incident.is_some(), transition, &change, now);
+        let tell = known.whom_to_tell(outcome, transition, &change, now);
         Some(Judged { known, transition, change, tell })
     }
 }
@@ -209,10 +255,38 @@ impl ComponentMemory {
             tracker,
             incident: None,
             refused: false,
+            short: false,
             newest: None,
             runs: false,
             told: Told::default(),
         }
+    }
+
+    /// Whether it is unhealthy, or its newest probe failed, below the threshold too, or it has lost
+    /// pods: what a restart of something else must not overlook.
+    pub fn is_unhealthy_or_failing(&self) -> bool {
+        self.tracker.is_unhealthy_or_failing() || self.short
+    }
+
+    fn whom_to_tell(
+        &mut self,
+        outcome: &Outcome,
+        transition: Transition,
+        change: &IncidentChange,
+        now: Timestamp,
+    ) -> Tell {
+        let has_incident = self.incident.is_some();
+        let is_healthy = self.tracker.state() == HealthState::Healthy;
+        let is_unhealthy = self.tracker.state() == HealthState::Unhealthy;
+        // What just answered is not restarted, nor what only the platform calls unhealthy.
+        let is_reason_to_act = outcome.is_failed() && self.tracker.is_counted_out();
+        let is_news = transition != Transition::Stayed || *change == IncidentChange::News;
+        let concerned = Tell {
+            raise: has_incident,
+            recover: has_incident && is_unhealthy && is_reason_to_act,
+            healthy: is_healthy,
+        };
+        self.told.decide(concerned, is_news, now)
     }
 
     /// Its place on the status board.
@@ -244,7 +318,7 @@ impl ComponentMemory {
         outcome: &Outcome,
         now: Timestamp,
     ) -> IncidentChange {
-        if self.tracker.state() == HealthState::Healthy {
+        if self.tracker.state() == HealthState::Healthy || self.tracker.is_off() {
             let over = self.incident.take();
             return over.map_or(IncidentChange::None, |open| IncidentChange::Resolved(open.id));
         }

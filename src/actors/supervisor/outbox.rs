@@ -128,13 +128,16 @@ impl ReportOutbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ComponentId, Outcome, ProbeObservation, ProberKind, Timestamp};
+    use crate::model::{
+        ComponentId, Outcome, ProbeObservation, ProbeTrigger, ProberKind, Timestamp,
+    };
     use std::time::Duration;
 
     fn report(component: &str, started_at: u64) -> ProbeReport {
         ProbeReport {
             id: ComponentId::new("milvus-ha", component),
             kind: ProberKind::Http,
+            trigger: ProbeTrigger::Schedule,
             started_at: Timestamp::from_millis(started_at),
             duration: Duration::ZERO,
             observation: ProbeObservation::of(Outcome::Healthy),

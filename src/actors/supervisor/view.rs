@@ -88,4 +88,9 @@ impl ComponentMemory {
             }
         });
     }
+
+    /// Shows a judgement that was made without a report.
+    pub(super) fn show_health(&self) {
+        self.cell().update(|snapshot| snapshot.health = self.tracker.health());
+    }
 }

@@ -4,10 +4,8 @@
 
 use std::time::Duration;
 
-use super::IncidentChange;
 use crate::actors::recoverer::RecoveryPhase;
-use crate::model::{HealthState, Timestamp};
-use crate::policy::health::{HealthTracker, Transition};
+use crate::model::Timestamp;
 
 /// An open incident about which there is nothing new is told again after this time.
 const RAISE_AGAIN: Duration = Duration::from_secs(5);
@@ -49,65 +47,44 @@ impl Told {
         }
     }
 
-    /// Who is told of a report that was folded in; counts as told.
-    pub(super) fn decide(
-        &mut self,
-        tracker: &HealthTracker,
-        has_incident: bool,
-        transition: Transition,
-        change: &IncidentChange,
-        now: Timestamp,
-    ) -> Tell {
-        let news = transition != Transition::Stayed || *change == IncidentChange::News;
-        let is = |state| tracker.state() == state;
-        let raise = has_incident && (news || is_due(self.raised_at, RAISE_AGAIN, now));
-        let recover = has_incident
-            && is(HealthState::Unhealthy)
-            && (news || is_due(self.asked_at, ASK_AGAIN, now));
-        let healthy = is(HealthState::Healthy)
-            && (news || self.is_recovery_open && is_due(self.healthy_at, ASK_AGAIN, now));
-        if raise {
+    /// Who of those whom a report concerns is told of it; counts as told.
+    pub(super) fn decide(&mut self, concerned: Tell, is_news: bool, now: Timestamp) -> Tell {
+        let is_due = |told_at: Option<Timestamp>, again| {
+            is_news || told_at.is_none_or(|at| now.since(at) >= again)
+        };
+        let tell = Tell {
+            raise: concerned.raise && is_due(self.raised_at, RAISE_AGAIN),
+            recover: concerned.recover && is_due(self.asked_at, ASK_AGAIN),
+            healthy: concerned.healthy
+                && (is_news || self.is_recovery_open && is_due(self.healthy_at, ASK_AGAIN)),
+        };
+        if tell.raise {
             self.raised_at = Some(now);
         }
-        if recover {
+        if tell.recover {
             self.asked_at = Some(now);
             self.is_recovery_open = true;
         }
-        if healthy {
+        if tell.healthy {
             self.healthy_at = Some(now);
         }
-        Tell { raise, recover, healthy }
+        tell
     }
-}
-
-fn is_due(told_at: Option<Timestamp>, again: Duration, now: Timestamp) -> bool {
-    told_at.is_none_or(|at| now.since(at) >= again)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Outcome, ReasonKind};
-    use crate::policy::health::HealthSettings;
 
-    /// Folds in an outcome every 100 ms, from `from`, and counts who is told.
-    fn tell(
-        tracker: &mut HealthTracker,
-        told: &mut Told,
-        from: u64,
-        outcomes: &[Outcome],
-    ) -> [usize; 3] {
-        let settings = HealthSettings {
-            failure_threshold: 1,
-            success_threshold: 1,
-            ..HealthSettings::default()
-        };
+    const SICK: Tell = Tell { raise: true, recover: true, healthy: false };
+    const WELL: Tell = Tell { raise: false, recover: false, healthy: true };
+
+    /// A hundred reports, one every 100 ms, of which the first brings news; counts who is told.
+    fn tell(told: &mut Told, from: u64, concerned: Tell) -> [usize; 3] {
         let mut counts = [0; 3];
-        for (outcome, step) in outcomes.iter().zip(0..) {
+        for step in 0..100 {
             let now = Timestamp::from_millis(from + step * 100);
-            let transition = tracker.observe(outcome, settings, now);
-            let sick = tracker.state() == HealthState::Unhealthy;
-            let tell = told.decide(tracker, sick, transition, &IncidentChange::Open, now);
+            let tell = told.decide(concerned, step == 0, now);
             counts[0] += usize::from(tell.raise);
             counts[1] += usize::from(tell.recover);
             counts[2] += usize::from(tell.healthy);
@@ -117,16 +94,13 @@ mod tests {
 
     #[test]
     fn a_healthy_component_is_told_of_once_and_while_a_recovery_may_wait_for_it() {
-        let mut tracker = HealthTracker::new(HealthSettings::default(), Timestamp::default());
         let mut told = Told::default();
-        let healthy = vec![Outcome::Healthy; 100];
-        let failed = vec![Outcome::failed(ReasonKind::Timeout, "timeout"); 100];
-        assert_eq!(tell(&mut tracker, &mut told, 0, &healthy), [0, 0, 1]);
-        assert_eq!(tell(&mut tracker, &mut told, 10_000, &failed), [2, 20, 0]);
-        assert_eq!(tell(&mut tracker, &mut told, 20_000, &healthy), [0, 0, 20]);
+        assert_eq!(tell(&mut told, 0, WELL), [0, 0, 1]);
+        assert_eq!(tell(&mut told, 10_000, SICK), [2, 20, 0]);
+        assert_eq!(tell(&mut told, 20_000, WELL), [0, 0, 20]);
         told.recovery_progressed(RecoveryPhase::Started);
-        assert_eq!(tell(&mut tracker, &mut told, 30_000, &healthy), [0, 0, 20]);
+        assert_eq!(tell(&mut told, 30_000, WELL), [0, 0, 20]);
         told.recovery_progressed(RecoveryPhase::Recovered);
-        assert_eq!(tell(&mut tracker, &mut told, 40_000, &healthy), [0, 0, 0]);
+        assert_eq!(tell(&mut told, 40_000, WELL), [0, 0, 1]);
     }
 }

@@ -41,7 +41,7 @@ impl Totals {
     pub(super) fn joined(&mut self, memory: &ComponentMemory) {
         if memory.runs {
             self.workloads += 1;
-            self.sick_workloads += usize::from(memory.tracker.is_unhealthy_or_failing());
+            self.sick_workloads += usize::from(memory.is_unhealthy_or_failing());
         }
         self.oldest = None;
     }
@@ -50,7 +50,7 @@ impl Totals {
     pub(super) fn left(&mut self, memory: &ComponentMemory) {
         if memory.runs {
             self.workloads -= 1;
-            self.sick_workloads -= usize::from(memory.tracker.is_unhealthy_or_failing());
+            self.sick_workloads -= usize::from(memory.is_unhealthy_or_failing());
         }
         self.oldest = None;
     }
@@ -58,7 +58,7 @@ impl Totals {
     /// A component was judged; before that it was unhealthy or failing, or not.
     pub(super) fn moved(&mut self, memory: &ComponentMemory, was_sick: bool) {
         if memory.runs {
-            self.sick_workloads += usize::from(memory.tracker.is_unhealthy_or_failing());
+            self.sick_workloads += usize::from(memory.is_unhealthy_or_failing());
             self.sick_workloads -= usize::from(was_sick);
         }
     }
