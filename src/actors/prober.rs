@@ -1,8 +1,10 @@
-//! Probes one component again and again. Owns its schedule and nothing else: what the outcome
-//! means is judged by the supervisor.
+//! Probes one component again and again, and out of turn when its supervisor asks. Owns its
+//! schedule and nothing else: what the outcome means is judged by the supervisor.
 //!
 //! The schedule has a fixed rate and a phase of its own. A component that has not answered for a
 //! while is probed less often; the first answer brings its cadence back.
+
+mod out_of_turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +15,16 @@ use crate::clock::Clock;
 use crate::effects::Probe;
 use crate::metrics::{CircuitParty, Metrics};
 use crate::model::{
-    ComponentId, Outcome, ProbeObservation, ProbeReport, ProberKind, ReasonKind, Timestamp,
+    ComponentId, Outcome, ProbeObservation, ProbeReport, ProbeTrigger, ProberKind, ReasonKind,
+    Timestamp,
 };
 use crate::policy::backoff::BackoffSettings;
 use crate::policy::circuit::{Circuit, CircuitChange};
 use crate::policy::schedule::{Schedule, silence};
 use actix::prelude::*;
+
+use out_of_turn::OutOfTurn;
+pub use out_of_turn::ProbeNow;
 
 /// What a probe may take beyond its time-out before its prober gives it up.
 const PROBE_SLACK: Duration = Duration::from_millis(500);
@@ -82,6 +88,9 @@ pub struct Prober {
     running: Option<Running>,
     /// Whether the component answers at all.
     circuit: Circuit,
+    /// The probe under way, if there is one; never two.
+    under_way: Option<ProbeTrigger>,
+    out_of_turn: OutOfTurn,
 }
 
 struct Running {
@@ -92,7 +101,13 @@ struct Running {
 impl Prober {
     /// A prober whose first probe comes as soon as the pace allows.
     pub fn new(parts: ProberParts) -> Self {
-        Self { parts, running: None, circuit: Circuit::default() }
+        Self {
+            parts,
+            running: None,
+            circuit: Circuit::default(),
+            under_way: None,
+            out_of_turn: OutOfTurn::default(),
+        }
     }
 
     /// Takes a place in the pace of all probers and waits for its first turn.
@@ -107,18 +122,33 @@ impl Prober {
 
     /// Probes now, or in a moment where too many are due at once.
     fn on_probe_due(&mut self, ctx: &mut Context<Self>) {
+        self.when_paced(Self::begin_scheduled, ctx);
+    }
+
+    fn when_paced(&mut self, begin: fn(&mut Self, &mut Context<Self>), ctx: &mut Context<Self>) {
         let now = self.parts.clock.uptime();
         let wait =
             self.running.as_ref().map_or(Duration::ZERO, |running| running.seat.reserve(now));
         if wait.is_zero() {
-            self.begin_probe(ctx);
+            begin(self, ctx);
         } else {
             self.parts.metrics.probe_paced();
-            ctx.run_later(wait, Self::begin_probe);
+            ctx.run_later(wait, begin);
         }
     }
 
-    fn begin_probe(&mut self, ctx: &mut Context<Self>) {
+    /// A probe out of turn that is still under way serves as the scheduled one.
+    fn begin_scheduled(&mut self, ctx: &mut Context<Self>) {
+        if self.under_way.is_some() {
+            self.under_way = Some(ProbeTrigger::Schedule);
+        } else {
+            self.begin_probe(ProbeTrigger::Schedule, ctx);
+        }
+    }
+
+    fn begin_probe(&mut self, trigger: ProbeTrigger, ctx: &mut Context<Self>) {
+        self.under_way = Some(trigger);
+        self.out_of_turn.begun(self.parts.clock.monotonic());
         let started_at = self.parts.clock.now();
         let started = self.parts.clock.monotonic();
         let probe = Arc::clone(&self.parts.probe);
@@ -132,9 +162,14 @@ impl Prober {
         ctx.spawn(work.into_actor(self).map(move |observation, prober, ctx| {
             let duration = prober.parts.clock.monotonic() - started;
             let observation = prober.unless_we_stood_still(observation, duration);
-            prober.fold(&observation.outcome, started_at);
-            prober.on_probe_done(started_at, duration, observation);
-            prober.schedule_next(ctx);
+            let trigger = prober.under_way.take().unwrap_or_default();
+            prober.fold(trigger, &observation.outcome, started_at);
+            prober.on_probe_done(trigger, started_at, duration, observation);
+            match trigger {
+                ProbeTrigger::Schedule => prober.schedule_next(ctx),
+                ProbeTrigger::Change => {}
+            }
+            prober.arm_out_of_turn(ctx);
         }));
     }
 
@@ -153,9 +188,11 @@ impl Prober {
         ProbeObservation::of(Outcome::failed(ReasonKind::OwnLimit, text))
     }
 
-    /// Learns from one outcome whether the component answers at all.
-    fn fold(&mut self, outcome: &Outcome, asked_at: Timestamp) {
-        if outcome.is_inconclusive() {
+    /// Learns from one outcome whether the component answers at all. Silence out of turn, right
+    /// after a change, says little of that.
+    fn fold(&mut self, trigger: ProbeTrigger, outcome: &Outcome, asked_at: Timestamp) {
+        let out_of_turn = trigger == ProbeTrigger::Change && outcome.is_failed();
+        if outcome.is_inconclusive() || out_of_turn {
             return;
         }
         let is_silent =
@@ -182,6 +219,7 @@ impl Prober {
 
     fn on_probe_done(
         &self,
+        trigger: ProbeTrigger,
         started_at: Timestamp,
         duration: Duration,
         observation: ProbeObservation,
@@ -197,6 +235,7 @@ impl Prober {
         parts.reports.report(ProbeReport {
             id: parts.id.clone(),
             kind: parts.kind,
+            trigger,
             started_at,
             duration,
             observation,

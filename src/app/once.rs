@@ -11,7 +11,9 @@ use crate::actors::supervisor::{ComponentPlan, Planner};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::effects::Cluster;
-use crate::model::{ComponentId, Outcome, ProbeObservation, ProbeReport, ProberKind, ReasonKind};
+use crate::model::{
+    ComponentId, Outcome, ProbeObservation, ProbeReport, ProbeTrigger, ProberKind, ReasonKind,
+};
 
 /// What the first list from a platform may take beyond the probers' time-out.
 const FIRST_LIST: Duration = Duration::from_secs(5);
@@ -91,6 +93,7 @@ async fn probe(
     ProbeReport {
         id: ComponentId::new(Arc::clone(cluster), plan.component),
         kind: plan.kind,
+        trigger: ProbeTrigger::default(),
         started_at,
         duration: clock.monotonic() - started,
         observation,

@@ -18,10 +18,10 @@ use crate::clock::Clock;
 use crate::effects::Probe;
 use crate::metrics::Metrics;
 use crate::model::{
-    Outcome, Owner, ProbeObservation, Reason, ReasonKind, Role, Severity, Timestamp, Workload,
-    WorkloadKind, WorkloadRef,
+    Outcome, Owner, ProbeObservation, ProbeTrigger, Reason, ReasonKind, Role, Severity, Timestamp,
+    Workload, WorkloadKind, WorkloadRef,
 };
-use crate::policy::health::HealthSettings;
+use crate::policy::health::{HealthSettings, Weight};
 use crate::policy::recovery::RecoveryRequest;
 
 /// A component whose answers a test decides.
@@ -289,11 +289,12 @@ fn an_unreachable_platform_is_one_incident_of_its_own_and_none_of_each_component
             let report = ProbeReport {
                 id: ComponentId::new("milvus-ha", name),
                 kind,
+                trigger: ProbeTrigger::Schedule,
                 started_at: at(second),
                 duration: Duration::ZERO,
                 observation: ProbeObservation::of(outcome()),
             };
-            memory.observe(&report, at(second)).expect("in order").1
+            memory.observe(&report, Weight::SCHEDULED, at(second)).expect("in order").1
         });
         changes.last().unwrap()
     };
