@@ -31,19 +31,19 @@ pub(super) struct Branches {
     children: Vec<RootChild>,
     parts: TreeParts,
     peers: Peers,
+    shared: Shared,
+}
+
+/// What actors of different kinds have in common.
+#[derive(Clone, Default)]
+struct Shared {
     pacer: Pacer,
     circuits: PlatformCircuits,
 }
 
 impl Branches {
     pub(super) fn new(parts: TreeParts) -> Self {
-        Self {
-            children: Vec::new(),
-            parts,
-            peers: Peers::default(),
-            pacer: Pacer::default(),
-            circuits: PlatformCircuits::default(),
-        }
+        Self { children: Vec::new(), parts, peers: Peers::default(), shared: Shared::default() }
     }
 
     pub(super) fn finish(self) -> (Vec<RootChild>, TreeParts) {
@@ -98,7 +98,7 @@ impl Branches {
         Surroundings {
             clusters: self.parts.clusters.iter().map(named).collect(),
             registry: registry.clone(),
-            circuits: self.circuits.clone(),
+            circuits: self.shared.circuits.clone(),
             board: self.parts.board.clone(),
             clock: self.parts.clock,
             metrics: self.parts.metrics.clone(),
@@ -172,7 +172,7 @@ impl Branches {
             inventory: cluster.platform.inventory(),
             memory: Arc::default(),
             reports: ReportOutbox::new(links.reports.clone(), self.parts.metrics.clone()),
-            pacer: self.pacer.clone(),
+            pacer: self.shared.pacer.clone(),
             inventory_link: links.inventory.clone(),
             peers: self.peers.clone(),
             board: self.parts.board.clone(),
