@@ -236,7 +236,9 @@ impl Metrics {
 
     /// What a component's own metrics pages say, over all its pods.
     pub fn performance(&self, id: &ComponentId, report: &PerformanceReport) {
-        self.inner.table.component(id, |series| series.performance = Some(report.clone()));
+        self.inner
+            .table
+            .component(id, |series| series.performance = Some(Box::new(report.clone())));
     }
 
     /// The same from the targets of one report; nothing changes where no target was scraped.

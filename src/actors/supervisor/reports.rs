@@ -119,3 +119,6 @@ pub(super) fn log_transition(
     let (from, to) = (from.as_str(), to.as_str());
     tracing::info!(%component, from, to, reason, "component state changed");
 }
+
+#[cfg(test)]
+mod tests;
