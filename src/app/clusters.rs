@@ -178,8 +178,9 @@ impl Running {
 /// Whether a platform that was started with `before` serves `after` too.
 fn is_same_platform(before: &ClusterSettings, after: &ClusterSettings) -> bool {
     let place = |settings: &ClusterSettings| {
-        let ClusterSettings { namespace, instance, layout, components, kubeconfig, context, .. } =
-            settings.clone();
+        let ClusterSettings {
+            namespace, instance, layout, components, kubeconfig, context, ..
+        } = settings.clone();
         (namespace, instance, layout, components, kubeconfig, context)
     };
     match (before.platform, after.platform) {
@@ -205,10 +206,8 @@ fn other_processes(
     after: &BTreeMap<String, ProcessSettings>,
 ) -> Vec<String> {
     // How it is probed can change at once.
-    let definition = |process: &ProcessSettings| ProcessSettings {
-        health: String::new(),
-        ..process.clone()
-    };
+    let definition =
+        |process: &ProcessSettings| ProcessSettings { health: String::new(), ..process.clone() };
     let table = |name: &str| format!("[clusters.{cluster}.processes.{name}]");
     let mut found = Vec::new();
     for (name, process) in after {
@@ -222,7 +221,8 @@ fn other_processes(
         }
     }
     for name in before.keys().filter(|name| !after.contains_key(*name)) {
-        found.push(format!("{} is not watched any more, and runs until falconer ends", table(name)));
+        found
+            .push(format!("{} is not watched any more, and runs until falconer ends", table(name)));
     }
     found
 }

@@ -100,9 +100,7 @@ impl ClusterPlanner {
                 connection,
                 ..HttpProbeSettings::new(prober.url.as_str())
             }),
-            ProberKind::Tcp => {
-                ProbeSpec::Tcp(TcpProbeSettings { address: prober.address.clone() })
-            }
+            ProberKind::Tcp => ProbeSpec::Tcp(TcpProbeSettings { address: prober.address.clone() }),
             ProberKind::Grpc => ProbeSpec::Grpc(grpc(prober)),
             ProberKind::Milvus => self.service(name, prober),
             // These belong to what the platform runs and are planned with it.

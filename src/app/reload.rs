@@ -125,7 +125,8 @@ impl Reloader {
             Ok(plan) => plan,
             Err(error) => return rejected(vec![format!("{error:#}")], at, trigger),
         };
-        let touched = if is_same { Touched::default() } else { follow_plan(&mut following, plan).await };
+        let touched =
+            if is_same { Touched::default() } else { follow_plan(&mut following, plan).await };
         self.token.send_replace(settings.server.admin_token_file.clone());
         *self.drain_timeout.borrow_mut() = settings.supervisor.drain_timeout.get();
         self.metrics.tell_clusters_apart(settings.clusters.len() > 1);
@@ -204,7 +205,8 @@ async fn read(file: &mut FileWatch) -> Result<Loaded, Vec<String>> {
     };
     let read = tokio::task::spawn_blocking(load).await;
     let read = read.map_err(|error| vec![format!("the configuration was not read: {error}")])?;
-    let problems = |errors: ConfigErrors| errors.problems().iter().map(ToString::to_string).collect();
+    let problems =
+        |errors: ConfigErrors| errors.problems().iter().map(ToString::to_string).collect();
     read.map_err(problems)
 }
 

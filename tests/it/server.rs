@@ -13,7 +13,9 @@ use falconer::model::{
     ComponentHealth, ComponentId, HealthState, Outcome, PodUsage, ProberKind, Reason, ReasonKind,
     TargetReport, Timestamp,
 };
-use falconer::server::{About, AboutBoard, Server, ServerError, ServerLimits, ServerSettings, ServerSources};
+use falconer::server::{
+    About, AboutBoard, Server, ServerError, ServerLimits, ServerSettings, ServerSources,
+};
 
 /// What a running server is fed from.
 struct Fixture {

@@ -102,12 +102,7 @@ impl Supervisor {
         }
     }
 
-    fn follow_plan(
-        &mut self,
-        component: &Arc<str>,
-        plan: ComponentPlan,
-        touched: &mut Touched,
-    ) {
+    fn follow_plan(&mut self, component: &Arc<str>, plan: ComponentPlan, touched: &mut Touched) {
         let before = self.plans.get(component).map(|before| difference(before, &plan));
         match before {
             Some(Difference::Nothing) => touched.untouched += 1,

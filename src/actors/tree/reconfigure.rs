@@ -133,9 +133,9 @@ fn by_name(receivers: &[Arc<dyn Notifier>]) -> ByName<'_> {
 fn same_receivers(before: &[Arc<dyn Notifier>], after: &[Arc<dyn Notifier>]) -> bool {
     let (before, after) = (by_name(before), by_name(after));
     before.len() == after.len()
-        && before.iter().all(|(name, one)| {
-            after.get(name).is_some_and(|other| Arc::ptr_eq(one, other))
-        })
+        && before
+            .iter()
+            .all(|(name, one)| after.get(name).is_some_and(|other| Arc::ptr_eq(one, other)))
 }
 
 fn compare_receivers(
