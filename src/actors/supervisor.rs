@@ -1,6 +1,7 @@
 //! One per Milvus cluster: judges every report, keeps incidents, and tells the Alerter, the
 //! Recoverer and the Scaler. Parent of the cluster's probers and of its discovery.
 
+mod inconclusive;
 mod memory;
 mod outbox;
 mod parts;
@@ -139,6 +140,7 @@ impl Supervisor {
             settings: plan.prober.clone(),
             probe: plan.probe,
             reports: self.parts.reports.clone(),
+            pacer: self.parts.pacer.clone(),
             clock: self.parts.clock,
             metrics: self.parts.metrics.clone(),
         };
@@ -234,9 +236,7 @@ impl Supervisor {
     fn judge(&mut self, report: ProbeReport) {
         let now = self.parts.clock.now();
         let judged = self.memory().observe(&report, now);
-        let Some((transition, change)) = judged else {
-            return;
-        };
+        let Some((transition, change)) = judged else { return self.note_unjudged(report) };
         self.count(&report);
         log_transition(&report, transition);
         if report.kind == ProberKind::Resources && !report.observation.outcome.is_failed() {
@@ -283,9 +283,7 @@ impl Supervisor {
             let usage = usage_of(component, &self.usage);
             self.view.usage(name, usage.clone());
             self.parts.metrics.usage(&self.id(name), &usage);
-            let Some(role) = component.role else {
-                continue;
-            };
+            let Some(role) = component.role else { continue };
             let health = self
                 .memory()
                 .get(name)

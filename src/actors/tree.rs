@@ -27,7 +27,7 @@ use super::supervisor::{
 use crate::clock::Clock;
 use crate::effects::{Cluster, Notifier};
 use crate::metrics::Metrics;
-use branches::{Branch, Common, progress_links};
+use branches::{Branch, Common, LinksByCluster, progress_links};
 
 /// How the actors that act behave.
 #[derive(Debug, Clone, Default)]
@@ -187,8 +187,8 @@ impl Tree {
 /// The settings of the actors that act, as they take them.
 fn plans_of_the_acting(
     plan: &TreePlan,
-    recovery: HashMap<Arc<str>, Link<RecoveryProgressed>>,
-    scaling: HashMap<Arc<str>, Link<ScalingProgressed>>,
+    recovery: LinksByCluster<RecoveryProgressed>,
+    scaling: LinksByCluster<ScalingProgressed>,
 ) -> (alerter::Reconfigure, recoverer::Reconfigure, scaler::Reconfigure) {
     let platforms = |of: fn(&ClusterParts) -> &Arc<dyn Cluster>| {
         let named = |cluster: &ClusterParts| (Arc::clone(&cluster.name), Arc::clone(of(cluster)));

@@ -129,14 +129,13 @@ impl Running {
         dry_run: DryRun,
         clock: Clock,
     ) -> Self {
-        let (started_with, platform, probes) = match former {
-            Some(one) => (one.started_with.clone(), one.platform.clone(), one.probes.clone()),
-            None => {
-                // In dry-run not even a process is started: nothing is done to anything.
-                let purpose = if dry_run.all { Purpose::Observe } else { Purpose::Supervise };
-                let platform = start_platform(name, cluster, purpose, clock);
-                (cluster.clone(), platform, Probes::default())
-            }
+        let (started_with, platform, probes) = if let Some(one) = former {
+            (one.started_with.clone(), one.platform.clone(), one.probes.clone())
+        } else {
+            // In dry-run not even a process is started: nothing is done to anything.
+            let purpose = if dry_run.all { Purpose::Observe } else { Purpose::Supervise };
+            let platform = start_platform(name, cluster, purpose, clock);
+            (cluster.clone(), platform, Probes::default())
         };
         let planner = ClusterPlanner::new(
             name.into(),

@@ -17,7 +17,7 @@ pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
-pub use reroute::Dropped;
+pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, Route};
 
 #[cfg(test)]

@@ -8,5 +8,6 @@ mod kube;
 mod milvus;
 mod probes;
 mod process;
+mod reload;
 mod server;
 mod sim;

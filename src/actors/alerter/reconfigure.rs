@@ -8,6 +8,8 @@ use actix::prelude::*;
 
 use super::{Alerter, AlerterSettings};
 use crate::effects::Notifier;
+use crate::metrics::CircuitParty;
+use crate::policy::notification::Rerouted;
 
 /// From now on these settings and receivers hold. A receiver that is the same object as before
 /// keeps its back-off.
@@ -48,7 +50,11 @@ impl Alerter {
     /// Makes the open alerts follow the settings; `changed` are receivers that work otherwise now.
     pub(super) fn follow_settings(&mut self, changed: &[Arc<str>]) {
         let now = self.clock.now();
-        let dropped = self.book().reroute(&self.settings, changed, now);
+        let Rerouted { dropped, circuits_closed } =
+            self.book().reroute(&self.settings, changed, now);
+        for _ in 0..circuits_closed {
+            self.metrics.circuit_closed(CircuitParty::Receiver);
+        }
         for dropped in dropped {
             let (incident, receiver) = (dropped.incident, dropped.receiver);
             tracing::warn!(%incident, %receiver, "message dropped, its receiver is not configured any more");

@@ -28,7 +28,9 @@ impl Scaler {
             // What was only shown is to be done now, and the other way round.
             let told = std::mem::take(&mut self.told);
             let mut ledger = self.ledger();
-            told.keys().for_each(|component| ledger.forget_shown(component));
+            for component in told.keys() {
+                ledger.forget_shown(component);
+            }
         }
         self.settings = with.settings;
         self.around.clusters = with.clusters;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
 use crate::actors::link::Link;
+use crate::actors::pacer::Pacer;
 use crate::actors::prober::ProberSettings;
 use crate::actors::recoverer::Recover;
 use crate::actors::status::StatusBoard;
@@ -106,6 +107,7 @@ impl Fixture {
             inventory: receiver,
             memory: Arc::default(),
             reports: ReportOutbox::new(link.clone(), Metrics::default()),
+            pacer: Pacer::default(),
             inventory_link: Link::new(),
             peers,
             board: board.clone(),

@@ -11,6 +11,8 @@ use super::{ClusterParts, SupervisorLinks, TreeParts, Watched};
 use crate::actors::alerter::{self, Alerter, ResolveAlert, UpdateAlert};
 use crate::actors::exit_guard::{self, ExitNotice};
 use crate::actors::link::Link;
+use crate::actors::pacer::Pacer;
+use crate::actors::platform::PlatformCircuits;
 use crate::actors::recoverer::{self, Recoverer, RecoveryProgressed};
 use crate::actors::registry::{ActionRegistry, Surroundings};
 use crate::actors::root::RootChild;
@@ -69,6 +71,8 @@ where
 pub(super) struct Common {
     peers: Peers,
     registry: ActionRegistry,
+    pacer: Pacer,
+    pub(super) circuits: PlatformCircuits,
     pub(super) board: StatusBoard,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
@@ -79,6 +83,8 @@ impl Common {
         Self {
             peers: Peers::default(),
             registry: ActionRegistry::default(),
+            pacer: Pacer::default(),
+            circuits: PlatformCircuits::default(),
             board: parts.board.clone(),
             clock: parts.clock,
             metrics: parts.metrics.clone(),
@@ -114,6 +120,7 @@ impl Common {
         Surroundings {
             clusters,
             registry: self.registry.clone(),
+            circuits: self.circuits.clone(),
             board: self.board.clone(),
             clock: self.clock,
             metrics: self.metrics.clone(),
@@ -181,6 +188,7 @@ impl Common {
             inventory: first.inventory.clone(),
             memory: Arc::clone(&memory),
             reports: ReportOutbox::new(links.reports.clone(), self.metrics.clone()),
+            pacer: self.pacer.clone(),
             inventory_link: links.inventory.clone(),
             peers: self.peers.clone(),
             board: self.board.clone(),
@@ -191,7 +199,7 @@ impl Common {
         let (made_with, published) = (branch.clone(), branch.link.clone());
         let make = move |ctx: &mut Context<Supervisor>| {
             let supervisor::Reconfigure { planner, depends_on, inventory } = made_with.newest();
-            let parts = SupervisorParts { planner, depends_on, inventory, ..parts.clone() };
+            let parts = SupervisorParts { depends_on, planner, inventory, ..parts.clone() };
             Supervisor::new(parts, ctx.address())
         };
         let watched = Watched { links: links.clone(), memory, branch };
@@ -251,10 +259,13 @@ pub(super) fn supervisor_settings(cluster: &ClusterParts) -> supervisor::Reconfi
     }
 }
 
+/// A link by the cluster's name.
+pub(super) type LinksByCluster<M> = HashMap<Arc<str>, Link<M>>;
+
 /// The ways from the recoverer and the scaler to each cluster's supervisor.
 pub(super) fn progress_links<'a>(
     links: impl Iterator<Item = (&'a Arc<str>, &'a SupervisorLinks)>,
-) -> (HashMap<Arc<str>, Link<RecoveryProgressed>>, HashMap<Arc<str>, Link<ScalingProgressed>>) {
+) -> (LinksByCluster<RecoveryProgressed>, LinksByCluster<ScalingProgressed>) {
     let name = |(name, links): (&Arc<str>, &SupervisorLinks)| {
         let (recovery, scaling) = (links.recovery.clone(), links.scaling.clone());
         ((Arc::clone(name), recovery), (Arc::clone(name), scaling))

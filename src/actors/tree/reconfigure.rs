@@ -79,6 +79,10 @@ impl Tree {
             self.remove_cluster(&name, touched).await;
         }
         for cluster in clusters {
+            let before = self.plan.clusters.iter().find(|before| before.name == cluster.name);
+            if before.is_some_and(|before| !Arc::ptr_eq(&before.platform, &cluster.platform)) {
+                self.common.circuits.forget(&cluster.name, &self.common.metrics);
+            }
             if let Some(known) = self.supervisors.get(&cluster.name) {
                 let told = known.branch.reconfigure(supervisor_settings(cluster)).await;
                 // Without a living incarnation the next one is made with it.
@@ -119,6 +123,7 @@ impl Tree {
         self.common.board.update(|status| {
             status.clusters.remove(name);
         });
+        self.common.circuits.forget(name, &self.common.metrics);
         self.common.metrics.reconfigured("supervisor");
         tracing::info!(cluster = %name, "cluster is not configured any more, no longer watched");
     }

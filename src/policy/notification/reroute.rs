@@ -19,6 +19,15 @@ pub struct Dropped {
     pub receiver: Arc<str>,
 }
 
+/// What other settings did to the book.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rerouted {
+    /// What nobody will be told.
+    pub dropped: Vec<Dropped>,
+    /// How many receivers that were out of reach are so no longer, as far as is known.
+    pub circuits_closed: usize,
+}
+
 impl AlertBook {
     /// Makes the open alerts follow other settings.
     ///
@@ -32,16 +41,20 @@ impl AlertBook {
         settings: &NotificationSettings,
         changed: &[Arc<str>],
         now: Timestamp,
-    ) -> Vec<Dropped> {
+    ) -> Rerouted {
         let is_there = |receiver: &Arc<str>| settings.receivers.contains(receiver);
-        self.receivers.retain(|receiver, _| is_there(receiver));
-        for receiver in changed {
-            if let Some(state) = self.receivers.get_mut(receiver) {
+        let mut rerouted = Rerouted::default();
+        let Rerouted { dropped, circuits_closed } = &mut rerouted;
+        self.receivers.retain(|receiver, state| {
+            let keep = is_there(receiver);
+            let is_other = changed.contains(receiver);
+            *circuits_closed += usize::from((is_other || !keep) && !state.circuit.is_closed());
+            if is_other {
                 let delivered_at = state.delivered_at;
                 *state = ReceiverState { delivered_at, ..ReceiverState::default() };
             }
-        }
-        let mut dropped = Vec::new();
+            keep
+        });
         for open in self.alerts.values_mut() {
             let incident = &open.alert.incident;
             let wanted = settings.receivers_for(open.alert.severity);
@@ -69,7 +82,7 @@ impl AlertBook {
                 }
             }
         }
-        dropped
+        rerouted
     }
 }
 
@@ -141,10 +154,10 @@ mod tests {
         let mut book = book(&before);
         assert_eq!(send(&mut book, "email", &before, Ok(()), at(5)), Some(SendReason::First));
         let after = settings(&["email", "slack"], &[]);
-        assert_eq!(book.reroute(&after, &[], at(10)), []);
+        assert_eq!(book.reroute(&after, &[], at(10)), Rerouted::default());
         assert_eq!(send(&mut book, "email", &after, Ok(()), at(10)), None);
         assert_eq!(send(&mut book, "slack", &after, Ok(()), at(10)), Some(SendReason::First));
-        assert_eq!(book.reroute(&after, &[], at(11)), []);
+        assert_eq!(book.reroute(&after, &[], at(11)), Rerouted::default());
         assert_eq!(send(&mut book, "slack", &after, Ok(()), at(11)), None);
     }
 
@@ -155,8 +168,9 @@ mod tests {
         assert!(send(&mut book, "email", &before, Ok(()), at(5)).is_some());
         assert!(send(&mut book, "slack", &before, unreachable(), at(5)).is_some());
         let after = settings(&["email"], &[]);
-        let dropped = book.reroute(&after, &[], at(6));
+        let Rerouted { dropped, circuits_closed } = book.reroute(&after, &[], at(6));
         assert_eq!(dropped.iter().map(|one| &*one.receiver).collect::<Vec<_>>(), ["slack"]);
+        assert_eq!(circuits_closed, 1, "nobody knows whether it is out of reach any more");
         let incident = dropped[0].incident.clone();
         assert!(book.resolve(&incident, at(7), at(7)));
         assert_eq!(send(&mut book, "email", &after, Ok(()), at(7)), Some(SendReason::Resolved));
@@ -170,7 +184,7 @@ mod tests {
         let mut book = book(&before);
         assert!(send(&mut book, "email", &before, Ok(()), at(5)).is_some());
         let after = settings(&["email", "log", "slack"], &["log"]);
-        let dropped = book.reroute(&after, &[], at(6));
+        let dropped = book.reroute(&after, &[], at(6)).dropped;
         assert_eq!(dropped.iter().map(|one| &*one.receiver).collect::<Vec<_>>(), ["slack"]);
         assert_eq!(send(&mut book, "log", &after, Ok(()), at(6)), Some(SendReason::First));
         let incident = dropped[0].incident.clone();
@@ -186,7 +200,7 @@ mod tests {
         assert!(send(&mut book, "email", &settings, unreachable(), at(5)).is_some());
         assert_eq!(send(&mut book, "email", &settings, Ok(()), at(5)), None);
         let email: Arc<str> = "email".into();
-        assert_eq!(book.reroute(&settings, &[email], at(5)), []);
+        assert_eq!(book.reroute(&settings, &[email], at(5)).circuits_closed, 1);
         assert_eq!(send(&mut book, "email", &settings, Ok(()), at(5)), Some(SendReason::Retry));
     }
 }
