@@ -177,6 +177,11 @@ impl StatusBoard {
         lock(&self.clusters).entry(Arc::clone(name)).or_default().clone()
     }
 
+    /// The cluster `name` is no longer shown.
+    pub fn remove_cluster(&self, name: &str) {
+        lock(&self.clusters).remove(name);
+    }
+
     /// Changes what the actors show that serve all clusters. `change` must be short: it holds the
     /// lock.
     pub fn update(&self, change: impl FnOnce(&mut ActorsStatus)) {

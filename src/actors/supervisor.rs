@@ -6,6 +6,7 @@ mod inventory;
 mod memory;
 mod outbox;
 mod parts;
+mod reconfigure;
 mod reports;
 mod tell;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use inventory::WatchedPods;
 pub use memory::ClusterMemory;
 pub use outbox::ReportOutbox;
 pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
+pub use reconfigure::{NOT_WATCHED, Reconfigure, Retire};
 use view::ClusterView;
 
 /// A probe has ended.
@@ -58,6 +60,8 @@ pub struct Supervisor {
     parts: SupervisorParts,
     view: ClusterView,
     children: Children,
+    /// What is watched, and how.
+    plans: BTreeMap<Arc<str>, ComponentPlan>,
     inventory: Arc<Inventory>,
     /// Components with a prober because discovery found them.
     discovered: BTreeSet<Arc<str>>,
@@ -78,6 +82,7 @@ impl Supervisor {
         Self {
             view: ClusterView::new(&parts.cluster, &parts.board),
             children: Children::new(address.recipient()),
+            plans: BTreeMap::new(),
             inventory: Arc::default(),
             discovered: BTreeSet::new(),
             pods: BTreeMap::new(),
@@ -101,9 +106,20 @@ impl Supervisor {
 
     fn start_children(&mut self) {
         self.memory().follow(&self.inventory);
-        for plan in self.parts.planner.fixed() {
+        for plan in self.fixed_plans().into_values() {
             self.watch(plan);
         }
+        self.forget_unplanned();
+        self.start_discovery();
+    }
+
+    fn fixed_plans(&self) -> BTreeMap<Arc<str>, ComponentPlan> {
+        let plans = self.parts.planner.fixed().into_iter();
+        plans.map(|plan| (Arc::clone(&plan.component), plan)).collect()
+    }
+
+    /// Starts the discovery on the platform's inventory, in the place of the former one.
+    fn start_discovery(&mut self) {
         let inventory = self.parts.inventory.clone();
         let link = self.parts.inventory_link.clone();
         self.children.add(
@@ -118,12 +134,16 @@ impl Supervisor {
         );
     }
 
+    /// Starts a prober, in the place of the component's former one; what is known of the
+    /// component stays.
     fn watch(&mut self, plan: ComponentPlan) {
+        self.plans.insert(Arc::clone(&plan.component), plan.clone());
         let now = self.parts.clock.now();
         let mut memory = self.memory();
         let known = memory.watch(&plan.component, plan.kind, plan.health, now);
         self.view.watched(&plan.component, known);
         self.parts.metrics.state_changed(&self.id(&plan.component), known.tracker.state());
+        memory.runs(&plan.component, self.inventory.components.contains_key(&plan.component));
         drop(memory);
         let probe_now = self.watch_pods(&plan);
         let parts = ProberParts {
@@ -154,6 +174,7 @@ impl Supervisor {
         self.children.remove(&prober_key(component));
         self.discovered.remove(component);
         self.pods.remove(component);
+        self.plans.remove(component);
         let incident = self.memory().forget(component);
         self.view.forgotten(component);
         let id = self.id(component);

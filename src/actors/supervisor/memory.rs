@@ -116,6 +116,7 @@ impl ClusterMemory {
         let memory = entry.or_insert_with(|| ComponentMemory::new(kind, settings, now));
         memory.settings = settings;
         memory.kind = kind;
+        memory.cell.update(|shown| shown.kind = kind);
         memory
     }
 
@@ -141,6 +142,15 @@ impl ClusterMemory {
         self.totals = Totals::default();
         for (name, memory) in &mut self.components {
             memory.runs = inventory.components.contains_key(name);
+            self.totals.joined(memory);
+        }
+    }
+
+    /// Learns of one component whether the platform runs it as a workload.
+    pub fn runs(&mut self, component: &str, runs: bool) {
+        if let Some(memory) = self.components.get_mut(component) {
+            self.totals.left(memory);
+            memory.runs = runs;
             self.totals.joined(memory);
         }
     }
