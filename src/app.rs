@@ -15,7 +15,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::mpsc;
 
-use crate::actors::alerter;
 use crate::actors::heartbeat::Heartbeat;
 use crate::actors::root::Fatal;
 use crate::actors::status::StatusBoard;
@@ -117,10 +116,18 @@ impl App {
     /// returns within about `grace`.
     pub async fn shutdown(self, grace: Duration) {
         let clock = Clock::system();
+        let grace = grace.saturating_sub(LAST_EXPORT.min(grace / 5));
         self.tree.stop_probing();
-        // Processes that falconer owns may need most of the time to end in order.
-        self.tree.drain(alerter::Drain { deadline: grace / 3 }).await;
-        self.tree.release_platforms(grace.saturating_sub(clock.uptime())).await;
+        // Processes that falconer owns may need most of the time to end in order; meanwhile people
+        // are told what is still to be told.
+        let release = async {
+            self.tree.hand_back(grace / 3).await;
+            self.tree.release_platforms(grace.saturating_sub(clock.uptime())).await;
+        };
+        let (undelivered, ()) = tokio::join!(self.tree.deliver(grace), release);
+        if undelivered > 0 {
+            tracing::warn!(undelivered, "not everybody could be told before the end");
+        }
         // Both wait for threads of their own; a collector that does not answer must not hold us.
         let (metrics, server) = (self.metrics, self.server);
         let last = tokio::task::spawn_blocking(move || {

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::model::{
     ComponentId, Outcome, ProbeObservation, ProbeReport, ProberKind, ReasonKind, Timestamp,
 };
-use crate::policy::backoff::BackoffSettings;
+use crate::policy::backoff::RespawnSettings;
 
 /// The first probe of a component comes within this time, so that a start is not a burst.
 const FIRST_PROBE_WITHIN: Duration = Duration::from_secs(1);
@@ -33,8 +33,8 @@ pub struct ProberSettings {
     pub jitter: f64,
     /// Capacity of the prober's own mailbox.
     pub mailbox: usize,
-    /// Back-off of the actor's respawn.
-    pub backoff: BackoffSettings,
+    /// How the actor is made anew after it has ended.
+    pub respawn: RespawnSettings,
 }
 
 impl Default for ProberSettings {
@@ -44,7 +44,7 @@ impl Default for ProberSettings {
             timeout: Duration::from_secs(5),
             jitter: 0.1,
             mailbox: 16,
-            backoff: BackoffSettings::default(),
+            respawn: RespawnSettings::default(),
         }
     }
 }
@@ -145,6 +145,8 @@ impl Actor for Prober {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        #[cfg(feature = "fault-injection")]
+        super::fault_injection::arm(&format!("prober/{}", self.parts.id.component), ctx);
         let spread = self.parts.settings.interval.min(FIRST_PROBE_WITHIN);
         let first = spread.mul_f64(fastrand::f64());
         self.nominal += first;

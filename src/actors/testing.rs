@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::link::Link;
+use super::post::{Command, CommandsArrived, Post};
 use super::registry::{ActionRegistry, Surroundings};
 use super::status::StatusBoard;
 use crate::clock::Clock;
@@ -35,30 +36,74 @@ pub fn in_virtual_time<F: Future<Output = ()>>(test: F) {
     system.block_on(test);
 }
 
-/// Keeps every message of one type that is sent to it.
-pub struct Recorder<M> {
-    seen: Arc<Mutex<Vec<M>>>,
+/// Keeps everything of one type that is sent its way.
+pub struct Recorder<S, M> {
+    source: S,
+    seen: Seen<M>,
 }
 
-impl<M: Message<Result = ()> + Send + Unpin + 'static> Recorder<M> {
-    /// A recorder behind `link`, and what it has seen so far.
-    pub fn behind(link: &Link<M>) -> Arc<Mutex<Vec<M>>> {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let recorder = Self { seen: Arc::clone(&seen) };
-        link.publish(&recorder.start());
+/// What was sent so far.
+pub type Seen<M> = Arc<Mutex<Vec<M>>>;
+
+/// A way to an actor, behind which a [`Recorder`] can be put.
+pub trait Way {
+    /// What is sent on it.
+    type Sent: 'static;
+
+    /// Puts a recorder behind it.
+    fn record(&self, seen: Seen<Self::Sent>);
+}
+
+impl<M: Message<Result = ()> + Send + Unpin + 'static> Way for Link<M> {
+    type Sent = M;
+
+    fn record(&self, seen: Seen<M>) {
+        self.publish(&Recorder { source: (), seen }.start());
+    }
+}
+
+impl<C: Command + Unpin> Way for Post<C>
+where
+    C::Key: Unpin,
+{
+    type Sent = C;
+
+    fn record(&self, seen: Seen<C>) {
+        self.publish(&Recorder { source: self.clone(), seen }.start());
+    }
+}
+
+impl Recorder<(), ()> {
+    /// A recorder behind `way`, and what it has seen so far.
+    pub fn behind<W: Way>(way: &W) -> Seen<W::Sent> {
+        let seen = Seen::default();
+        way.record(Arc::clone(&seen));
         seen
     }
 }
 
-impl<M: Message<Result = ()> + Send + Unpin + 'static> Actor for Recorder<M> {
+impl<S: Unpin + 'static, M: Unpin + 'static> Actor for Recorder<S, M> {
     type Context = Context<Self>;
 }
 
-impl<M: Message<Result = ()> + Send + Unpin + 'static> Handler<M> for Recorder<M> {
+impl<M: Message<Result = ()> + Send + Unpin + 'static> Handler<M> for Recorder<(), M> {
     type Result = ();
 
     fn handle(&mut self, message: M, _: &mut Self::Context) {
         self.seen.lock().expect("no panics while recording").push(message);
+    }
+}
+
+impl<C: Command + Unpin> Handler<CommandsArrived> for Recorder<Post<C>, C>
+where
+    C::Key: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, _: CommandsArrived, _: &mut Self::Context) {
+        while let Some(command) = self.source.next() {
+            self.seen.lock().expect("no panics while recording").push(command);
+        }
     }
 }
 

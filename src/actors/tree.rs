@@ -3,27 +3,34 @@
 //! memory.
 
 mod branches;
+mod ending;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
-use futures::future::join_all;
 use tokio::sync::mpsc;
 
-use super::alerter::{self, AlerterSettings};
+use super::alerter::{self, AlerterInbox, AlerterSettings};
+use super::exit_guard::{self, Running};
 use super::link::Link;
-use super::recoverer::{self, RecovererSettings, RecoveryProgressed};
+use super::recoverer::{self, RecovererSettings};
 use super::registry::ActionRegistry;
-use super::root::{Fatal, Root};
-use super::scaler::{self, ScalerSettings, ScalingProgressed};
+use super::root::{Fatal, Root, RootParts, root_ended};
+use super::scaler::{self, ScalerSettings};
 use super::status::StatusBoard;
-use super::supervisor::{InventoryChanged, Planner, ProbeCompleted, StopProbing};
+use super::supervisor::{InventoryChanged, Planner, ProbeCompleted, StopProbing, SupervisorInbox};
 use crate::clock::Clock;
 use crate::effects::{Cluster, Notifier};
 use crate::metrics::Metrics;
+use crate::policy::backoff::RespawnSettings;
+use crate::policy::notification::AlertBook;
+use crate::policy::recovery::RecoveryLedger;
+use crate::policy::scaling::ScalingLedger;
 use branches::Branches;
+
+/// Room in the root's mailbox; what its children's guards say is never refused.
+const ROOT_MAILBOX: usize = 16;
 
 /// How the actors that act behave.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +41,21 @@ pub struct TreeSettings {
     pub recoverer: RecovererSettings,
     /// How workloads are sized.
     pub scaler: ScalerSettings,
+    /// How the actors themselves are made anew.
+    pub respawns: Respawns,
+}
+
+/// How each actor that is no prober is made anew after it has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Respawns {
+    /// Each supervisor, and its discovery.
+    pub supervisor: RespawnSettings,
+    /// The alerter.
+    pub alerter: RespawnSettings,
+    /// The recoverer.
+    pub recoverer: RespawnSettings,
+    /// The scaler.
+    pub scaler: RespawnSettings,
 }
 
 /// One cluster to supervise.
@@ -71,15 +93,33 @@ pub struct TreeParts {
     pub fatal: mpsc::UnboundedSender<Fatal>,
 }
 
-/// The running tree. Must be started inside an actix system.
+/// The running tree. Must be started inside an actix system. Dropping it ends every actor.
 pub struct Tree {
-    // Held so that the root lives as long as the tree.
-    _root: Addr<Root>,
+    root: Running<Root>,
     platforms: Vec<Arc<dyn Cluster>>,
-    stop: Vec<Link<StopProbing>>,
-    drain_alerter: Link<alerter::Drain>,
-    drain_recoverer: Link<recoverer::Drain>,
-    drain_scaler: Link<scaler::Drain>,
+    supervisors: Vec<SupervisorInbox>,
+    drains: Drains,
+    shared: Shared,
+    clock: Clock,
+}
+
+/// The ways to tell the actors that act that the process ends.
+#[derive(Clone, Default)]
+struct Drains {
+    alerter: Link<alerter::Drain>,
+    recoverer: Link<recoverer::Drain>,
+    scaler: Link<scaler::Drain>,
+}
+
+/// What the incarnations of an actor share, and outlives them all.
+#[derive(Clone, Default)]
+struct Shared {
+    alerter_settings: AlerterSettings,
+    inbox: AlerterInbox,
+    book: Arc<Mutex<AlertBook>>,
+    recoveries: Arc<Mutex<RecoveryLedger>>,
+    scalings: Arc<Mutex<ScalingLedger>>,
+    registry: ActionRegistry,
 }
 
 /// The links of one supervisor.
@@ -87,9 +127,7 @@ pub struct Tree {
 struct SupervisorLinks {
     reports: Link<ProbeCompleted>,
     inventory: Link<InventoryChanged>,
-    recovery: Link<RecoveryProgressed>,
-    scaling: Link<ScalingProgressed>,
-    stop: Link<StopProbing>,
+    inbox: SupervisorInbox,
 }
 
 impl Tree {
@@ -101,42 +139,41 @@ impl Tree {
             .iter()
             .map(|cluster| (Arc::clone(&cluster.name), SupervisorLinks::default()))
             .collect();
-        let registry = ActionRegistry::default();
-        let mut branches = Branches::new(parts);
-        let drain_alerter = branches.add_alerter();
-        let drain_recoverer = branches.add_recoverer(&supervisors, &registry);
-        let drain_scaler = branches.add_scaler(&supervisors, &registry);
+        let drains = Drains::default();
+        let shared =
+            Shared { alerter_settings: parts.settings.alerter.clone(), ..Shared::default() };
+        let mut branches = Branches::new(parts, shared.clone(), drains.clone());
+        branches.add_alerter();
+        branches.add_recoverer(&supervisors);
+        branches.add_scaler(&supervisors);
         branches.add_supervisors(&supervisors);
         let (children, parts) = branches.finish();
-        let root = Root::create(move |ctx| {
-            Root::new(children, ctx.address(), parts.fatal, parts.clock, parts.metrics)
-        });
-        let stop = supervisors.into_values().map(|links| links.stop).collect();
-        Self { _root: root, platforms, stop, drain_alerter, drain_recoverer, drain_scaler }
+        let clock = parts.clock;
+        let root = start_root(children, parts);
+        let supervisors = supervisors.into_values().map(|links| links.inbox).collect();
+        Self { root, platforms, supervisors, drains, shared, clock }
     }
 
     /// Ends all probing.
     pub fn stop_probing(&self) {
-        for supervisor in &self.stop {
-            supervisor.send_unbounded(StopProbing);
+        for supervisor in &self.supervisors {
+            supervisor.stop.send(StopProbing);
         }
     }
+}
 
-    /// Ends all deciding, and delivers what can be delivered before the deadline.
-    pub async fn drain(&self, drain: alerter::Drain) {
-        let acting = async {
-            self.drain_recoverer.ask(recoverer::Drain).await;
-            self.drain_scaler.ask(scaler::Drain).await;
-        };
-        let telling = self.drain_alerter.ask(drain);
-        let both = async { tokio::join!(acting, telling) };
-        if tokio::time::timeout(drain.deadline, both).await.is_err() {
-            tracing::warn!("not everything could be finished before the end");
-        }
-    }
+/// The root has no parent to make it anew: its end is told on the same way as that of a child which
+/// is beyond help.
+fn start_root(children: Vec<super::root::RootChild>, parts: TreeParts) -> Running<Root> {
+    let notice = root_ended(parts.fatal.clone());
+    let TreeParts { fatal, board, clock, metrics, .. } = parts;
+    let parts = RootParts { fatal, board, clock, metrics };
+    let make = move |ctx: &mut Context<Root>| Root::new(children, ctx.address(), parts);
+    exit_guard::start(ROOT_MAILBOX, make, notice)
+}
 
-    /// Ends watches, and the processes that falconer owns.
-    pub async fn release_platforms(&self, grace: Duration) {
-        join_all(self.platforms.iter().map(|platform| platform.shutdown(grace))).await;
+impl Drop for Tree {
+    fn drop(&mut self) {
+        self.root.abort.abort();
     }
 }

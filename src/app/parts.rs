@@ -41,6 +41,7 @@ impl Plan {
             alerter: mapping::alerter(&self.settings.alerter),
             recoverer: mapping::recoverer(&self.settings.recoverer, settle, self.dry_recoverer()),
             scaler: mapping::scaler(&self.settings.scaler, self.dry_scaler()),
+            respawns: mapping::respawns(&self.settings),
         }
     }
 

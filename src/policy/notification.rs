@@ -11,7 +11,7 @@ mod delivery;
 mod route;
 
 pub use alert::{Alert, OpenAlert, ReceiverState};
-pub use book::{AlertBook, Finished, NextStep, SendFailure};
+pub use book::{AlertBook, Finished, NextStep, SendFailure, Undelivered};
 pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,

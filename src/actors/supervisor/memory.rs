@@ -57,6 +57,7 @@ pub struct ComponentMemory {
 #[derive(Debug, Clone, Default)]
 pub struct ClusterMemory {
     components: BTreeMap<Arc<str>, ComponentMemory>,
+    is_stopped: bool,
 }
 
 impl ClusterMemory {
@@ -79,6 +80,16 @@ impl ClusterMemory {
         });
         memory.settings = settings;
         memory.kind = kind;
+    }
+
+    /// The process ends: nothing is watched any more.
+    pub fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// Whether nothing is watched any more.
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
     }
 
     /// Forgets a component; its open incident, if any, is handed back to be resolved.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::alert::{Alert, OpenAlert, ReceiverState};
 use super::delivery::{
-    CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told, decide,
+    CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
+    WaitReason, decide,
 };
 use super::route::NotificationSettings;
 use crate::model::{AlertStatus, IncidentId, Notification, Severity, Timestamp};
@@ -48,6 +49,19 @@ pub struct Finished {
     pub incident: IncidentId,
     /// How it ended at each receiver.
     pub outcomes: BTreeMap<Arc<str>, CloseReason>,
+}
+
+/// A message that was due and was not accepted when the process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undelivered {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Who was to be told.
+    pub receiver: Arc<str>,
+    /// Whether the incident goes on or is over.
+    pub status: AlertStatus,
+    /// Why the newest attempt failed, if there was one.
+    pub error: Option<String>,
 }
 
 /// A message that could be sent now.
@@ -129,6 +143,34 @@ impl AlertBook {
         true
     }
 
+    /// What somebody should still be told and was not: for the last words of a process that ends.
+    pub fn undelivered(&self, settings: &NotificationSettings, now: Timestamp) -> Vec<Undelivered> {
+        let mut found = Vec::new();
+        for open in self.alerts.values() {
+            for (receiver, delivery) in &open.deliveries {
+                let severity = open.alert.severity;
+                let (pace, end) = (Pace::Draining, open.resolution);
+                let is_due = match decide(delivery, severity, end, settings, pace, now) {
+                    NotificationDecision::Send { reason, .. } => reason != SendReason::Repeat,
+                    NotificationDecision::Wait { reason, .. } => {
+                        reason != WaitReason::RepeatInterval
+                    }
+                    NotificationDecision::Close { .. } => false,
+                };
+                if is_due {
+                    let over = end.is_some();
+                    found.push(Undelivered {
+                        incident: open.alert.incident.clone(),
+                        receiver: Arc::clone(receiver),
+                        status: if over { AlertStatus::Resolved } else { AlertStatus::Firing },
+                        error: delivery.error().map(str::to_owned),
+                    });
+                }
+            }
+        }
+        found
+    }
+
     /// Closes what needs no further message and forgets the alerts that are over everywhere.
     pub fn settle(
         &mut self,
@@ -166,7 +208,7 @@ impl AlertBook {
             if let Some(until) = self.receiver(receiver).blocked_for(pace, now) {
                 return NextStep::WaitUntil(until);
             }
-            if let Some(notification) = self.begin(&incident, receiver, status, now) {
+            if let Some(notification) = self.begin(&incident, receiver, status, pace, now) {
                 return NextStep::Send { notification: Box::new(notification), reason };
             }
         }
@@ -208,6 +250,7 @@ impl AlertBook {
         incident: &IncidentId,
         receiver: &str,
         status: AlertStatus,
+        pace: Pace,
         now: Timestamp,
     ) -> Option<Notification> {
         let open = self.alerts.get_mut(incident)?;
@@ -218,7 +261,8 @@ impl AlertBook {
             Some(draft) if draft.status == status && draft.severity == severity => draft,
             Some(_) | None => Draft { status, severity, made_at: now },
         };
-        *delivery = Delivery::Sending { draft, failures, since: now, told };
+        let is_last = pace == Pace::Draining;
+        *delivery = Delivery::Sending { draft, failures, since: now, told, is_last };
         Some(open.message(draft))
     }
 
@@ -237,7 +281,7 @@ impl AlertBook {
         let Some(delivery) = open.and_then(|open| open.deliveries.get_mut(receiver)) else {
             return;
         };
-        let Delivery::Sending { draft, failures, told, .. } = *delivery else { return };
+        let Delivery::Sending { draft, failures, told, is_last, .. } = *delivery else { return };
         let state = self.receivers.entry(Arc::from(receiver)).or_default();
         *delivery = match result {
             Ok(()) => {
@@ -251,13 +295,15 @@ impl AlertBook {
                     state.outages = state.outages.saturating_add(1);
                     state.blocked_until = Some(now + pause);
                     state.failed_at = Some(now);
+                    state.failed_last = is_last;
                     pause
                 } else {
                     settings.refused_backoff.delay(failures, random)
                 };
                 let failures = failures.saturating_add(1);
                 let retry_at = now + pause;
-                Delivery::Retrying { draft, failures, failed_at: now, retry_at, error, told }
+                let failed_at = now;
+                Delivery::Retrying { draft, failures, failed_at, retry_at, error, told, is_last }
             }
         };
     }

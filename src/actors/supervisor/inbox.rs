@@ -1,0 +1,46 @@
+//! What waits for a supervisor and must not get lost with one of its incarnations.
+
+use actix::prelude::*;
+
+use super::Supervisor;
+use crate::actors::post::{Command, Post};
+use crate::actors::recoverer::RecoveryProgressed;
+use crate::actors::scaler::ScalingProgressed;
+use crate::metrics::Metrics;
+
+/// Ends all probing of this cluster, for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopProbing;
+
+impl Command for StopProbing {
+    type Key = ();
+
+    fn key(&self) {}
+}
+
+/// Where outcomes wait for a supervisor; the same for all its incarnations. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct SupervisorInbox {
+    /// From the Recoverer.
+    pub recovery: Post<RecoveryProgressed>,
+    /// From the Scaler.
+    pub scaling: Post<ScalingProgressed>,
+    /// From the process, when it ends.
+    pub stop: Post<StopProbing>,
+}
+
+impl SupervisorInbox {
+    /// From now on `address` is woken when something arrives.
+    pub fn publish(&self, address: &Addr<Supervisor>) {
+        self.recovery.publish(address);
+        self.scaling.publish(address);
+        self.stop.publish(address);
+    }
+
+    /// For a new incarnation, before it takes anything.
+    pub(super) fn begin_anew(&self, metrics: &Metrics) {
+        self.recovery.begin_anew("supervisor", metrics);
+        self.scaling.begin_anew("supervisor", metrics);
+        self.stop.begin_anew("supervisor", metrics);
+    }
+}
