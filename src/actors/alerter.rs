@@ -18,8 +18,9 @@ use super::post::CommandsArrived;
 use super::status::StatusBoard;
 use crate::clock::Clock;
 use crate::effects::{Notifier, NotifyError};
-use crate::metrics::Metrics;
+use crate::metrics::{CircuitParty, Metrics};
 use crate::model::{Notification, Timestamp};
+use crate::policy::circuit::CircuitChange;
 use crate::policy::notification::{
     Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, SendFailure, SendReason,
 };
@@ -217,7 +218,12 @@ impl Alerter {
             error: error.to_string(),
         });
         let (now, random) = (self.clock.now(), fastrand::f64());
-        self.book().finish(incident, receiver, result, &self.settings, random, now);
+        let change = self.book().finish(incident, receiver, result, &self.settings, random, now);
+        match change {
+            CircuitChange::Stayed | CircuitChange::Reopened { .. } => {}
+            CircuitChange::Opened { .. } => self.metrics.circuit_opened(CircuitParty::Receiver),
+            CircuitChange::Closed { .. } => self.metrics.circuit_closed(CircuitParty::Receiver),
+        }
     }
 
     /// Sets the one timer to the next instant at which something is due.
@@ -296,7 +302,7 @@ impl Actor for Alerter {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         #[cfg(feature = "fault-injection")]
-        super::fault_injection::arm("alerter", ctx);
+        super::fault_injection::arm("alerter", &ctx.address());
         let open = self.book().alerts().count();
         if open > 0 {
             tracing::info!(open, "alerter resumed with open alerts");

@@ -66,7 +66,7 @@ mod armed {
     use std::sync::{LazyLock, Mutex, PoisonError};
     use std::time::Duration;
 
-    use super::{Actor, AsyncContext, Context, Crash, Handler};
+    use super::{Actor, Addr, Context, Crash, Handler};
 
     /// How often each fault has struck, by its text.
     static STRUCK: LazyLock<Mutex<BTreeMap<String, u32>>> = LazyLock::new(Mutex::default);
@@ -74,7 +74,7 @@ mod armed {
     /// Arms the faults for the actor `name` that is about to start, e.g. `prober/proxy`.
     /// `FALCONER_FAULTS` is a list of `NAME:PLACE:MILLISECONDS:TIMES`, separated by commas: from the
     /// start of each incarnation of the actor it takes so long until it panics, so many times.
-    pub fn arm<A: Actor<Context = Context<A>> + Handler<Crash>>(name: &str, ctx: &Context<A>) {
+    pub fn arm<A: Actor<Context = Context<A>> + Handler<Crash>>(name: &str, address: &Addr<A>) {
         let faults = std::env::var("FALCONER_FAULTS").unwrap_or_default();
         for fault in faults.split(',') {
             let parts: Vec<&str> = fault.trim().split(':').collect();
@@ -90,7 +90,7 @@ mod armed {
             let struck = struck.entry(fault.to_owned()).or_default();
             if target == name && *struck < times {
                 *struck += 1;
-                let address = ctx.address();
+                let address = address.clone();
                 actix::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(after)).await;
                     address.do_send(place);

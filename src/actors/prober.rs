@@ -1,26 +1,31 @@
 //! Probes one component again and again. Owns its schedule and nothing else: what the outcome
 //! means is judged by the supervisor.
+//!
+//! The schedule has a fixed rate and a phase of its own. A component that has not answered for a
+//! while is probed less often; the first answer brings its cadence back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::prelude::*;
-use tokio::time::Instant;
-
+use super::pacer::{Pacer, Seat};
 use super::supervisor::ReportOutbox;
 use crate::clock::Clock;
 use crate::effects::Probe;
-use crate::metrics::Metrics;
+use crate::metrics::{CircuitParty, Metrics};
 use crate::model::{
     ComponentId, Outcome, ProbeObservation, ProbeReport, ProberKind, ReasonKind, Timestamp,
 };
 use crate::policy::backoff::RespawnSettings;
-
-/// The first probe of a component comes within this time, so that a start is not a burst.
-const FIRST_PROBE_WITHIN: Duration = Duration::from_secs(1);
+use crate::policy::circuit::{Circuit, CircuitChange};
+use crate::policy::schedule::{Schedule, silence};
+use actix::prelude::*;
 
 /// What a probe may take beyond its time-out before its prober gives it up.
 const PROBE_SLACK: Duration = Duration::from_millis(500);
+
+/// A deadline that is noticed this much too late was missed because the process or the machine
+/// stood still; what happened meanwhile says nothing of the component.
+const STOOD_STILL: Duration = Duration::from_secs(2);
 
 /// How one component is probed.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +67,8 @@ pub struct ProberParts {
     pub probe: Arc<dyn Probe>,
     /// Where reports go.
     pub reports: ReportOutbox,
+    /// Spreads the probes of the whole process; the same one for all of them.
+    pub pacer: Pacer,
     /// Time.
     pub clock: Clock,
     /// Instruments.
@@ -71,15 +78,44 @@ pub struct ProberParts {
 /// The actor.
 pub struct Prober {
     parts: ProberParts,
-    /// The due time without jitter; advances by whole intervals.
-    nominal: Instant,
+    /// Its part in the pace and its due times; since it was started.
+    running: Option<Running>,
+    /// Whether the component answers at all.
+    circuit: Circuit,
+}
+
+struct Running {
+    seat: Seat,
+    schedule: Schedule,
 }
 
 impl Prober {
-    /// A prober whose first probe comes at once, or nearly.
+    /// A prober whose first probe comes as soon as the pace allows.
     pub fn new(parts: ProberParts) -> Self {
-        let nominal = parts.clock.monotonic();
-        Self { parts, nominal }
+        Self { parts, running: None, circuit: Circuit::default() }
+    }
+
+    /// Takes a place in the pace of all probers and waits for its first turn.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        let ProberSettings { interval, jitter, .. } = self.parts.settings;
+        let now = self.parts.clock.uptime();
+        let (seat, place) = self.parts.pacer.join(interval, now);
+        let schedule = Schedule::new(interval, jitter, place.phase, now + place.first_in);
+        self.running = Some(Running { seat, schedule });
+        ctx.run_later(place.first_in, Self::on_probe_due);
+    }
+
+    /// Probes now, or in a moment where too many are due at once.
+    fn on_probe_due(&mut self, ctx: &mut Context<Self>) {
+        let now = self.parts.clock.uptime();
+        let wait =
+            self.running.as_ref().map_or(Duration::ZERO, |running| running.seat.reserve(now));
+        if wait.is_zero() {
+            self.begin_probe(ctx);
+        } else {
+            self.parts.metrics.probe_paced();
+            ctx.run_later(wait, Self::begin_probe);
+        }
     }
 
     fn begin_probe(&mut self, ctx: &mut Context<Self>) {
@@ -95,9 +131,53 @@ impl Prober {
         };
         ctx.spawn(work.into_actor(self).map(move |observation, prober, ctx| {
             let duration = prober.parts.clock.monotonic() - started;
+            let observation = prober.unless_we_stood_still(observation, duration);
+            prober.fold(&observation.outcome, started_at);
             prober.on_probe_done(started_at, duration, observation);
             prober.schedule_next(ctx);
         }));
+    }
+
+    fn unless_we_stood_still(
+        &self,
+        observation: ProbeObservation,
+        took: Duration,
+    ) -> ProbeObservation {
+        let late = took.saturating_sub(self.parts.settings.timeout + PROBE_SLACK);
+        let kind = observation.outcome.reason().map(|reason| reason.kind);
+        if late < STOOD_STILL || kind != Some(ReasonKind::Timeout) {
+            return observation;
+        }
+        let late = humantime::format_duration(Duration::from_secs(late.as_secs()));
+        let text = format!("not probed, falconer itself stood still: {late} late");
+        ProbeObservation::of(Outcome::failed(ReasonKind::OwnLimit, text))
+    }
+
+    /// Learns from one outcome whether the component answers at all.
+    fn fold(&mut self, outcome: &Outcome, asked_at: Timestamp) {
+        if outcome.is_inconclusive() {
+            return;
+        }
+        let is_silent =
+            outcome.is_failed() && outcome.reason().is_some_and(|reason| reason.kind.is_silence());
+        let change = if is_silent {
+            let settings = silence(self.parts.settings.interval);
+            self.circuit.unanswered(&settings, fastrand::f64(), asked_at)
+        } else {
+            self.circuit.answered()
+        };
+        let component = &self.parts.id;
+        match change {
+            CircuitChange::Stayed | CircuitChange::Reopened { .. } => {}
+            CircuitChange::Opened { .. } => {
+                self.parts.metrics.circuit_opened(CircuitParty::Target);
+                tracing::info!(%component, "component does not answer, probed less often");
+            }
+            CircuitChange::Closed { failures } => {
+                self.parts.metrics.circuit_closed(CircuitParty::Target);
+                tracing::info!(%component, failures, "component answers again, probed as usual");
+            }
+        }
     }
 
     fn on_probe_done(
@@ -126,18 +206,12 @@ impl Prober {
     /// Fixed rate, not fixed delay: a slow probe does not shift the later ones. Due times that
     /// passed while a probe was under way are left out, never made up for in a burst.
     fn schedule_next(&mut self, ctx: &mut Context<Self>) {
-        let now = self.parts.clock.monotonic();
-        let interval = self.parts.settings.interval.max(Duration::from_millis(1));
-        self.nominal += interval;
-        if self.nominal < now {
-            let missed = (now - self.nominal).as_nanos() / interval.as_nanos();
-            let steps = u32::try_from(missed + 1).unwrap_or(u32::MAX);
-            self.nominal += interval * steps;
-        }
-        let offset = interval.mul_f64(self.parts.settings.jitter.clamp(0.0, 1.0) / 2.0);
-        let due = self.nominal + offset.mul_f64(2.0 * fastrand::f64());
-        let delay = due.saturating_duration_since(now + offset);
-        ctx.run_later(delay, Self::begin_probe);
+        let Some(running) = &mut self.running else { return };
+        let (clock, uptime) = (self.parts.clock, self.parts.clock.uptime());
+        let until = self.circuit.open_until();
+        let hold = until.map_or(Duration::ZERO, |until| until.since(clock.now()));
+        let due = running.schedule.advance(uptime, hold, fastrand::f64());
+        ctx.run_later(due.saturating_sub(uptime), Self::on_probe_due);
     }
 }
 
@@ -146,11 +220,17 @@ impl Actor for Prober {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         #[cfg(feature = "fault-injection")]
-        super::fault_injection::arm(&format!("prober/{}", self.parts.id.component), ctx);
-        let spread = self.parts.settings.interval.min(FIRST_PROBE_WITHIN);
-        let first = spread.mul_f64(fastrand::f64());
-        self.nominal += first;
-        ctx.run_later(first, Self::begin_probe);
+        super::fault_injection::arm(&format!("prober/{}", self.parts.id.component), &ctx.address());
+        self.begin(ctx);
+    }
+}
+
+/// What it counted must not stay when it ends.
+impl Drop for Prober {
+    fn drop(&mut self) {
+        if !self.circuit.is_closed() {
+            self.parts.metrics.circuit_closed(CircuitParty::Target);
+        }
     }
 }
 
@@ -209,6 +289,7 @@ mod tests {
                     settings: settings(),
                     probe: Arc::new(probe),
                     reports: ReportOutbox::new(link.clone(), Metrics::default()),
+                    pacer: Pacer::default(),
                     clock,
                     metrics: Metrics::default(),
                 };

@@ -179,6 +179,8 @@ impl Recoverer {
         let (cluster, workloads) = (&request.component.cluster, &request.workloads);
         request.being_scaled =
             self.around.registry.held_by(ActionHolder::Scaler, cluster, workloads);
+        let pause = || self.around.circuits.pause(cluster, self.around.clock.now());
+        request.platform_error = request.platform_error.take().or_else(pause);
         match self.decide(&report.request) {
             RecoveryDecision::Act(plan) => self.begin_action(report, plan, ctx),
             RecoveryDecision::Refuse { reason } => self.refuse(&report.request, &reason),
@@ -272,7 +274,7 @@ impl Actor for Recoverer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         #[cfg(feature = "fault-injection")]
-        super::fault_injection::arm("recoverer", ctx);
+        super::fault_injection::arm("recoverer", &ctx.address());
         self.resume(ctx);
     }
 }

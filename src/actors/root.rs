@@ -58,6 +58,8 @@ pub struct Root {
 impl Root {
     /// A root that starts `children` and says on `fatal` when one cannot be kept alive.
     pub fn new(children: Vec<RootChild>, address: Addr<Self>, parts: RootParts) -> Self {
+        #[cfg(feature = "fault-injection")]
+        super::fault_injection::arm("root", &address);
         let RootParts { fatal, board, clock, metrics } = parts;
         let parts = ChildrenParts {
             parent: address.recipient(),
@@ -97,9 +99,7 @@ pub fn root_ended(fatal: mpsc::UnboundedSender<Fatal>) -> ExitNotice {
 impl Actor for Root {
     type Context = Context<Self>;
 
-    fn started(&mut self, ctx: &mut Self::Context) {
-        #[cfg(feature = "fault-injection")]
-        super::fault_injection::arm("root", ctx);
+    fn started(&mut self, _: &mut Self::Context) {
         for child in std::mem::take(&mut self.pending) {
             self.children.add(child.key, child.kind, child.respawn, child.factory);
         }

@@ -168,7 +168,7 @@ impl Actor for Scaler {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         #[cfg(feature = "fault-injection")]
-        super::fault_injection::arm("scaler", ctx);
+        super::fault_injection::arm("scaler", &ctx.address());
         self.resume(ctx);
     }
 }

@@ -2,6 +2,7 @@
 //! Recoverer and the Scaler. Parent of the cluster's probers and of its discovery.
 
 mod inbox;
+mod inconclusive;
 mod memory;
 mod outbox;
 mod parts;
@@ -65,6 +66,8 @@ pub struct Supervisor {
 impl Supervisor {
     /// A supervisor whose probers start with it. `address` is where its children report their end.
     pub fn new(parts: SupervisorParts, address: Addr<Self>) -> Self {
+        #[cfg(feature = "fault-injection")]
+        super::fault_injection::arm(&format!("supervisor/{}", parts.cluster), &address);
         let children = ChildrenParts {
             parent: address.recipient(),
             path: format!("{}/", parts.cluster),
@@ -123,6 +126,7 @@ impl Supervisor {
             settings: plan.prober.clone(),
             probe: plan.probe,
             reports: self.parts.reports.clone(),
+            pacer: self.parts.pacer.clone(),
             clock: self.parts.clock,
             metrics: self.parts.metrics.clone(),
         };
@@ -221,9 +225,7 @@ impl Supervisor {
     fn judge(&mut self, report: ProbeReport) {
         let now = self.parts.clock.now();
         let judged = self.memory().observe(&report, now);
-        let Some((transition, change)) = judged else {
-            return;
-        };
+        let Some((transition, change)) = judged else { return self.note_unjudged(report) };
         // First of all: nothing that follows may keep people from hearing of the end.
         if let IncidentChange::Resolved(open) = change {
             self.resolve(open);
@@ -271,9 +273,7 @@ impl Supervisor {
             let usage = usage_of(component, &self.usage);
             self.view.usage(name, usage.clone());
             self.parts.metrics.usage(&self.id(name), &usage);
-            let Some(role) = component.role else {
-                continue;
-            };
+            let Some(role) = component.role else { continue };
             let health = self
                 .memory()
                 .get(name)
@@ -342,9 +342,7 @@ impl Supervisor {
 impl Actor for Supervisor {
     type Context = Context<Self>;
 
-    fn started(&mut self, ctx: &mut Self::Context) {
-        #[cfg(feature = "fault-injection")]
-        super::fault_injection::arm(&format!("supervisor/{}", self.parts.cluster), ctx);
+    fn started(&mut self, _: &mut Self::Context) {
         self.parts.reports.begin_anew();
         self.parts.inbox.begin_anew(&self.parts.metrics);
         if !self.is_stopped() {

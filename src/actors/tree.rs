@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 use super::alerter::{self, AlerterInbox, AlerterSettings};
 use super::exit_guard::{self, Running};
 use super::link::Link;
+use super::pacer::Pacer;
+use super::platform::PlatformCircuits;
 use super::recoverer::{self, RecovererSettings};
 use super::registry::ActionRegistry;
 use super::root::{Fatal, Root, RootParts, root_ended};
@@ -111,9 +113,12 @@ struct Drains {
     scaler: Link<scaler::Drain>,
 }
 
-/// What the incarnations of an actor share, and outlives them all.
+/// What the incarnations of an actor share and what actors of different kinds have in common; it
+/// outlives them all.
 #[derive(Clone, Default)]
 struct Shared {
+    pacer: Pacer,
+    circuits: PlatformCircuits,
     alerter_settings: AlerterSettings,
     inbox: AlerterInbox,
     book: Arc<Mutex<AlertBook>>,

@@ -48,6 +48,9 @@ pub enum ReasonKind {
     PlatformUnavailable,
     /// An optional source of data (metrics.k8s.io) does not exist here.
     Unsupported,
+    /// falconer itself could not ask: it is out of descriptors or memory, or stood still. Says
+    /// nothing of the component.
+    OwnLimit,
 }
 
 impl ReasonKind {
@@ -72,6 +75,30 @@ impl ReasonKind {
             Self::NotRunning => "not_running",
             Self::PlatformUnavailable => "platform_unavailable",
             Self::Unsupported => "unsupported",
+            Self::OwnLimit => "own_limit",
+        }
+    }
+
+    /// Whether the far side gave no sign of life at all, as opposed to an answer that is not good.
+    pub const fn is_silence(self) -> bool {
+        match self {
+            Self::Timeout | Self::Refused | Self::Connection => true,
+            Self::Status
+            | Self::BadAnswer
+            | Self::Unauthorized
+            | Self::ReportedUnhealthy
+            | Self::Limited
+            | Self::CanaryFailed
+            | Self::NoPods
+            | Self::NoneReady
+            | Self::Pending
+            | Self::Terminating
+            | Self::CrashLoop
+            | Self::SomePods
+            | Self::NotRunning
+            | Self::PlatformUnavailable
+            | Self::Unsupported
+            | Self::OwnLimit => false,
         }
     }
 }
@@ -155,6 +182,12 @@ impl Outcome {
     /// Whether this is `Failed`.
     pub fn is_failed(&self) -> bool {
         matches!(self, Self::Failed { .. })
+    }
+
+    /// Whether the probe says nothing of the component, because falconer itself could not make it.
+    /// Such an outcome counts neither as a failure nor as a success.
+    pub fn is_inconclusive(&self) -> bool {
+        self.reason().is_some_and(|reason| reason.kind == ReasonKind::OwnLimit)
     }
 
     /// The reason, where there is one.

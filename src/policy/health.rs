@@ -88,13 +88,16 @@ impl HealthTracker {
         self.grace.is_some_and(|grace| now < grace.until)
     }
 
-    /// Folds in one outcome.
+    /// Folds in one outcome. One that is inconclusive changes nothing.
     pub fn observe(
         &mut self,
         outcome: &Outcome,
         settings: HealthSettings,
         now: Timestamp,
     ) -> Transition {
+        if outcome.is_inconclusive() {
+            return Transition::Stayed;
+        }
         let next = match outcome {
             Outcome::Healthy => {
                 self.clean = self.clean.saturating_add(1);
@@ -232,6 +235,17 @@ mod tests {
         let mut tracker = HealthTracker::new(SETTINGS, at(0));
         feed(&mut tracker, 0, &[Outcome::Healthy, Outcome::Healthy]);
         tracker
+    }
+
+    #[test]
+    fn what_falconer_itself_could_not_probe_changes_nothing() {
+        let own = || Outcome::failed(ReasonKind::OwnLimit, "too many open files");
+        let mut tracker = healthy_tracker();
+        feed(&mut tracker, 100, &[failed(), failed()]);
+        let before = tracker.clone();
+        feed(&mut tracker, 102, &vec![own(); 100]);
+        assert_eq!(tracker, before, "neither a failure nor a success");
+        assert_eq!(feed(&mut tracker, 300, &[failed()]), [HealthState::Unhealthy]);
     }
 
     #[test]

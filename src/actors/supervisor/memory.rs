@@ -12,6 +12,9 @@ use crate::model::{
 };
 use crate::policy::health::{HealthSettings, HealthTracker, Transition};
 
+/// While probes cannot be made, the log says so this often: they may be a thousand a second.
+const INCONCLUSIVE_TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// An incident that is not over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenIncident {
@@ -53,11 +56,19 @@ pub struct ComponentMemory {
     newest: Option<Timestamp>,
 }
 
+/// Probes that falconer itself could not make since it last said so.
+#[derive(Debug, Clone, Copy, Default)]
+struct Inconclusive {
+    untold: u64,
+    told_at: Option<Timestamp>,
+}
+
 /// All components of one cluster.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterMemory {
     components: BTreeMap<Arc<str>, ComponentMemory>,
     is_stopped: bool,
+    inconclusive: Inconclusive,
 }
 
 impl ClusterMemory {
@@ -136,13 +147,29 @@ impl ClusterMemory {
             .map_or(Duration::ZERO, |memory| memory.settings.startup_grace)
     }
 
-    /// Folds in a report. `None` where it is out of order or about an unknown component.
+    /// A probe could not be made. Gives how many there were since this was last worth a line in the
+    /// log, at most once in [`INCONCLUSIVE_TOLD_EVERY`].
+    pub fn inconclusive(&mut self, now: Timestamp) -> Option<u64> {
+        let Inconclusive { untold, told_at } = &mut self.inconclusive;
+        *untold += 1;
+        if told_at.is_some_and(|at| now.since(at) < INCONCLUSIVE_TOLD_EVERY) {
+            return None;
+        }
+        *told_at = Some(now);
+        Some(std::mem::take(untold))
+    }
+
+    /// Folds in a report. `None` where it is out of order, about an unknown component, or
+    /// inconclusive: what could not be probed counts as not probed.
     pub fn observe(
         &mut self,
         report: &ProbeReport,
         now: Timestamp,
     ) -> Option<(Transition, IncidentChange)> {
         let memory = self.components.get_mut(&report.id.component)?;
+        if report.observation.outcome.is_inconclusive() {
+            return None;
+        }
         if memory.newest.is_some_and(|newest| report.started_at < newest) {
             return None;
         }

@@ -9,6 +9,7 @@ use super::{ClusterMemory, InventoryChanged, ReportOutbox, SupervisorInbox};
 use crate::actors::alerter::{RaiseAlert, ResolveAlert, UpdateAlert};
 use crate::actors::exit_guard::LastWords;
 use crate::actors::link::Link;
+use crate::actors::pacer::Pacer;
 use crate::actors::post::Post;
 use crate::actors::prober::ProberSettings;
 use crate::actors::recoverer::{ComponentHealthy, Recover};
@@ -62,6 +63,8 @@ pub struct SupervisorParts {
     pub memory: Arc<Mutex<ClusterMemory>>,
     /// Where probers of this cluster report to; published by the parent at each respawn.
     pub reports: ReportOutbox,
+    /// Spreads the probes of all clusters; the same one for all supervisors.
+    pub pacer: Pacer,
     /// Where discovery reports to.
     pub inventory_link: Link<InventoryChanged>,
     /// Where outcomes wait for it.

@@ -10,6 +10,7 @@ use super::*;
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
 use crate::actors::exit_guard::{LastWords, Running};
 use crate::actors::link::Link;
+use crate::actors::pacer::Pacer;
 use crate::actors::prober::ProberSettings;
 use crate::actors::recoverer::Recover;
 use crate::actors::status::StatusBoard;
@@ -110,6 +111,7 @@ impl Fixture {
             inventory: receiver,
             memory: Arc::default(),
             reports: ReportOutbox::new(link.clone(), Metrics::default()),
+            pacer: Pacer::default(),
             inventory_link: Link::new(),
             inbox: SupervisorInbox::default(),
             respawn: RespawnSettings::default(),

@@ -106,6 +106,7 @@ impl Branches {
         Surroundings {
             clusters: self.parts.clusters.iter().map(named).collect(),
             registry: self.shared.registry.clone(),
+            circuits: self.shared.circuits.clone(),
             board: self.parts.board.clone(),
             clock: self.parts.clock,
             metrics: self.parts.metrics.clone(),
@@ -173,6 +174,7 @@ impl Branches {
             inventory: cluster.platform.inventory(),
             memory: Arc::default(),
             reports: ReportOutbox::new(links.reports.clone(), self.parts.metrics.clone()),
+            pacer: self.shared.pacer.clone(),
             inventory_link: links.inventory.clone(),
             inbox: links.inbox.clone(),
             respawn: branch.respawn,

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use reqwest::Client;
 use tokio::sync::watch;
 
 use super::healthz::HEALTH_PATH;
@@ -16,7 +15,7 @@ use super::pages::{Address, Pages};
 use super::scrape::METRICS_PATH;
 use crate::clock::Clock;
 use crate::effects::Probe;
-use crate::effects::http::Connection;
+use crate::effects::http::{Connection, HttpClient};
 use crate::effects::milvus::performance::Source;
 use crate::model::{
     ComponentInventory, Inventory, Outcome, Pod, PodCondition, ProbeObservation, ReasonKind,
@@ -66,7 +65,7 @@ impl PodsProbe {
 
     async fn probe_pods(
         &self,
-        client: &Client,
+        client: &HttpClient,
         component: &ComponentInventory,
         budget: Duration,
     ) -> Vec<TargetReport> {
@@ -78,7 +77,7 @@ impl PodsProbe {
 
     async fn probe_pod(
         &self,
-        client: &Client,
+        client: &HttpClient,
         pod: &Pod,
         source: Source,
         budget: Duration,

@@ -150,7 +150,7 @@ fn a_mail_server_that_hangs_does_not_slow_the_webhook() {
     System::new().block_on(async {
         let stage = Stage::new();
         stage.mail.behave(SmtpBehaviour::Hang);
-        let alerter = stage.alerter();
+        let _alerter = stage.alerter();
         stage.inbox.raise.send(stage.raise());
         stage.hook.requests().wait_for(PATIENCE, |_| true).await.unwrap();
         stage.inbox.resolve.send(stage.resolve());

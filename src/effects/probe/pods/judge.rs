@@ -3,7 +3,7 @@
 //! Pods that ended or are being deleted do not count. A pod whose health page answers is healthy,
 //! whatever the platform thinks of it. Where some pods are sick and others serve, the component
 //! has failed if a sick one should serve; it is degraded if the sick ones only wait for a node, or
-//! are the new ones of a rollout.
+//! are the new ones of a rollout. Where falconer itself could not ask a pod, nothing is concluded.
 
 use std::time::Duration;
 
@@ -77,6 +77,9 @@ pub fn judge(component: &str, inventory: &ComponentInventory, targets: &[TargetR
     if members.is_empty() {
         return judge_without_pods(component, inventory);
     }
+    if let Some(unasked) = members.iter().find(|member| member.outcome.is_inconclusive()) {
+        return Outcome::failed(ReasonKind::OwnLimit, unasked.complaint());
+    }
     let sick: Vec<&Member<'_>> = members.iter().filter(|member| !member.is_healthy()).collect();
     if sick.is_empty() {
         return judge_all_healthy(inventory, &members);
@@ -133,7 +136,8 @@ fn was_observed(kind: ReasonKind) -> bool {
         | ReasonKind::Limited
         | ReasonKind::CanaryFailed
         | ReasonKind::NoneReady
-        | ReasonKind::SomePods => true,
+        | ReasonKind::SomePods
+        | ReasonKind::OwnLimit => true,
     }
 }
 

@@ -1,0 +1,50 @@
+//! What Linux says of a process: CPU time, memory, descriptors. Read only.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::Context;
+
+/// Linux reports CPU time in hundredths of a second on every architecture that we run on.
+const TICK: Duration = Duration::from_millis(10);
+
+/// User and system time so far, all threads.
+///
+/// # Errors
+/// When there is no such process.
+pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may hold anything.
+    let (_, after) = stat.rsplit_once(')').context("no name in stat")?;
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    let ticks = |index: usize| -> anyhow::Result<u32> {
+        Ok(fields.get(index).context("a short stat")?.parse()?)
+    };
+    Ok(TICK * (ticks(11)? + ticks(12)?))
+}
+
+/// Resident memory in KiB.
+///
+/// # Errors
+/// When there is no such process.
+pub fn resident_kib(pid: u32) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    Ok(line.split_whitespace().nth(1).context("no figure")?.parse()?)
+}
+
+/// Open descriptors.
+///
+/// # Errors
+/// When there is no such process.
+pub fn descriptors(pid: u32) -> anyhow::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
+/// Threads.
+///
+/// # Errors
+/// When there is no such process.
+pub fn threads(pid: u32) -> anyhow::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/task"))?.count())
+}
