@@ -301,7 +301,7 @@ impl Actor for Alerter {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        #[cfg(feature = "fault-injection")]
+        #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("alerter", &ctx.address());
         let open = self.book().alerts().count();
         if open > 0 {

@@ -33,7 +33,7 @@ impl Actor for Discovery {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        #[cfg(feature = "fault-injection")]
+        #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("discovery", &ctx.address());
         let watching = forward(self.inventory.clone(), self.supervisor.clone());
         // The platform adapter went away: the parent decides what that means.

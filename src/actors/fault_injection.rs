@@ -2,6 +2,9 @@
 //! and in a spawned future. Compiled only for unit tests and with the feature `fault-injection`;
 //! not for production.
 
+use std::cell::RefCell;
+use std::time::Duration;
+
 use actix::prelude::*;
 
 use super::alerter::Alerter;
@@ -25,14 +28,11 @@ pub enum Crash {
 }
 
 impl Crash {
-    /// Every place.
-    pub const ALL: [Self; 3] = [Self::Handler, Self::Timer, Self::Future];
-
     fn strike<A: Actor<Context = Context<A>>>(self, actor: &A, ctx: &mut Context<A>) {
         match self {
             Self::Handler => panic!("injected in a handler"),
             Self::Timer => {
-                ctx.run_later(std::time::Duration::ZERO, |_, _| panic!("injected in a timer"));
+                ctx.run_later(Duration::ZERO, |_, _| panic!("injected in a timer"));
             }
             Self::Future => {
                 let future = async { panic!("injected in a future") };
@@ -56,46 +56,82 @@ macro_rules! can_crash {
 
 can_crash!(Root, Supervisor, Prober, Discovery, Alerter, Recoverer, Scaler);
 
-#[cfg(feature = "fault-injection")]
-pub use armed::arm;
+/// An actor that is to panic.
+#[derive(Debug, Clone)]
+struct Fault {
+    /// e.g. `alerter`, `supervisor/milvus-ha`, `prober/proxy`.
+    actor: String,
+    place: Crash,
+    /// From the start of an incarnation.
+    after: Duration,
+    /// So many incarnations are still to be struck.
+    left: u32,
+}
 
-/// From the environment variable `FALCONER_FAULTS` of the real process.
-#[cfg(feature = "fault-injection")]
-mod armed {
-    use std::collections::BTreeMap;
-    use std::sync::{LazyLock, Mutex, PoisonError};
-    use std::time::Duration;
-
-    use super::{Actor, Addr, Context, Crash, Handler};
-
-    /// How often each fault has struck, by its text.
-    static STRUCK: LazyLock<Mutex<BTreeMap<String, u32>>> = LazyLock::new(Mutex::default);
-
-    /// Arms the faults for the actor `name` that is about to start, e.g. `prober/proxy`.
-    /// `FALCONER_FAULTS` is a list of `NAME:PLACE:MILLISECONDS:TIMES`, separated by commas: from the
-    /// start of each incarnation of the actor it takes so long until it panics, so many times.
-    pub fn arm<A: Actor<Context = Context<A>> + Handler<Crash>>(name: &str, address: &Addr<A>) {
-        let faults = std::env::var("FALCONER_FAULTS").unwrap_or_default();
-        for fault in faults.split(',') {
-            let parts: Vec<&str> = fault.trim().split(':').collect();
-            let [target, place, after, times] = parts[..] else { continue };
-            let (Ok(after), Ok(times)) = (after.parse(), times.parse::<u32>()) else { continue };
-            let place = match place {
-                "handler" => Crash::Handler,
-                "timer" => Crash::Timer,
-                "future" => Crash::Future,
-                _ => continue,
-            };
-            let mut struck = STRUCK.lock().unwrap_or_else(PoisonError::into_inner);
-            let struck = struck.entry(fault.to_owned()).or_default();
-            if target == name && *struck < times {
-                *struck += 1;
-                let address = address.clone();
-                actix::spawn(async move {
-                    tokio::time::sleep(Duration::from_millis(after)).await;
-                    address.do_send(place);
-                });
-            }
-        }
+impl Fault {
+    /// `ACTOR:PLACE:MILLISECONDS:TIMES`.
+    fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.trim().split(':').collect();
+        let [actor, place, after, times] = parts[..] else { return None };
+        let place = match place {
+            "handler" => Crash::Handler,
+            "timer" => Crash::Timer,
+            "future" => Crash::Future,
+            _ => return None,
+        };
+        let after = Duration::from_millis(after.parse().ok()?);
+        Some(Self { actor: actor.to_owned(), place, after, left: times.parse().ok()? })
     }
+}
+
+thread_local! {
+    /// All actors live on one thread.
+    static FAULTS: RefCell<Vec<Fault>> = RefCell::new(from_environment());
+    #[cfg(test)]
+    static STARTS: RefCell<Vec<(String, tokio::time::Instant)>> = RefCell::default();
+}
+
+/// In the real process: `FALCONER_FAULTS`, separated by commas.
+fn from_environment() -> Vec<Fault> {
+    if cfg!(not(feature = "fault-injection")) {
+        return Vec::new();
+    }
+    let written = std::env::var("FALCONER_FAULTS").unwrap_or_default();
+    written.split(',').filter_map(Fault::parse).collect()
+}
+
+/// Arms what is planned for `actor`, of which an incarnation at `address` starts.
+pub fn arm<A: Actor<Context = Context<A>> + Handler<Crash>>(actor: &str, address: &Addr<A>) {
+    #[cfg(test)]
+    STARTS.with_borrow_mut(|starts| starts.push((actor.to_owned(), tokio::time::Instant::now())));
+    FAULTS.with_borrow_mut(|faults| {
+        for fault in faults.iter_mut().filter(|fault| fault.actor == actor && fault.left > 0) {
+            fault.left -= 1;
+            let (address, place, after) = (address.clone(), fault.place, fault.after);
+            actix::spawn(async move {
+                tokio::time::sleep(after).await;
+                address.do_send(place);
+            });
+        }
+    });
+}
+
+/// Plans faults for the actors of this thread, and forgets earlier starts.
+#[cfg(test)]
+pub fn plan(faults: &str) {
+    FAULTS.set(faults.split(',').filter(|text| !text.is_empty()).map(parsed).collect());
+    STARTS.take();
+}
+
+#[cfg(test)]
+fn parsed(fault: &str) -> Fault {
+    Fault::parse(fault).expect("a fault")
+}
+
+/// When the incarnations of `actor` were started since the faults were planned.
+#[cfg(test)]
+pub fn starts(actor: &str) -> Vec<tokio::time::Instant> {
+    STARTS.with_borrow(|starts| {
+        starts.iter().filter(|(name, _)| name == actor).map(|(_, at)| *at).collect()
+    })
 }

@@ -219,7 +219,7 @@ impl Actor for Prober {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        #[cfg(feature = "fault-injection")]
+        #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm(&format!("prober/{}", self.parts.id.component), &ctx.address());
         self.begin(ctx);
     }

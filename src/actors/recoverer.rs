@@ -273,7 +273,7 @@ impl Actor for Recoverer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        #[cfg(feature = "fault-injection")]
+        #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("recoverer", &ctx.address());
         self.resume(ctx);
     }

@@ -58,7 +58,7 @@ pub struct Root {
 impl Root {
     /// A root that starts `children` and says on `fatal` when one cannot be kept alive.
     pub fn new(children: Vec<RootChild>, address: Addr<Self>, parts: RootParts) -> Self {
-        #[cfg(feature = "fault-injection")]
+        #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("root", &address);
         let RootParts { fatal, board, clock, metrics } = parts;
         let parts = ChildrenParts {

@@ -167,7 +167,7 @@ impl Actor for Scaler {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        #[cfg(feature = "fault-injection")]
+        #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("scaler", &ctx.address());
         self.resume(ctx);
     }

@@ -66,7 +66,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// A supervisor whose probers start with it. `address` is where its children report their end.
     pub fn new(parts: SupervisorParts, address: Addr<Self>) -> Self {
-        #[cfg(feature = "fault-injection")]
+        #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm(&format!("supervisor/{}", parts.cluster), &address);
         let children = ChildrenParts {
             parent: address.recipient(),

@@ -127,6 +127,7 @@ pub enum Answer {
 #[derive(Default)]
 pub struct FakeCluster {
     state: Mutex<FakeState>,
+    inventory: watch::Sender<Arc<Inventory>>,
 }
 
 /// What it was asked for, and what it will answer.
@@ -159,6 +160,11 @@ impl FakeCluster {
         self.state.lock().expect("no panics while locked")
     }
 
+    /// Shows this inventory from now on.
+    pub fn publish(&self, inventory: Inventory) {
+        self.inventory.send_replace(Arc::new(inventory));
+    }
+
     /// The reasons of all events so far.
     pub fn event_reasons(&self) -> Vec<&'static str> {
         self.state().events.iter().map(|event| event.reason).collect()
@@ -179,7 +185,7 @@ impl FakeCluster {
 #[async_trait]
 impl Cluster for FakeCluster {
     fn inventory(&self) -> watch::Receiver<Arc<Inventory>> {
-        watch::channel(Arc::default()).1
+        self.inventory.subscribe()
     }
 
     async fn restart(&self, request: &RestartRequest) -> Result<Applied, ClusterError> {

@@ -4,6 +4,8 @@
 
 mod branches;
 mod ending;
+#[cfg(test)]
+mod panics;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
