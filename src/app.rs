@@ -29,9 +29,6 @@ use parts::Plan;
 pub use planner::ClusterPlanner;
 pub use platform::{ClusterPlatform, Purpose, start_platform};
 
-/// How often the actors' thread gives a sign of life.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-
 /// How long the last push of metrics may take.
 const LAST_EXPORT: Duration = Duration::from_secs(3);
 
@@ -104,11 +101,15 @@ impl App {
         self.server.local_addr()
     }
 
-    /// Waits until an actor is beyond help, which may be never.
+    /// Waits until an actor, or the server's thread, is beyond help, which may be never.
     pub async fn fatal(&mut self) -> Fatal {
-        match self.fatal.recv().await {
-            Some(fatal) => fatal,
-            None => Fatal { actor: "root".to_owned(), reason: "ended unexpectedly".to_owned() },
+        let ended = |actor: &str| Fatal {
+            actor: actor.to_owned(),
+            reason: "ended unexpectedly".to_owned(),
+        };
+        tokio::select! {
+            fatal = self.fatal.recv() => fatal.unwrap_or_else(|| ended("root")),
+            () = self.server.ended() => ended("server"),
         }
     }
 
@@ -159,12 +160,7 @@ fn about(settings: &Settings, options: &Options) -> About {
 /// A heart that beats on the actors' thread as long as the system lives.
 fn beat(clock: Clock) -> Heartbeat {
     let heartbeat = Heartbeat::new(clock);
-    let beating = heartbeat.clone();
-    actix::spawn(async move {
-        loop {
-            tokio::time::sleep(HEARTBEAT).await;
-            beating.beat();
-        }
-    });
+    // Should it ever end, /livez fails: it is its own watchdog.
+    actix::spawn(heartbeat.clone().keep_beating());
     heartbeat
 }

@@ -307,7 +307,7 @@ impl Actor for Alerter {
         if open > 0 {
             tracing::info!(open, "alerter resumed with open alerts");
         }
-        self.inbox.begin_anew(&self.metrics);
+        self.inbox.begin_anew(self.clock, &self.metrics);
         self.take_commands(ctx);
     }
 }

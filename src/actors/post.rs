@@ -12,6 +12,7 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use super::link::Link;
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 
 /// For so long a key is refused after a command of it has made its actor panic twice.
@@ -46,6 +47,17 @@ struct Waiting<C> {
     is_suspect: bool,
 }
 
+struct Quarantine {
+    clock: Clock,
+    until: Instant,
+}
+
+impl Quarantine {
+    fn is_over(&self) -> bool {
+        self.until <= self.clock.monotonic()
+    }
+}
+
 struct Queue<C: Command> {
     waiting: BTreeMap<C::Key, Waiting<C>>,
     /// What the actor is handling, until it asks for the next one.
@@ -53,7 +65,7 @@ struct Queue<C: Command> {
     /// Whether a wake-up is on its way.
     is_woken: bool,
     /// Until when commands of a key are refused.
-    poisoned: BTreeMap<C::Key, Instant>,
+    poisoned: BTreeMap<C::Key, Quarantine>,
 }
 
 impl<C: Command> Post<C> {
@@ -105,7 +117,7 @@ impl<C: Command> Post<C> {
 
     /// To be called by a new incarnation of `actor` before it takes anything. What the former one
     /// was handling when it ended is tried once more, and given up where it ended there twice.
-    pub fn begin_anew(&self, actor: &'static str, metrics: &Metrics) {
+    pub fn begin_anew(&self, actor: &'static str, clock: Clock, metrics: &Metrics) {
         let mut queue = self.lock();
         queue.is_woken = false;
         let Some(Waiting { command, is_suspect }) = queue.in_hand.take() else {
@@ -114,7 +126,7 @@ impl<C: Command> Post<C> {
         let key = command.key();
         if is_suspect {
             queue.waiting.remove(&key);
-            queue.quarantine(key.clone());
+            queue.quarantine(key.clone(), clock);
             metrics.command_given_up(actor);
             tracing::error!(actor, ?key, ?command, "command given up, it made the actor end twice");
             return;
@@ -137,17 +149,17 @@ impl<C: Command> Post<C> {
 
 impl<C: Command> Queue<C> {
     fn is_quarantined(&mut self, key: &C::Key) -> bool {
-        if self.poisoned.get(key).is_some_and(|until| *until <= Instant::now()) {
+        if self.poisoned.get(key).is_some_and(Quarantine::is_over) {
             self.poisoned.remove(key);
         }
         self.poisoned.contains_key(key)
     }
 
-    fn quarantine(&mut self, key: C::Key) {
-        let now = Instant::now();
-        self.poisoned.retain(|_, until| *until > now);
+    fn quarantine(&mut self, key: C::Key, clock: Clock) {
+        self.poisoned.retain(|_, quarantine| !quarantine.is_over());
         if self.poisoned.len() < MAX_POISONED {
-            self.poisoned.insert(key, now + QUARANTINE);
+            let until = clock.monotonic() + QUARANTINE;
+            self.poisoned.insert(key, Quarantine { clock, until });
         }
     }
 }

@@ -344,7 +344,7 @@ impl Actor for Supervisor {
 
     fn started(&mut self, _: &mut Self::Context) {
         self.parts.reports.begin_anew();
-        self.parts.inbox.begin_anew(&self.parts.metrics);
+        self.parts.inbox.begin_anew(self.parts.clock, &self.parts.metrics);
         if !self.is_stopped() {
             self.start_children();
         }

@@ -4,9 +4,13 @@
 mod alerts;
 mod config;
 mod demo;
+mod ending;
 mod kube;
 mod milvus;
 mod probes;
 mod process;
+mod respawning;
+mod running;
 mod server;
 mod sim;
+mod watchdog;

@@ -4,6 +4,7 @@ use actix::prelude::*;
 
 use super::Alerter;
 use crate::actors::post::{Command, Post};
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::{IncidentId, Timestamp};
 use crate::policy::notification::Alert;
@@ -76,9 +77,9 @@ impl AlerterInbox {
     }
 
     /// For a new incarnation, before it takes anything.
-    pub(super) fn begin_anew(&self, metrics: &Metrics) {
-        self.raise.begin_anew("alerter", metrics);
-        self.update.begin_anew("alerter", metrics);
-        self.resolve.begin_anew("alerter", metrics);
+    pub(super) fn begin_anew(&self, clock: Clock, metrics: &Metrics) {
+        self.raise.begin_anew("alerter", clock, metrics);
+        self.update.begin_anew("alerter", clock, metrics);
+        self.resolve.begin_anew("alerter", clock, metrics);
     }
 }

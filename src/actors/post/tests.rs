@@ -4,6 +4,7 @@ use super::*;
 use crate::actors::exit_guard::{self, Running};
 use crate::actors::testing::in_virtual_time;
 use crate::metrics::MetricsSettings;
+use crate::model::Timestamp;
 
 #[derive(Debug, Clone, PartialEq)]
 struct Order {
@@ -26,6 +27,7 @@ fn order(about: &'static str, number: u32) -> Order {
 /// Notes what it takes; dies of orders about poison.
 struct Clerk {
     post: Post<Order>,
+    clock: Clock,
     metrics: Metrics,
     taken: Arc<Mutex<Vec<Order>>>,
 }
@@ -43,7 +45,7 @@ impl Actor for Clerk {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
-        self.post.begin_anew("clerk", &self.metrics);
+        self.post.begin_anew("clerk", self.clock, &self.metrics);
         self.take();
     }
 }
@@ -56,17 +58,23 @@ impl Handler<CommandsArrived> for Clerk {
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Office {
     post: Post<Order>,
+    clock: Clock,
     metrics: Metrics,
     taken: Arc<Mutex<Vec<Order>>>,
 }
 
 impl Office {
+    fn open() -> Self {
+        let clock = Clock::starting_at(Timestamp::default());
+        Self { post: Post::new(), clock, metrics: Metrics::default(), taken: Arc::default() }
+    }
+
     fn employ(&self) -> Running<Clerk> {
-        let Self { post, metrics, taken } = self.clone();
-        let clerk = Clerk { post, metrics, taken };
+        let Self { post, clock, metrics, taken } = self.clone();
+        let clerk = Clerk { post, clock, metrics, taken };
         let running = exit_guard::start(1, move |_| clerk, Box::new(|_| {}));
         self.post.publish(&running.address);
         running
@@ -83,7 +91,7 @@ impl Office {
 #[test]
 fn the_newest_command_of_a_key_waits_for_the_next_incarnation() {
     in_virtual_time(async {
-        let office = Office::default();
+        let office = Office::open();
         for number in 0..10_000 {
             office.post.send(order("a", number));
         }
@@ -104,7 +112,7 @@ fn the_newest_command_of_a_key_waits_for_the_next_incarnation() {
 #[test]
 fn a_mailbox_never_holds_more_than_one_wake_up() {
     in_virtual_time(async {
-        let office = Office::default();
+        let office = Office::open();
         let _clerk = office.employ();
         for _ in 0..3 {
             for number in 0..1_000 {
@@ -119,7 +127,7 @@ fn a_mailbox_never_holds_more_than_one_wake_up() {
 fn what_made_its_actor_end_is_tried_once_more_then_given_up_and_counted() {
     in_virtual_time(async {
         let (metrics, registry) = Metrics::new(&MetricsSettings::default()).unwrap();
-        let office = Office { metrics, ..Office::default() };
+        let office = Office { metrics, ..Office::open() };
         let _first = office.employ();
         office.post.send(order("poison", 1));
         office.post.send(order("zeal", 1));
@@ -143,7 +151,7 @@ fn what_made_its_actor_end_is_tried_once_more_then_given_up_and_counted() {
 #[test]
 fn a_newer_command_of_a_suspect_key_is_suspect_too() {
     in_virtual_time(async {
-        let office = Office::default();
+        let office = Office::open();
         let _first = office.employ();
         office.post.send(order("poison", 1));
         assert_eq!(office.taken().await, [("poison", 1)]);

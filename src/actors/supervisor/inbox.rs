@@ -6,6 +6,7 @@ use super::Supervisor;
 use crate::actors::post::{Command, Post};
 use crate::actors::recoverer::RecoveryProgressed;
 use crate::actors::scaler::ScalingProgressed;
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 
 /// Ends all probing of this cluster, for good.
@@ -38,9 +39,9 @@ impl SupervisorInbox {
     }
 
     /// For a new incarnation, before it takes anything.
-    pub(super) fn begin_anew(&self, metrics: &Metrics) {
-        self.recovery.begin_anew("supervisor", metrics);
-        self.scaling.begin_anew("supervisor", metrics);
-        self.stop.begin_anew("supervisor", metrics);
+    pub(super) fn begin_anew(&self, clock: Clock, metrics: &Metrics) {
+        self.recovery.begin_anew("supervisor", clock, metrics);
+        self.scaling.begin_anew("supervisor", clock, metrics);
+        self.stop.begin_anew("supervisor", clock, metrics);
     }
 }

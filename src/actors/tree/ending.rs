@@ -20,12 +20,12 @@ impl Tree {
     /// answered. What is still to be verified is logged as handed back: whoever runs next sees a
     /// workload that rolls, and lets it.
     pub async fn hand_back(&self, within: Duration) {
-        let until = Instant::now() + within;
+        let until = self.clock.monotonic() + within;
         tokio::join!(
             until_answered(&self.drains.recoverer, recoverer::Drain, until),
             until_answered(&self.drains.scaler, scaler::Drain, until),
         );
-        while self.is_asking() && Instant::now() < until {
+        while self.is_asking() && self.clock.monotonic() < until {
             sleep(LOOK_AGAIN).await;
         }
         let recoveries = self.shared.recoveries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +64,7 @@ impl Tree {
     /// Delivers what can be delivered within this time; the rest is logged, a line for each. Gives
     /// how many messages were left.
     pub async fn deliver(&self, within: Duration) -> usize {
-        let until = Instant::now() + within;
+        let until = self.clock.monotonic() + within;
         until_answered(&self.drains.alerter, alerter::Drain { deadline: within }, until).await;
         self.log_undelivered()
     }
