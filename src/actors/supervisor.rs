@@ -294,24 +294,6 @@ impl Supervisor {
 
     // ---- what came of it
 
-    fn take_commands(&mut self) {
-        while self.parts.inbox.stop.next().is_some() {
-            self.memory().stop();
-            self.children.clear();
-        }
-        while let Some(progress) = self.parts.inbox.recovery.next() {
-            self.on_recovery(progress);
-        }
-        while let Some(progress) = self.parts.inbox.scaling.next() {
-            self.view.scaling(&progress.component, progress.summary);
-        }
-    }
-
-    /// A supervisor that was told to end stays so in its next incarnation.
-    fn is_stopped(&self) -> bool {
-        self.memory().is_stopped()
-    }
-
     fn on_recovery(&mut self, progress: RecoveryProgressed) {
         if progress.phase == RecoveryPhase::Started {
             self.grant_grace(&progress.component);

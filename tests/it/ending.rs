@@ -46,11 +46,9 @@ fn sick_under_load(targets: &Targets, configuration: &str) -> Falconer {
 fn told<'a>(texts: impl Iterator<Item = &'a str>) -> BTreeMap<String, usize> {
     let mut told = BTreeMap::new();
     for text in texts {
-        let name = text.split("load/").nth(1).unwrap_or_default();
-        let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(name.len());
-        if name.starts_with("target-") {
-            *told.entry(name[..end].to_owned()).or_default() += 1;
-        }
+        let Some((_, rest)) = text.split_once("target-") else { continue };
+        let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        *told.entry(number).or_default() += 1;
     }
     told
 }

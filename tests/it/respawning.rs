@@ -34,21 +34,22 @@ mod injected {
     fn survive(place: &str) {
         let targets = Targets::start();
         let kinds = [
-            ("alerter", "alerter", 2),
-            ("recoverer", "recoverer", 2),
-            ("scaler", "scaler", 2),
+            ("alerter", "alerter", 1_000, 2),
+            ("recoverer", "recoverer", 1_200, 2),
+            ("scaler", "scaler", 1_400, 2),
             // Of each cluster one is struck.
-            ("discovery", "discovery", 2),
-            ("supervisor", "supervisor/east", 1),
-            ("prober", "prober/east-0", 2),
+            ("discovery", "discovery", 1_600, 2),
+            ("prober", "prober/east-0", 1_800, 2),
+            // Its children end with it, so it comes last.
+            ("supervisor", "supervisor/east", 5_500, 1),
         ];
         let mut faults = String::new();
-        for (_, actor, times) in kinds {
-            let _ = write!(faults, "{actor}:{place}:2000:{times},");
+        for (_, actor, after, times) in kinds {
+            let _ = write!(faults, "{actor}:{place}:{after}:{times},");
         }
         let environment = [("FALCONER_FAULTS", faults.as_str())];
         let mut falconer = Falconer::start(&configuration(&targets), &environment);
-        for (kind, _, times) in kinds {
+        for (kind, _, _, times) in kinds {
             let sample = format!("falconer_actor_respawns_total{{actor=\"{kind}\"}}");
             falconer.until(&sample, || falconer.metric(&sample) == Some(f64::from(times)));
         }

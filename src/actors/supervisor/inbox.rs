@@ -45,3 +45,23 @@ impl SupervisorInbox {
         self.stop.begin_anew("supervisor", clock, metrics);
     }
 }
+
+impl Supervisor {
+    pub(super) fn take_commands(&mut self) {
+        while self.parts.inbox.stop.next().is_some() {
+            self.memory().stop();
+            self.children.clear();
+        }
+        while let Some(progress) = self.parts.inbox.recovery.next() {
+            self.on_recovery(progress);
+        }
+        while let Some(progress) = self.parts.inbox.scaling.next() {
+            self.view.scaling(&progress.component, progress.summary);
+        }
+    }
+
+    /// A supervisor that was told to end stays so in its next incarnation.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.memory().is_stopped()
+    }
+}
