@@ -26,11 +26,13 @@ use crate::policy::notification::{
 };
 
 mod inbox;
+mod reconfigure;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
 pub use inbox::{AlerterInbox, RaiseAlert, ResolveAlert, UpdateAlert};
+pub use reconfigure::Reconfigure;
 pub use snapshot::{AlerterSnapshot, ReceiverSnapshot};
 
 /// The shortest time for which the timer is set, so that rounding never makes it spin.
@@ -85,10 +87,7 @@ impl Alerter {
         clock: Clock,
         metrics: Metrics,
     ) -> Self {
-        let receivers: BTreeMap<Arc<str>, Arc<dyn Notifier>> =
-            receivers.into_iter().map(|one| (Arc::from(one.name()), one)).collect();
-        let settings =
-            AlerterSettings { receivers: receivers.keys().cloned().collect(), ..settings };
+        let (settings, receivers) = Reconfigure { settings, receivers }.into_parts();
         Self {
             settings,
             receivers,
@@ -303,6 +302,8 @@ impl Actor for Alerter {
     fn started(&mut self, ctx: &mut Self::Context) {
         #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("alerter", &ctx.address());
+        // The receivers may be others than those that the former incarnation had.
+        self.follow_settings(&[]);
         let open = self.book().alerts().count();
         if open > 0 {
             tracing::info!(open, "alerter resumed with open alerts");

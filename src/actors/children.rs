@@ -149,6 +149,13 @@ impl Children {
         }
     }
 
+    /// From now on the child under `key` is made anew like this.
+    pub fn set_respawn(&mut self, key: &str, respawn: RespawnSettings) {
+        if let Some(child) = self.children.get_mut(key) {
+            child.respawn = respawn;
+        }
+    }
+
     /// Whether there is a child under `key`, alive or backing off.
     pub fn contains(&self, key: &str) -> bool {
         self.children.contains_key(key)

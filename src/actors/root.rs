@@ -3,10 +3,10 @@
 
 use actix::prelude::*;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use super::children::{
-    BeyondHelp, ChildExited, Children, ChildrenParts, ExitDecision, Factory, RespawnDue,
-    respawn_later,
+    BeyondHelp, ChildExited, Children, ChildrenParts, ExitDecision, RespawnDue, respawn_later,
 };
 use super::exit_guard::{ExitNotice, ExitReason};
 use super::status::StatusBoard;
@@ -23,7 +23,30 @@ pub struct RootChild {
     /// How it is made anew.
     pub respawn: RespawnSettings,
     /// Makes an incarnation and publishes its address.
-    pub factory: Factory,
+    pub factory: RootFactory,
+}
+
+/// A [`Factory`](super::children::Factory) that can be sent to the root.
+pub type RootFactory = Box<dyn FnMut(ExitNotice) -> AbortHandle + Send>;
+
+/// One more child.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct AddChild(pub RootChild);
+
+/// The child under this key is not wanted any more: ends it for good.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RemoveChild(pub String);
+
+/// From now on the child is made anew like this; the living incarnation is not touched.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetRespawn {
+    /// Which child.
+    pub key: String,
+    /// How.
+    pub respawn: RespawnSettings,
 }
 
 /// Why the whole process must end.
@@ -84,6 +107,10 @@ impl Root {
             }
         }
     }
+
+    fn add(&mut self, child: RootChild) {
+        self.children.add(child.key, child.kind, child.respawn, child.factory);
+    }
 }
 
 /// For the exit guard of the root itself, which has no parent: its end is the end of the process.
@@ -101,8 +128,32 @@ impl Actor for Root {
 
     fn started(&mut self, _: &mut Self::Context) {
         for child in std::mem::take(&mut self.pending) {
-            self.children.add(child.key, child.kind, child.respawn, child.factory);
+            self.add(child);
         }
+    }
+}
+
+impl Handler<AddChild> for Root {
+    type Result = ();
+
+    fn handle(&mut self, message: AddChild, _: &mut Self::Context) {
+        self.add(message.0);
+    }
+}
+
+impl Handler<RemoveChild> for Root {
+    type Result = ();
+
+    fn handle(&mut self, message: RemoveChild, _: &mut Self::Context) {
+        self.children.remove(&message.0);
+    }
+}
+
+impl Handler<SetRespawn> for Root {
+    type Result = ();
+
+    fn handle(&mut self, message: SetRespawn, _: &mut Self::Context) {
+        self.children.set_respawn(&message.key, message.respawn);
     }
 }
 

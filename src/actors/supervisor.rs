@@ -3,9 +3,11 @@
 
 mod inbox;
 mod inconclusive;
+mod inventory;
 mod memory;
 mod outbox;
 mod parts;
+mod reconfigure;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -27,16 +29,19 @@ use super::recoverer::{ComponentHealthy, RecoveryPhase, RecoveryProgressed};
 use super::scaler::LoadObserved;
 use crate::model::{
     ComponentId, ComponentInventory, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
+    Reason,
 };
 use crate::policy::health::Transition;
 use crate::policy::scaling::ScalingRequest;
 use actix::prelude::*;
 
 pub use inbox::{StopProbing, SupervisorInbox};
+use inventory::WatchedPods;
 pub use memory::ClusterMemory;
 use memory::IncidentChange;
 pub use outbox::ReportOutbox;
 pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
+pub use reconfigure::{NOT_WATCHED, Reconfigure, Retire};
 use view::ClusterView;
 
 /// A probe has ended.
@@ -56,9 +61,13 @@ pub struct Supervisor {
     parts: SupervisorParts,
     view: ClusterView,
     children: Children,
+    /// What is watched, and how.
+    plans: BTreeMap<Arc<str>, ComponentPlan>,
     inventory: Arc<Inventory>,
     /// Components with a prober because discovery found them.
     discovered: BTreeSet<Arc<str>>,
+    /// Components whose pods the platform tells of.
+    pods: BTreeMap<Arc<str>, WatchedPods>,
     /// The newest resources report.
     usage: Vec<PodUsage>,
 }
@@ -78,8 +87,10 @@ impl Supervisor {
         Self {
             view: ClusterView::new(Arc::clone(&parts.cluster), parts.board.clone()),
             children: Children::new(children),
+            plans: BTreeMap::new(),
             inventory: Arc::default(),
             discovered: BTreeSet::new(),
+            pods: BTreeMap::new(),
             usage: Vec::new(),
             parts,
         }
@@ -96,9 +107,20 @@ impl Supervisor {
     // ---- children
 
     fn start_children(&mut self) {
-        for plan in self.parts.planner.fixed() {
+        for plan in self.fixed_plans().into_values() {
             self.watch(plan);
         }
+        self.forget_unplanned();
+        self.start_discovery();
+    }
+
+    fn fixed_plans(&self) -> BTreeMap<Arc<str>, ComponentPlan> {
+        let plans = self.parts.planner.fixed().into_iter();
+        plans.map(|plan| (Arc::clone(&plan.component), plan)).collect()
+    }
+
+    /// Starts the discovery on the platform's inventory, in the place of the former one.
+    fn start_discovery(&mut self) {
         let inventory = self.parts.inventory.clone();
         let link = self.parts.inventory_link.clone();
         self.children.add(
@@ -112,7 +134,10 @@ impl Supervisor {
         );
     }
 
+    /// Starts a prober, in the place of the component's former one; what is known of the
+    /// component stays.
     fn watch(&mut self, plan: ComponentPlan) {
+        self.plans.insert(Arc::clone(&plan.component), plan.clone());
         let now = self.parts.clock.now();
         let mut memory = self.memory();
         memory.watch(&plan.component, plan.kind, plan.health, now);
@@ -120,6 +145,7 @@ impl Supervisor {
             self.view.watched(&plan.component, known);
         }
         drop(memory);
+        let probe_now = self.watch_pods(&plan);
         let parts = ProberParts {
             id: self.id(&plan.component),
             kind: plan.kind,
@@ -133,7 +159,12 @@ impl Supervisor {
         tracing::info!(component = %parts.id, kind = plan.kind.as_str(), "watching component");
         let factory = Box::new(move |notice| {
             let parts = parts.clone();
-            exit_guard::start(parts.settings.mailbox, move |_| Prober::new(parts), notice).abort
+            let prober =
+                exit_guard::start(parts.settings.mailbox, move |_| Prober::new(parts), notice);
+            if let Some(probe_now) = &probe_now {
+                probe_now.publish(&prober.address);
+            }
+            prober.abort
         });
         let key = prober_key(&plan.component);
         self.children.add(key, "prober", plan.prober.respawn, factory);
@@ -142,6 +173,8 @@ impl Supervisor {
     fn forget(&mut self, component: &Arc<str>) {
         self.children.remove(&prober_key(component));
         self.discovered.remove(component);
+        self.pods.remove(component);
+        self.plans.remove(component);
         let incident = self.memory().forget(component);
         // First of all: nothing that follows may keep people from hearing of the end.
         if let Some(open) = incident {
@@ -167,48 +200,6 @@ impl Supervisor {
         }
     }
 
-    // ---- inventory
-
-    fn on_inventory(&mut self, inventory: Arc<Inventory>) {
-        if self.is_stopped() {
-            return;
-        }
-        if inventory.synced {
-            self.follow_workloads(&inventory);
-        }
-        for (name, component) in &inventory.components {
-            let desired = component.workloads.iter().map(|w| w.desired_replicas).sum();
-            let ready = component.workloads.iter().map(|w| w.ready_replicas).sum();
-            self.parts.metrics.replicas(&self.id(name), desired, ready);
-        }
-        self.view.inventory(&inventory);
-        self.inventory = inventory;
-    }
-
-    fn follow_workloads(&mut self, inventory: &Inventory) {
-        // What went away between two incarnations of this actor is known by its memory alone.
-        let remembered: Vec<Arc<str>> =
-            self.memory().iter().map(|(name, _)| Arc::clone(name)).collect();
-        let is_gone = |name: &Arc<str>| {
-            let is_watched = self.children.contains(&prober_key(name));
-            !inventory.components.contains_key(name)
-                && (self.discovered.contains(name) || !is_watched)
-        };
-        let gone: Vec<Arc<str>> = remembered.into_iter().filter(is_gone).collect();
-        for component in gone {
-            self.forget(&component);
-        }
-        for component in inventory.components.keys() {
-            if self.children.contains(&prober_key(component)) {
-                continue;
-            }
-            if let Some(plan) = self.parts.planner.discovered(component) {
-                self.discovered.insert(Arc::clone(component));
-                self.watch(plan);
-            }
-        }
-    }
-
     // ---- reports
 
     fn on_report(&mut self, report: ProbeReport) {
@@ -224,14 +215,15 @@ impl Supervisor {
 
     fn judge(&mut self, report: ProbeReport) {
         let now = self.parts.clock.now();
-        let judged = self.memory().observe(&report, now);
+        let weight = self.weight(&report, now);
+        let judged = self.memory().observe(&report, weight, now);
         let Some((transition, change)) = judged else { return self.note_unjudged(report) };
         // First of all: nothing that follows may keep people from hearing of the end.
         if let IncidentChange::Resolved(open) = change {
             self.resolve(open);
         }
         self.count(&report);
-        log_transition(&report, transition);
+        log_transition(&report.id, transition, report.observation.outcome.reason());
         if report.kind == ProberKind::Resources && !report.observation.outcome.is_failed() {
             self.on_usage(report.observation.usage.clone());
         }
@@ -243,9 +235,14 @@ impl Supervisor {
             }
             self.parts.metrics.state_changed(&id, memory.tracker.state());
             let health = memory.tracker.health();
+            let failed = report.observation.outcome.is_failed();
+            // What just answered is not restarted, nor what only the platform calls unhealthy.
+            let is_reason_to_act = failed && memory.tracker.is_counted_out();
             self.view.reported(report, &memory);
             match (health.state, &memory.incident) {
-                (HealthState::Unhealthy, Some(open)) => self.ask_for_recovery(&id, open),
+                (HealthState::Unhealthy, Some(open)) if is_reason_to_act => {
+                    self.ask_for_recovery(&id, open);
+                }
                 (HealthState::Healthy, _) => {
                     let healthy = ComponentHealthy { component: id, since: health.since };
                     // A report a second makes up for one that does not fit.
@@ -383,11 +380,11 @@ fn usage_of(component: &ComponentInventory, usage: &[PodUsage]) -> Vec<PodUsage>
     usage.iter().filter(is_ours).cloned().collect()
 }
 
-fn log_transition(report: &ProbeReport, transition: Transition) {
+fn log_transition(component: &ComponentId, transition: Transition, reason: Option<&Reason>) {
     let Transition::Moved { from, to } = transition else {
         return;
     };
-    let reason = report.observation.outcome.reason().map(ToString::to_string);
+    let reason = reason.map(ToString::to_string);
     let (from, to) = (from.as_str(), to.as_str());
-    tracing::info!(component = %report.id, from, to, reason, "component state changed");
+    tracing::info!(%component, from, to, reason, "component state changed");
 }

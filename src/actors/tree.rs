@@ -6,32 +6,32 @@ mod branches;
 mod ending;
 #[cfg(test)]
 mod panics;
+mod reconfigure;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
 use tokio::sync::mpsc;
 
-use super::alerter::{self, AlerterInbox, AlerterSettings};
+use super::alerter::{self, AlerterSettings};
 use super::exit_guard::{self, Running};
 use super::link::Link;
-use super::pacer::Pacer;
-use super::platform::PlatformCircuits;
-use super::recoverer::{self, RecovererSettings};
-use super::registry::ActionRegistry;
-use super::root::{Fatal, Root, RootParts, root_ended};
-use super::scaler::{self, ScalerSettings};
+use super::recoverer::{self, RecovererSettings, RecoveryProgressed};
+use super::root::{Fatal, Root, RootChild, RootParts, root_ended};
+use super::scaler::{self, ScalerSettings, ScalingProgressed};
 use super::status::StatusBoard;
-use super::supervisor::{InventoryChanged, Planner, ProbeCompleted, StopProbing, SupervisorInbox};
+use super::supervisor::{
+    self, ClusterMemory, InventoryChanged, Planner, ProbeCompleted, Retire, StopProbing,
+    SupervisorInbox,
+};
 use crate::clock::Clock;
 use crate::effects::{Cluster, Notifier};
 use crate::metrics::Metrics;
 use crate::policy::backoff::RespawnSettings;
-use crate::policy::notification::AlertBook;
-use crate::policy::recovery::RecoveryLedger;
-use crate::policy::scaling::ScalingLedger;
-use branches::Branches;
+use branches::{Branch, Common, PostsByCluster, progress_posts};
 
 /// Room in the root's mailbox; what its children's guards say is never refused.
 const ROOT_MAILBOX: usize = 16;
@@ -79,6 +79,16 @@ pub struct ClusterParts {
     pub scaler_platform: Arc<dyn Cluster>,
 }
 
+/// What the tree consists of; another plan can be followed while it runs.
+pub struct TreePlan {
+    /// The clusters.
+    pub clusters: Vec<ClusterParts>,
+    /// The ways to reach people.
+    pub receivers: Vec<Arc<dyn Notifier>>,
+    /// How the actors behave.
+    pub settings: TreeSettings,
+}
+
 /// What the tree is made of.
 pub struct TreeParts {
     /// The clusters.
@@ -100,33 +110,23 @@ pub struct TreeParts {
 /// The running tree. Must be started inside an actix system. Dropping it ends every actor.
 pub struct Tree {
     root: Running<Root>,
-    platforms: Vec<Arc<dyn Cluster>>,
-    supervisors: Vec<SupervisorInbox>,
-    drains: Drains,
-    shared: Shared,
-    clock: Clock,
+    common: Common,
+    /// What it consists of now.
+    plan: TreePlan,
+    supervisors: BTreeMap<Arc<str>, Watched>,
+    alerter: Branch<alerter::Reconfigure>,
+    recoverer: Branch<recoverer::Reconfigure>,
+    scaler: Branch<scaler::Reconfigure>,
+    drain_alerter: Link<alerter::Drain>,
+    drain_recoverer: Link<recoverer::Drain>,
+    drain_scaler: Link<scaler::Drain>,
 }
 
-/// The ways to tell the actors that act that the process ends.
-#[derive(Clone, Default)]
-struct Drains {
-    alerter: Link<alerter::Drain>,
-    recoverer: Link<recoverer::Drain>,
-    scaler: Link<scaler::Drain>,
-}
-
-/// What the incarnations of an actor share and what actors of different kinds have in common; it
-/// outlives them all.
-#[derive(Clone, Default)]
-struct Shared {
-    pacer: Pacer,
-    circuits: PlatformCircuits,
-    alerter_settings: AlerterSettings,
-    inbox: AlerterInbox,
-    book: Arc<Mutex<AlertBook>>,
-    recoveries: Arc<Mutex<RecoveryLedger>>,
-    scalings: Arc<Mutex<ScalingLedger>>,
-    registry: ActionRegistry,
+/// One cluster's supervisor.
+struct Watched {
+    links: SupervisorLinks,
+    memory: Arc<Mutex<ClusterMemory>>,
+    branch: Branch<supervisor::Reconfigure>,
 }
 
 /// The links of one supervisor.
@@ -135,46 +135,61 @@ struct SupervisorLinks {
     reports: Link<ProbeCompleted>,
     inventory: Link<InventoryChanged>,
     inbox: SupervisorInbox,
+    retire: Link<Retire>,
 }
 
 impl Tree {
     /// Starts every actor.
     pub fn start(parts: TreeParts) -> Self {
-        let platforms = parts.clusters.iter().map(|c| Arc::clone(&c.platform)).collect();
-        let supervisors: HashMap<Arc<str>, SupervisorLinks> = parts
+        let common = Common::new(&parts);
+        let TreeParts { clusters, receivers, settings, board, clock, metrics, fatal } = parts;
+        let respawns = settings.respawns;
+        let plan = TreePlan { clusters, receivers, settings };
+        let links: HashMap<Arc<str>, SupervisorLinks> = plan
             .clusters
             .iter()
             .map(|cluster| (Arc::clone(&cluster.name), SupervisorLinks::default()))
             .collect();
-        let drains = Drains::default();
-        let shared =
-            Shared { alerter_settings: parts.settings.alerter.clone(), ..Shared::default() };
-        let mut branches = Branches::new(parts, shared.clone(), drains.clone());
-        branches.add_alerter();
-        branches.add_recoverer(&supervisors);
-        branches.add_scaler(&supervisors);
-        branches.add_supervisors(&supervisors);
-        let (children, parts) = branches.finish();
-        let clock = parts.clock;
-        let root = start_root(children, parts);
-        let supervisors = supervisors.into_values().map(|links| links.inbox).collect();
-        Self { root, platforms, supervisors, drains, shared, clock }
+        let (recovery, scaling) = progress_posts(links.iter());
+        let (alerter, recoverer, scaler) = plans_of_the_acting(&plan, recovery, scaling);
+        let (first, alerter, drain_alerter) = common.alerter(alerter, respawns.alerter);
+        let (second, recoverer, drain_recoverer) = common.recoverer(recoverer, respawns.recoverer);
+        let (third, scaler, drain_scaler) = common.scaler(scaler, respawns.scaler);
+        let mut children = vec![first, second, third];
+        let mut supervisors = BTreeMap::new();
+        for cluster in &plan.clusters {
+            let links = links.get(&cluster.name).cloned().unwrap_or_default();
+            let (child, watched) = common.supervisor(cluster, links, respawns.supervisor);
+            children.push(child);
+            supervisors.insert(Arc::clone(&cluster.name), watched);
+        }
+        let root = start_root(children, RootParts { fatal, board, clock, metrics });
+        Self {
+            root,
+            common,
+            plan,
+            supervisors,
+            alerter,
+            recoverer,
+            scaler,
+            drain_alerter,
+            drain_recoverer,
+            drain_scaler,
+        }
     }
 
     /// Ends all probing.
     pub fn stop_probing(&self) {
-        for supervisor in &self.supervisors {
-            supervisor.stop.send(StopProbing);
+        for supervisor in self.supervisors.values() {
+            supervisor.links.inbox.stop.send(StopProbing);
         }
     }
 }
 
 /// The root has no parent to make it anew: its end is told on the same way as that of a child which
 /// is beyond help.
-fn start_root(children: Vec<super::root::RootChild>, parts: TreeParts) -> Running<Root> {
+fn start_root(children: Vec<RootChild>, parts: RootParts) -> Running<Root> {
     let notice = root_ended(parts.fatal.clone());
-    let TreeParts { fatal, board, clock, metrics, .. } = parts;
-    let parts = RootParts { fatal, board, clock, metrics };
     let make = move |ctx: &mut Context<Root>| Root::new(children, ctx.address(), parts);
     exit_guard::start(ROOT_MAILBOX, make, notice)
 }
@@ -183,4 +198,32 @@ impl Drop for Tree {
     fn drop(&mut self) {
         self.root.abort.abort();
     }
+}
+
+/// The settings of the actors that act, as they take them.
+fn plans_of_the_acting(
+    plan: &TreePlan,
+    recovery: PostsByCluster<RecoveryProgressed>,
+    scaling: PostsByCluster<ScalingProgressed>,
+) -> (alerter::Reconfigure, recoverer::Reconfigure, scaler::Reconfigure) {
+    let platforms = |of: fn(&ClusterParts) -> &Arc<dyn Cluster>| {
+        let named = |cluster: &ClusterParts| (Arc::clone(&cluster.name), Arc::clone(of(cluster)));
+        plan.clusters.iter().map(named).collect::<HashMap<_, _>>()
+    };
+    let settings = &plan.settings;
+    let alerter = alerter::Reconfigure {
+        settings: settings.alerter.clone(),
+        receivers: plan.receivers.clone(),
+    };
+    let recoverer = recoverer::Reconfigure {
+        settings: settings.recoverer.clone(),
+        clusters: platforms(|cluster| &cluster.recoverer_platform),
+        progress: recovery,
+    };
+    let scaler = scaler::Reconfigure {
+        settings: settings.scaler.clone(),
+        clusters: platforms(|cluster| &cluster.scaler_platform),
+        progress: scaling,
+    };
+    (alerter, recoverer, scaler)
 }

@@ -14,6 +14,8 @@ use crate::actors::status::{ClusterSnapshot, StatusSnapshot};
 pub(super) enum Part {
     /// The thread of the actors.
     Thread,
+    /// What falconer was last told to do.
+    Configuration,
     /// What a cluster consists of.
     Discovery,
     /// The first probe of a component.
@@ -60,8 +62,19 @@ impl ServerSources {
             let reason = format!("it gave no sign of life for {} s, since {since}", age.as_secs());
             NotReady::new(Part::Thread, reason)
         });
-        let parts = self.status.read(|status| not_ready(&self.about.clusters, status));
+        let clusters = self.about.get().clusters;
+        let parts = self.status.read(|status| not_ready(&clusters, status));
         blocked.into_iter().chain(parts).collect()
+    }
+
+    /// What somebody should mend although falconer is ready without it.
+    pub(super) fn impaired(&self) -> Vec<NotReady> {
+        let about = self.about.get();
+        let faulty = about.rejected().map(|record| {
+            let reason = format!("the file read at {} is faulty, the former one holds", record.at);
+            NotReady::new(Part::Configuration, reason)
+        });
+        faulty.into_iter().collect()
     }
 }
 

@@ -4,11 +4,13 @@
 mod alerts;
 mod config;
 mod demo;
+mod descriptors;
 mod ending;
 mod kube;
 mod milvus;
 mod probes;
 mod process;
+mod reload;
 mod respawning;
 mod running;
 mod server;

@@ -39,6 +39,7 @@ impl ClusterView {
     pub fn watched(&self, component: &Arc<str>, memory: &ComponentMemory) {
         self.update(|cluster| {
             let entry = cluster.components.entry(Arc::clone(component));
+            let entry = entry.and_modify(|known| known.kind = memory.kind);
             entry.or_insert_with(|| ComponentSnapshot {
                 kind: memory.kind,
                 health: memory.tracker.health(),
@@ -77,6 +78,11 @@ impl ClusterView {
                 snapshot.milvus = report.observation.milvus;
             }
         });
+    }
+
+    /// A component was judged without a report.
+    pub fn judged(&self, component: &str, memory: &ComponentMemory) {
+        self.update_component(component, |snapshot| snapshot.health = memory.tracker.health());
     }
 
     /// CPU and memory of a component's pods.

@@ -20,15 +20,16 @@ impl Tree {
     /// answered. What is still to be verified is logged as handed back: whoever runs next sees a
     /// workload that rolls, and lets it.
     pub async fn hand_back(&self, within: Duration) {
-        let until = self.clock.monotonic() + within;
+        let until = self.common.clock.monotonic() + within;
         tokio::join!(
-            until_answered(&self.drains.recoverer, recoverer::Drain, until),
-            until_answered(&self.drains.scaler, scaler::Drain, until),
+            until_answered(&self.drain_recoverer, recoverer::Drain, until),
+            until_answered(&self.drain_scaler, scaler::Drain, until),
         );
-        while self.is_asking() && self.clock.monotonic() < until {
+        while self.is_asking() && self.common.clock.monotonic() < until {
             sleep(LOOK_AGAIN).await;
         }
-        let recoveries = self.shared.recoveries.lock().unwrap_or_else(PoisonError::into_inner);
+        let recoveries =
+            self.common.lasting.recoveries.lock().unwrap_or_else(PoisonError::into_inner);
         for action in recoveries.all_in_flight() {
             let accepted = action.accepted_at.is_some();
             let (component, workload) = (&action.component, &action.workload);
@@ -38,7 +39,7 @@ impl Tree {
             );
         }
         drop(recoveries);
-        let scalings = self.shared.scalings.lock().unwrap_or_else(PoisonError::into_inner);
+        let scalings = self.common.lasting.scalings.lock().unwrap_or_else(PoisonError::into_inner);
         for change in scalings.all_in_flight() {
             let accepted = change.accepted_at.is_some();
             let (component, workload) = (&change.component, &change.workload);
@@ -52,27 +53,28 @@ impl Tree {
 
     /// Whether a platform has not answered a request yet.
     fn is_asking(&self) -> bool {
-        let recoveries = self.shared.recoveries.lock().unwrap_or_else(PoisonError::into_inner);
+        let recoveries =
+            self.common.lasting.recoveries.lock().unwrap_or_else(PoisonError::into_inner);
         if recoveries.all_in_flight().any(|action| action.accepted_at.is_none()) {
             return true;
         }
         drop(recoveries);
-        let scalings = self.shared.scalings.lock().unwrap_or_else(PoisonError::into_inner);
+        let scalings = self.common.lasting.scalings.lock().unwrap_or_else(PoisonError::into_inner);
         scalings.all_in_flight().any(|change| change.accepted_at.is_none())
     }
 
     /// Delivers what can be delivered within this time; the rest is logged, a line for each. Gives
     /// how many messages were left.
     pub async fn deliver(&self, within: Duration) -> usize {
-        let until = self.clock.monotonic() + within;
-        until_answered(&self.drains.alerter, alerter::Drain { deadline: within }, until).await;
+        let until = self.common.clock.monotonic() + within;
+        until_answered(&self.drain_alerter, alerter::Drain { deadline: within }, until).await;
         self.log_undelivered()
     }
 
     fn log_undelivered(&self) -> usize {
-        let shared = &self.shared;
-        let book = shared.book.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = book.undelivered(&shared.alerter_settings, self.clock.now());
+        let lasting = &self.common.lasting;
+        let book = lasting.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = book.undelivered(&self.plan.settings.alerter, self.common.clock.now());
         drop(book);
         for message in &left {
             let (incident, receiver) = (&message.incident, &message.receiver);
@@ -80,7 +82,7 @@ impl Tree {
             tracing::error!(%incident, %receiver, status, error, "alert not delivered before the end");
         }
         // Only where the alerter was beyond help.
-        let unread = shared.inbox.raise.take_all();
+        let unread = lasting.inbox.raise.take_all();
         for alert in &unread {
             let (incident, title) = (&alert.0.incident, &alert.0.title);
             tracing::error!(%incident, title, "alert not delivered before the end");
@@ -90,7 +92,7 @@ impl Tree {
 
     /// Ends watches, and the processes that falconer owns.
     pub async fn release_platforms(&self, grace: Duration) {
-        join_all(self.platforms.iter().map(|platform| platform.shutdown(grace))).await;
+        join_all(self.plan.clusters.iter().map(|cluster| cluster.platform.shutdown(grace))).await;
     }
 }
 
