@@ -144,7 +144,6 @@ impl Run {
         let end = self.world.now() + duration;
         while self.world.now() < end {
             sleep(STEP).await;
-            let status = self.board.snapshot();
             let mut state = self.world.lock();
             state.moods_pass();
             for cluster in 0..self.plan.clusters.len() {
@@ -156,7 +155,7 @@ impl Run {
             state.check_probed();
             state.check_told();
             state.check_done();
-            state.check_board(&status);
+            self.board.read(|status| state.check_board(status));
             while let Ok(fatal) = self.fatal.try_recv() {
                 state.violate(format!("{} is beyond help: {}", fatal.actor, fatal.reason));
             }

@@ -7,20 +7,23 @@ use std::time::Duration;
 
 use falconer::model::Timestamp;
 
-/// How many lines a failure shows.
+/// How many lines a failure shows, unless `FALCONER_SCENARIO_TAIL` says otherwise.
 const TAIL: usize = 40;
 
 /// The trace of one run.
 pub struct Trace {
     started: Timestamp,
     tail: VecDeque<String>,
+    length: usize,
     hash: u64,
 }
 
 impl Trace {
     /// An empty trace of a run that starts at `started`.
     pub fn new(started: Timestamp) -> Self {
-        Self { started, tail: VecDeque::new(), hash: 0xcbf2_9ce4_8422_2325 }
+        let length = std::env::var("FALCONER_SCENARIO_TAIL").ok();
+        let length = length.and_then(|text| text.parse().ok()).unwrap_or(TAIL);
+        Self { started, tail: VecDeque::new(), length, hash: 0xcbf2_9ce4_8422_2325 }
     }
 
     /// Adds a line.
@@ -29,7 +32,7 @@ impl Trace {
         for byte in line.bytes() {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
-        if self.tail.len() == TAIL {
+        if self.tail.len() >= self.length {
             self.tail.pop_front();
         }
         self.tail.push_back(line);

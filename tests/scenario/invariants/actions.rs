@@ -19,9 +19,10 @@ impl State {
                 self.say_of(at, "restart DECIDED");
                 self.check_restart_decision(at, &event.workload);
                 self.target_mut(at).announced = Some(now);
+                self.target_mut(at).decided_at = Some(now);
             }
             "Escalated" => self.target_mut(at).escalated_at = Some(now),
-            "Recovered" => self.check_recovered(at, &event.workload),
+            "Recovered" => self.check_recovered(at),
             _ => {}
         }
     }
@@ -242,12 +243,9 @@ impl State {
     }
 
     /// falconer says that a restart helped.
-    fn check_recovered(&mut self, at: At, workload: &WorkloadRef) {
-        let actions = &self.clusters[at.cluster].actions;
-        let restart = actions.iter().rev().find(|action| {
-            action.workload == *workload && matches!(action.what, What::Restart { .. })
-        });
-        let told_complete = restart.is_some_and(|action| action.told_complete);
+    fn check_recovered(&mut self, at: At) {
+        let target = self.target(at);
+        let told_complete = target.told_complete_at >= target.decided_at;
         let failing = self.target(at).log.failures;
         let threshold = self.target(at).plan.health.failure_threshold;
         let id = self.target(at).id.clone();

@@ -38,6 +38,9 @@ impl State {
     fn is_actionable(&self, at: At) -> bool {
         let (now, target) = (self.now(), self.target(at));
         let Some(run) = &target.run else { return false };
+        if target.log.surely_unhealthy.is_none() {
+            return false;
+        }
         let settings = &self.plan.settings.recoverer;
         let own = settings.for_component(&target.id);
         let cluster = &self.clusters[at.cluster];
@@ -64,8 +67,7 @@ impl State {
             now.since(action.began_at) < Duration::from_secs(1_200)
                 || self.is_under_way(at.cluster, index)
         });
-        target.log.surely_unhealthy.is_some()
-            && target.escalated_at.is_none()
+        target.escalated_at.is_none()
             && target.gone_since.is_none()
             && others_well
             && !is_left_alone

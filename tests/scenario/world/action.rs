@@ -60,8 +60,6 @@ pub struct Action {
     pub end: End,
     /// Whether falconer was told that it failed.
     pub told_failed: bool,
-    /// Whether falconer was told that it is complete.
-    pub told_complete: bool,
 }
 
 /// A restart that was decided; a repeated try belongs to the same decision.

@@ -266,7 +266,6 @@ impl State {
             executed: false,
             end: End::Running,
             told_failed: false,
-            told_complete: false,
         });
         (index, deadline)
     }
@@ -341,16 +340,12 @@ impl State {
             return Err(ClusterError::NotFound { operation, object });
         };
         let status = run.status(target.is_unready(), now);
-        let (failed, complete) = match status {
-            RolloutStatus::Failed { .. } => (true, false),
-            RolloutStatus::Complete => (false, true),
-            RolloutStatus::InProgress { .. } => (false, false),
-        };
+        if let (RolloutStatus::Complete, Some(at)) = (&status, found) {
+            self.target_mut(at).told_complete_at = Some(now);
+        }
+        let failed = matches!(status, RolloutStatus::Failed { .. });
         for action in &mut self.clusters[cluster].actions {
-            if action.workload == *workload {
-                action.told_failed |= failed;
-                action.told_complete |= complete;
-            }
+            action.told_failed |= failed && action.workload == *workload;
         }
         Ok(status)
     }

@@ -88,6 +88,10 @@ pub struct Target {
     pub escalated_at: Option<Timestamp>,
     /// When its restart was announced that was not asked for yet.
     pub announced: Option<Timestamp>,
+    /// When its restart was last announced.
+    pub decided_at: Option<Timestamp>,
+    /// When falconer was last told that its rollout is complete.
+    pub told_complete_at: Option<Timestamp>,
     /// Since when nothing speaks against doing something about it.
     pub actionable_since: Option<Timestamp>,
 }
@@ -105,6 +109,8 @@ impl Target {
             log: ProbeLog::new(plan.health, now),
             escalated_at: None,
             announced: None,
+            decided_at: None,
+            told_complete_at: None,
             actionable_since: None,
             plan: plan.clone(),
         }
