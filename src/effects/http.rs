@@ -2,6 +2,12 @@
 //! from the environment, reads no more than it was told to, and ends within its budget. Owns what
 //! all HTTP clients of falconer have in common.
 
+mod chunked;
+mod connecting;
+mod exchange;
+mod reading;
+mod request;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,9 +19,14 @@ use super::failure;
 use super::small_file::{self, CA_FILE_LIMIT};
 use super::tls::install_tls_provider;
 use crate::model::{Reason, ReasonKind};
+use exchange::exchange;
+use request::Request;
 
 /// Most header lines that an answer may have.
 const MAX_HEADERS: usize = 100;
+
+/// What falconer calls itself.
+const AGENT: &str = concat!("falconer/", env!("CARGO_PKG_VERSION"));
 
 /// Whether each probe opens its own connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,7 +66,7 @@ pub(crate) enum Trust {
 pub(crate) fn modest_client(trust: Trust) -> ClientBuilder {
     install_tls_provider();
     let builder = Client::builder()
-        .user_agent(concat!("falconer/", env!("CARGO_PKG_VERSION")))
+        .user_agent(AGENT)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .referer(false);
@@ -66,16 +77,45 @@ pub(crate) fn modest_client(trust: Trust) -> ClientBuilder {
     }
 }
 
+/// What asks over HTTP. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HttpClient(Means);
+
+#[derive(Debug, Clone)]
+enum Means {
+    /// Plain HTTP over a new connection each time, which costs little more than its packets. These
+    /// headers go with every request.
+    Wire(HeaderMap),
+    /// TLS, or connections that are kept.
+    Full(Client),
+}
+
+impl HttpClient {
+    /// A GET of `url`, to be sent as often as one likes.
+    ///
+    /// # Errors
+    /// When the URL cannot be used.
+    pub fn get(&self, url: &str) -> Result<HttpGet, Reason> {
+        Ok(HttpGet(match &self.0 {
+            Means::Wire(headers) => Prepared::Wire(Request::get(url, headers)?),
+            Means::Full(client) => Prepared::Full(client.clone(), url.to_owned()),
+        }))
+    }
+}
+
 /// Makes a client for [`http_get`] and [`http_stream`].
 ///
 /// # Errors
 /// When the certificates cannot be read.
-pub fn http_client(settings: &HttpClientSettings) -> Result<Client, Reason> {
+pub fn http_client(settings: &HttpClientSettings) -> Result<HttpClient, Reason> {
     let trust = match &settings.ca_file {
         Some(path) => Trust::Only(read_certificates(path)?),
         None if settings.tls => Trust::System,
         None => Trust::Nobody,
     };
+    if settings.connection == Connection::Fresh && matches!(trust, Trust::Nobody) {
+        return Ok(HttpClient(Means::Wire(settings.headers.clone())));
+    }
     let mut builder = modest_client(trust)
         .http1_only()
         .http1_max_headers(MAX_HEADERS)
@@ -83,9 +123,15 @@ pub fn http_client(settings: &HttpClientSettings) -> Result<Client, Reason> {
     if settings.connection == Connection::Fresh {
         builder = builder.pool_max_idle_per_host(0);
     }
-    builder.build().map_err(|error| {
+    let client = builder.build().map_err(|error| {
         Reason::new(ReasonKind::Connection, format!("TLS: {}", failure::describe(&error)))
-    })
+    })?;
+    Ok(HttpClient(Means::Full(client)))
+}
+
+/// Whether `url` is one that needs TLS.
+pub fn needs_tls(url: &str) -> bool {
+    url.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"))
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<Certificate>, Reason> {
@@ -151,38 +197,73 @@ impl Answer {
     }
 }
 
-/// Asks `url` once and keeps at most `limit` bytes of the body, all within `budget`.
+/// A GET of one URL, made by [`HttpClient::get`].
+#[derive(Debug, Clone)]
+pub struct HttpGet(Prepared);
+
+#[derive(Debug, Clone)]
+enum Prepared {
+    Wire(Request),
+    Full(Client, String),
+}
+
+impl HttpGet {
+    /// Asks once and keeps at most `limit` bytes of the body, all within `budget`.
+    ///
+    /// # Errors
+    /// When there is no HTTP answer in time. A status other than 200 is not an error here.
+    pub async fn answer(&self, limit: usize, budget: Duration) -> Result<Answer, Reason> {
+        let mut body = Vec::new();
+        let head = self.stream(limit as u64, budget, |part| body.extend_from_slice(part)).await?;
+        Ok(Answer { head, body })
+    }
+
+    /// Asks once and hands at most `limit` bytes of the body to `on_part`, piece by piece, all
+    /// within `budget`. Nothing is kept, so the memory used does not grow with the body.
+    ///
+    /// # Errors
+    /// When there is no HTTP answer in time, or it breaks off.
+    pub async fn stream(
+        &self,
+        limit: u64,
+        budget: Duration,
+        on_part: impl FnMut(&[u8]),
+    ) -> Result<AnswerHead, Reason> {
+        let result = match &self.0 {
+            Prepared::Wire(request) => timeout(budget, exchange(request, limit, on_part)).await,
+            Prepared::Full(client, url) => {
+                timeout(budget, stream_body(client, url, limit, on_part)).await
+            }
+        };
+        result.unwrap_or_else(|_| Err(failure::timeout(budget)))
+    }
+}
+
+/// Asks `url` once, as [`HttpGet::answer`] does.
 ///
 /// # Errors
-/// When there is no HTTP answer in time. A status other than 200 is not an error here.
+/// When the URL cannot be used, or there is no HTTP answer in time.
 pub async fn http_get(
-    client: &Client,
+    client: &HttpClient,
     url: &str,
     limit: usize,
     budget: Duration,
 ) -> Result<Answer, Reason> {
-    let mut body = Vec::new();
-    let head =
-        http_stream(client, url, limit as u64, budget, |part| body.extend_from_slice(part)).await?;
-    Ok(Answer { head, body })
+    client.get(url)?.answer(limit, budget).await
 }
 
-/// Asks `url` once and hands at most `limit` bytes of the body to `on_part`, piece by piece, all
-/// within `budget`. Nothing is kept, so the memory used does not grow with the body.
+/// Asks `url` once, as [`HttpGet::stream`] does.
 ///
 /// # Errors
-/// When there is no HTTP answer in time, or it breaks off.
+/// When the URL cannot be used, there is no HTTP answer in time, or it breaks off.
 pub async fn http_stream(
-    client: &Client,
+    client: &HttpClient,
     url: &str,
     limit: u64,
     budget: Duration,
     on_part: impl FnMut(&[u8]),
 ) -> Result<AnswerHead, Reason> {
-    match timeout(budget, stream_body(client, url, limit, on_part)).await {
-        Ok(result) => result,
-        Err(_) => Err(failure::timeout(budget)),
-    }
+    client.get(url)?.stream(limit, budget, on_part).await
 }
 
 async fn stream_body(

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
-
-use crate::effects::http::http_get;
+use crate::effects::http::{HttpClient, http_get};
 use crate::model::{Outcome, ReasonKind};
 
 /// Most bytes of a health page that are read.
@@ -15,7 +13,7 @@ pub const HEALTH_PATH: &str = "/healthz";
 
 /// The verdict of the health page at `url`, within `budget`. Milvus' words are part of the reason:
 /// `status 500: Not all components are healthy, 3/4`.
-pub async fn ask_healthz(client: &Client, url: &str, budget: Duration) -> Outcome {
+pub async fn ask_healthz(client: &HttpClient, url: &str, budget: Duration) -> Outcome {
     let answer = match http_get(client, url, BODY_LIMIT, budget).await {
         Ok(answer) => answer,
         Err(reason) => return Outcome::Failed { reason },

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::target;
 use crate::effects::Probe;
 use crate::effects::http::{
-    Answer, Connection, HttpClientSettings, http_client, http_get, without_credentials,
+    Answer, Connection, HttpClientSettings, HttpGet, http_client, needs_tls, without_credentials,
 };
 use crate::model::{Outcome, ProbeObservation, Reason, ReasonKind};
 
@@ -68,27 +67,30 @@ impl fmt::Debug for HttpProbeSettings {
 #[derive(Debug)]
 pub struct HttpProbe {
     settings: HttpProbeSettings,
-    client: Result<Client, Reason>,
+    /// The URL as people may see it.
+    shown: String,
+    get: Result<HttpGet, Reason>,
 }
 
 impl HttpProbe {
     /// Makes the probe. What cannot work (unreadable certificates, an impossible header) shows as
     /// the outcome of every probe.
     pub fn new(settings: HttpProbeSettings) -> Self {
-        let client = header_map(&settings.headers).and_then(|headers| {
-            http_client(&HttpClientSettings {
+        let get = header_map(&settings.headers).and_then(|headers| {
+            let client = http_client(&HttpClientSettings {
                 connection: settings.connection,
                 headers,
-                tls: settings.url.starts_with("https:"),
+                tls: needs_tls(&settings.url),
                 ca_file: settings.ca_file.clone(),
-            })
+            })?;
+            client.get(&settings.url)
         });
-        Self { settings, client }
+        Self { shown: without_credentials(&settings.url), settings, get }
     }
 
     async fn ask(&self, budget: Duration) -> Result<Answer, Reason> {
-        let client = self.client.as_ref().map_err(Clone::clone)?;
-        http_get(client, &self.settings.url, BODY_LIMIT, budget).await
+        let get = self.get.as_ref().map_err(Clone::clone)?;
+        get.answer(BODY_LIMIT, budget).await
     }
 }
 
@@ -101,7 +103,7 @@ impl Probe for HttpProbe {
             Err(reason) => Outcome::Failed { reason },
             Ok(answer) => judge(&self.settings, &answer),
         };
-        target(&without_credentials(&self.settings.url), outcome, started.elapsed())
+        target(&self.shown, outcome, started.elapsed())
     }
 }
 

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
-
 use super::healthz::ask_healthz;
 use super::scrape::Scraper;
 use crate::clock::Clock;
-use crate::effects::http::{Connection, HttpClientSettings, http_client};
+use crate::effects::http::{Connection, HttpClient, HttpClientSettings, http_client};
 use crate::effects::milvus::performance::Source;
 use crate::model::{Outcome, Reason, TargetReport};
 
@@ -16,7 +14,7 @@ use crate::model::{Outcome, Reason, TargetReport};
 #[derive(Debug)]
 pub(super) struct Pages {
     clock: Clock,
-    client: Result<Client, Reason>,
+    client: Result<HttpClient, Reason>,
     scraper: Scraper,
 }
 
@@ -39,7 +37,7 @@ impl Pages {
     ///
     /// # Errors
     /// With the outcome of every probe where there is no client.
-    pub(super) fn client(&self) -> Result<&Client, Outcome> {
+    pub(super) fn client(&self) -> Result<&HttpClient, Outcome> {
         self.client.as_ref().map_err(|reason| Outcome::Failed { reason: reason.clone() })
     }
 
@@ -51,7 +49,7 @@ impl Pages {
     /// Asks the process `name`, all within `budget`.
     pub(super) async fn ask(
         &self,
-        client: &Client,
+        client: &HttpClient,
         name: &str,
         address: Address,
         source: Source,

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use reqwest::Client;
 use tokio::sync::watch;
 
 use super::healthz::HEALTH_PATH;
@@ -16,7 +15,7 @@ use super::pages::{Address, Pages};
 use super::scrape::METRICS_PATH;
 use crate::clock::Clock;
 use crate::effects::Probe;
-use crate::effects::http::Connection;
+use crate::effects::http::{Connection, HttpClient};
 use crate::effects::milvus::performance::Source;
 use crate::model::{
     ComponentInventory, Inventory, Outcome, Pod, PodCondition, ProbeObservation, ReasonKind,
@@ -36,12 +35,19 @@ pub struct PodsProbeSettings {
     pub metrics_port: u16,
     /// New connections for every probe, or kept ones.
     pub connection: Connection,
+    /// How long a pod may take to come up (60 s).
+    pub startup_grace: Duration,
 }
 
 impl PodsProbeSettings {
     /// The pods of `component` on port 9091, with new connections every time.
     pub fn new(component: impl Into<Arc<str>>) -> Self {
-        Self { component: component.into(), metrics_port: 9091, connection: Connection::Fresh }
+        Self {
+            component: component.into(),
+            metrics_port: 9091,
+            connection: Connection::Fresh,
+            startup_grace: Duration::from_secs(60),
+        }
     }
 }
 
@@ -51,6 +57,7 @@ pub struct PodsProbe {
     settings: PodsProbeSettings,
     inventory: watch::Receiver<Arc<Inventory>>,
     pages: Pages,
+    clock: Clock,
 }
 
 impl PodsProbe {
@@ -61,12 +68,12 @@ impl PodsProbe {
         clock: Clock,
     ) -> Self {
         let pages = Pages::new(settings.connection, false, clock);
-        Self { settings, inventory, pages }
+        Self { settings, inventory, pages, clock }
     }
 
     async fn probe_pods(
         &self,
-        client: &Client,
+        client: &HttpClient,
         component: &ComponentInventory,
         budget: Duration,
     ) -> Vec<TargetReport> {
@@ -78,7 +85,7 @@ impl PodsProbe {
 
     async fn probe_pod(
         &self,
-        client: &Client,
+        client: &HttpClient,
         pod: &Pod,
         source: Source,
         budget: Duration,
@@ -107,7 +114,8 @@ impl Probe for PodsProbe {
         let nothing = ComponentInventory::default();
         let component = inventory.components.get(&self.settings.component).unwrap_or(&nothing);
         let targets = self.probe_pods(client, component, budget).await;
-        let verdict = judge(&self.settings.component, component, &targets);
+        let young_since = self.clock.now().minus(self.settings.startup_grace);
+        let verdict = judge(&self.settings.component, component, &targets, young_since);
         let outcome = judge_with_platform(verdict, inventory.error.as_ref());
         ProbeObservation { targets, ..ProbeObservation::of(outcome) }
     }

@@ -12,7 +12,7 @@ use super::pages::{Address, Pages};
 use super::scrape::METRICS_PATH;
 use crate::clock::Clock;
 use crate::effects::Probe;
-use crate::effects::http::Connection;
+use crate::effects::http::{Connection, needs_tls};
 use crate::effects::milvus::performance::Source;
 use crate::model::{Inventory, Outcome, Pod, PodCondition, ProbeObservation, ReasonKind};
 
@@ -62,7 +62,7 @@ impl ProcessProbe {
         inventory: watch::Receiver<Arc<Inventory>>,
         clock: Clock,
     ) -> Self {
-        let tls = settings.health_url.starts_with("https:");
+        let tls = needs_tls(&settings.health_url);
         let pages = Pages::new(settings.connection, tls, clock);
         Self { settings, inventory, pages }
     }

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::Client;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::effects::http::http_stream;
+use crate::effects::http::{HttpClient, http_stream};
 use crate::effects::milvus::exposition::Parser;
 use crate::effects::milvus::performance::{PageTotals, Source, report};
 use crate::model::{PerformanceReport, Reason, ReasonKind};
@@ -49,7 +48,7 @@ impl Scraper {
     /// the time since the previous reading of the same target.
     pub async fn scrape(
         &self,
-        client: &Client,
+        client: &HttpClient,
         name: &str,
         url: &str,
         source: Source,
@@ -66,7 +65,7 @@ impl Scraper {
 
     async fn read(
         &self,
-        client: &Client,
+        client: &HttpClient,
         url: &str,
         budget: Duration,
     ) -> Result<PageTotals, Reason> {
