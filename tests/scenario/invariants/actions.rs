@@ -72,8 +72,8 @@ impl State {
         if log.last_unhealthy.is_none() {
             wrong.push("its probes never failed as often as its threshold says".to_owned());
         }
-        if log.sure_clean >= target.plan.health.success_threshold {
-            wrong.push(format!("its newest {} probes were healthy", log.sure_clean));
+        if log.seen.back().is_none_or(|seen| seen.told != Told::Failed) {
+            wrong.push("its newest probe did not fail".to_owned());
         }
         let newest = |at: At| {
             let log = &self.target(at).log;

@@ -162,6 +162,7 @@ impl State {
             let calm = now.since(receiver.calm_since) > patience;
             for (incident, _) in receiver.stories.iter().filter(|(_, s)| calm && s.is_open()) {
                 let over = self.place_of_incident(incident).and_then(|at| self.over_since(at));
+                let over = over.or(receiver.next_began(incident));
                 if over.is_some_and(|since| now.since(since) > patience) {
                     let name = &receiver.name;
                     wrong.push(format!("{name} was not told that {incident} is over"));
@@ -174,7 +175,9 @@ impl State {
     /// Since when falconer must know that nothing ails the target.
     fn over_since(&self, at: At) -> Option<Timestamp> {
         let target = self.target(at);
-        target.gone_since.map(|at| at.max(target.log.untracked_until)).or(target.log.surely_healthy)
+        let gone = target.gone_since.map(|at| at.max(target.log.untracked_until));
+        let off = target.log.off_since.map(|at| at.max(target.log.untracked_until));
+        gone.or(off).or(target.log.surely_healthy)
     }
 
     /// falconer has ended in the middle of trouble: whoever could be told was told.

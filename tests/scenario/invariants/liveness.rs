@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use falconer::model::Owner;
+use falconer::model::{Owner, Workload};
 
 use crate::world::death::Actor;
 use crate::world::{At, State};
@@ -49,6 +49,11 @@ impl State {
             let log = &self.target(other).log;
             log.failures == 0 && log.surely_healthy.is_some()
         });
+        let shown = cluster.newest();
+        let others_complete = shown.components.iter().all(|(name, component)| {
+            let full = |one: &Workload| one.ready_replicas == one.desired_replicas;
+            *name == target.id.component || component.workloads.iter().all(full)
+        });
         let is_left_alone = run.paused
             || run.rollout.is_some()
             || run.growth.is_some()
@@ -70,6 +75,7 @@ impl State {
         target.escalated_at.is_none()
             && target.gone_since.is_none()
             && others_well
+            && others_complete
             && !is_left_alone
             && !busy
             && alive

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use falconer::model::Timestamp;
+use falconer::model::{ProberKind, Timestamp};
 
 use super::KNOWN;
 use crate::world::death::Actor;
 use crate::world::{At, State};
 
-/// What a probe may take beyond its time-out, and a respawned prober until its first probe.
+/// A dependency that is silent is probed at least this often.
+const SILENT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What a probe may take beyond its time-out, and what it may wait because others are due as well.
 const SLACK: Duration = Duration::from_secs(2);
 
 impl State {
@@ -28,7 +31,18 @@ impl State {
             let Some(since) = self.watched_since(at) else { continue };
             let target = self.target(at);
             let prober = &target.plan.prober;
-            let longest = prober.interval.mul_f64(1.0 + prober.jitter) + prober.timeout + SLACK;
+            let interval = match target.plan.kind {
+                // Left alone for a while when they do not answer.
+                ProberKind::Http | ProberKind::Tcp | ProberKind::Grpc => {
+                    prober.interval.max(SILENT_INTERVAL)
+                }
+                ProberKind::Milvus
+                | ProberKind::Pods
+                | ProberKind::Process
+                | ProberKind::Resources
+                | ProberKind::Platform => prober.interval,
+            };
+            let longest = interval.mul_f64(1.0 + prober.jitter) + prober.timeout + SLACK;
             let excuses = [Actor::Prober(at), Actor::Supervisor(at.cluster)]
                 .map(|actor| self.deaths.back_by(actor).unwrap_or_default());
             let last = target.log.last_began.unwrap_or_default().max(since);

@@ -178,6 +178,7 @@ impl State {
         if let Some(run) = &mut target.run {
             run.rollout = None;
             run.generation += 1;
+            run.started_at = now;
         }
         let (id, sick) = (target.id.clone(), target.sickness.is_some());
         self.say(format_args!("{id} has rolled out{}", if sick { ", still sick" } else { "" }));

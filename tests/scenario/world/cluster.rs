@@ -152,9 +152,9 @@ impl State {
             self.pass_sickness(at, now);
             self.pass_workload(at, now);
         }
-        let shown = self.clusters[cluster].show(now);
-        if shown {
-            self.note_presence(cluster, now);
+        let before = self.clusters[cluster].newest();
+        if self.clusters[cluster].show(now) {
+            self.note_presence(cluster, &before, now);
         }
     }
 
@@ -192,18 +192,21 @@ impl State {
     }
 
     /// The platform has shown something: what is in it is watched from now on.
-    fn note_presence(&mut self, cluster: usize, now: Timestamp) {
+    fn note_presence(&mut self, cluster: usize, before: &Inventory, now: Timestamp) {
         let shown = self.clusters[cluster].newest();
         for target in &mut self.clusters[cluster].targets {
             if target.run.is_none() {
                 continue;
             }
-            let there = shown.components.contains_key(&target.id.component);
-            if there && target.gone_since.take().is_some() {
-                target.log.begin_anew(now);
-            }
-            if !there {
+            let name = &target.id.component;
+            let there = shown.components.get(name);
+            let changed = there != before.components.get(name);
+            if there.is_none() {
                 target.gone_since.get_or_insert(now);
+            } else if target.gone_since.take().is_some() || target.log.began_anew.is_none() {
+                target.log.begin_anew(now);
+            } else if changed || before.error.is_some() {
+                target.log.news(now);
             }
         }
     }

@@ -92,8 +92,9 @@ impl Probe for WorldProbe {
             let parts = ProbeObservation::of(outcome);
             ProbeObservation { targets: vec![report], usage: script.usage, ..parts }
         };
-        attempt.told = Some(match observation.outcome {
+        attempt.told = Some(match &observation.outcome {
             Outcome::Healthy => Told::Healthy,
+            Outcome::Degraded { reason } if reason.kind == ReasonKind::ScaledToZero => Told::Off,
             Outcome::Degraded { .. } => Told::Degraded,
             Outcome::Failed { .. } => Told::Failed,
         });
@@ -107,7 +108,8 @@ impl State {
         self.trace.mix(seen.ended.as_millis() ^ (at.target as u64) << 48 ^ seen.told as u64);
         let target = self.target_mut(at);
         let before = target.log.seen.back().map(|seen| seen.told);
-        target.log.add(seen);
+        let is_down = target.run.is_some() && target.is_unready();
+        target.log.add(seen, is_down);
         if before != Some(seen.told) {
             let id = target.id.clone();
             self.say(format_args!("probe of {id}: {:?}", seen.told));
@@ -117,7 +119,10 @@ impl State {
     /// What the probe will see.
     fn script(&mut self, at: At, budget: Duration) -> Script {
         let quick = self.dice.millis(1, 80);
-        let manner = self.target(at).sickness.as_ref().map(|sickness| sickness.manner);
+        let target = self.target(at);
+        let is_off = target.run.as_ref().is_some_and(|run| run.desired == 0);
+        let sickness = target.sickness.as_ref().filter(|_| !is_off);
+        let manner = sickness.map(|sickness| sickness.manner);
         let healthy = Script {
             delay: Some(quick),
             outcome: Outcome::Healthy,
@@ -154,7 +159,7 @@ impl State {
             let outcome = if target.present_since.is_none() {
                 Outcome::failed(ReasonKind::NoPods, "no pods")
             } else if run.desired == 0 {
-                Outcome::degraded(ReasonKind::NoPods, "scaled to 0 replicas")
+                Outcome::degraded(ReasonKind::ScaledToZero, "scaled to 0 replicas")
             } else {
                 Outcome::Healthy
             };

@@ -96,6 +96,15 @@ impl Receiver {
         }
     }
 
+    /// When it was told of a later incident of the same component: by then this one was over.
+    pub fn next_began(&self, incident: &IncidentId) -> Option<Timestamp> {
+        let component = &self.stories.get(incident)?.component;
+        let later = self.stories.iter().filter(|(other, story)| {
+            other.as_str() > incident.as_str() && story.component == *component
+        });
+        later.filter_map(|(_, story)| story.firing.first()).map(|first| first.at).min()
+    }
+
     /// Changes the mood.
     pub fn becomes(&mut self, mood: Mood, until: Timestamp) {
         self.mood = mood;

@@ -53,6 +53,8 @@ pub enum Told {
     Degraded,
     /// Failed.
     Failed,
+    /// It is switched off on purpose.
+    Off,
 }
 
 /// One probe.
@@ -101,12 +103,16 @@ impl Target {
     pub fn new(cluster: &str, plan: &TargetPlan, now: Timestamp) -> Self {
         Self {
             id: ComponentId::new(cluster, std::sync::Arc::clone(&plan.name)),
-            run: plan.runs.as_ref().map(|runs| Run::new(runs, cluster)),
+            run: plan.runs.as_ref().map(|runs| Run::new(runs, cluster, now)),
             present_since: Some(now),
             gone_since: None,
             sickness: None,
             relapse: None,
-            log: ProbeLog::new(plan.health, now),
+            log: ProbeLog::new(
+                plan.health,
+                plan.prober.interval.mul_f64(1.0 - plan.prober.jitter),
+                now,
+            ),
             escalated_at: None,
             announced: None,
             decided_at: None,
@@ -138,6 +144,8 @@ impl Target {
 /// What the probes of one target told.
 pub struct ProbeLog {
     health: HealthSettings,
+    /// Two failures that begin within less are not surely counted both: one may be out of turn.
+    spacing: Duration,
     /// The newest ones.
     pub seen: VecDeque<Seen>,
     /// When the newest one began.
@@ -167,6 +175,10 @@ pub struct ProbeLog {
     pub sure_clean: u32,
     /// Whether nothing but single failures came since it was healthy.
     fresh: bool,
+    /// When the newest failure began that surely counts.
+    counted_at: Option<Timestamp>,
+    /// Since when it is known to be switched off.
+    pub off_since: Option<Timestamp>,
     /// When it was first shown, or shown again.
     pub began_anew: Option<Timestamp>,
     /// Before that, failures may be excused.
@@ -176,9 +188,10 @@ pub struct ProbeLog {
 }
 
 impl ProbeLog {
-    fn new(health: HealthSettings, now: Timestamp) -> Self {
+    fn new(health: HealthSettings, spacing: Duration, now: Timestamp) -> Self {
         Self {
             health,
+            spacing,
             seen: VecDeque::new(),
             last_began: None,
             failures: 0,
@@ -194,21 +207,34 @@ impl ProbeLog {
             sure_failures: 0,
             sure_clean: 0,
             fresh: false,
+            counted_at: None,
+            off_since: None,
             began_anew: None,
             excused_until: now + health.startup_grace,
             untracked_until: Timestamp::default(),
         }
     }
 
-    /// A probe has ended.
-    pub fn add(&mut self, seen: Seen) {
+    /// A probe has ended. `is_down` where the platform shows no pod that is ready.
+    pub fn add(&mut self, seen: Seen, is_down: bool) {
         if self.seen.len() == REMEMBERED {
             self.seen.pop_front();
         }
         self.seen.push_back(seen);
         let at = seen.ended;
+        if seen.told != Told::Off && self.off_since.take().is_some() {
+            self.excused_until(at + self.health.startup_grace);
+        }
         match seen.told {
-            Told::Failed => self.failed(at),
+            Told::Failed => self.failed(seen, is_down),
+            Told::Off => {
+                self.off_since.get_or_insert(at);
+                self.last_healthy = Some(at);
+                self.failures = 0;
+                self.crossed_fresh = None;
+                self.news(at);
+                self.unwell();
+            }
             Told::Degraded | Told::Healthy => {
                 self.failures = 0;
                 self.crossed_at = None;
@@ -226,9 +252,15 @@ impl ProbeLog {
         }
     }
 
-    fn failed(&mut self, at: Timestamp) {
+    fn failed(&mut self, seen: Seen, is_down: bool) {
+        let at = seen.ended;
         self.unwell();
         self.failures += 1;
+        if is_down {
+            // The platform's word makes it unhealthy sooner.
+            self.fresh = false;
+            self.last_unhealthy = Some(at);
+        }
         if self.failures >= self.health.failure_threshold {
             if self.crossed_at.is_none() {
                 self.crossed_at = Some(at);
@@ -237,7 +269,9 @@ impl ProbeLog {
             self.fresh = false;
             self.last_unhealthy = Some(at);
         }
-        if at >= self.excused_until && at >= self.untracked_until {
+        let counts = self.counted_at.is_none_or(|last| seen.began.since(last) >= self.spacing);
+        if counts && at >= self.excused_until && at >= self.untracked_until {
+            self.counted_at = Some(seen.began);
             self.sure_failures += 1;
             if self.sure_failures > self.health.failure_threshold {
                 self.surely_unhealthy.get_or_insert(at);
@@ -273,6 +307,15 @@ impl ProbeLog {
         self.surely_unhealthy = None;
     }
 
+    /// The platform shows other pods than before: what was told so far may count anew, and failures
+    /// may be excused until new pods are up.
+    pub fn news(&mut self, now: Timestamp) {
+        self.fresh = false;
+        self.sure_clean = 0;
+        self.surely_healthy = None;
+        self.excused_until(now + self.health.startup_grace);
+    }
+
     /// What it told may be lost: the listener died.
     pub fn lost_track_until(&mut self, until: Timestamp) {
         self.untracked_until = self.untracked_until.max(until);
@@ -287,7 +330,7 @@ impl ProbeLog {
         let ever_sick = self.ever_sick;
         let last_unhealthy = self.last_unhealthy;
         let (last_degraded, untracked_until) = (self.last_degraded, self.untracked_until);
-        *self = Self::new(self.health, now);
+        *self = Self::new(self.health, self.spacing, now);
         self.began_anew = Some(now);
         self.ever_sick = ever_sick;
         self.last_unhealthy = last_unhealthy;

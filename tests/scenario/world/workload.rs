@@ -71,6 +71,8 @@ pub struct Run {
     pub growth: Option<Growth>,
     /// The key of the newest restart.
     pub restart_key: Option<String>,
+    /// When its pods were started.
+    pub started_at: Timestamp,
     /// Counts the pods' generations.
     pub generation: u32,
     /// Load of all replicas together, in per cent of one replica's request.
@@ -79,7 +81,7 @@ pub struct Run {
 
 impl Run {
     /// What is there at the start.
-    pub fn new(runs: &Runs, cluster: &str) -> Self {
+    pub fn new(runs: &Runs, cluster: &str, now: Timestamp) -> Self {
         let named = |suffix: &str| WorkloadRef {
             kind: WorkloadKind::Deployment,
             namespace: cluster.into(),
@@ -96,6 +98,7 @@ impl Run {
             rollout: None,
             growth: None,
             restart_key: None,
+            started_at: now,
             generation: 0,
             demand: f64::from(runs.replicas) * 50.0,
         }
@@ -136,7 +139,7 @@ impl Run {
                 condition,
                 requests: Resources { cpu_milli: Some(1_000), memory_bytes: Some(1 << 30) },
                 limits: Resources { cpu_milli: Some(2_000), memory_bytes: Some(1 << 32) },
-                started_at: None,
+                started_at: Some(self.started_at),
                 workload: Some(self.reference.clone()),
             }
         };
