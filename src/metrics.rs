@@ -20,7 +20,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::model::{
     AlertStatus, CollectionProbe, ComponentId, HealthState, Outcome, PerformanceReport, PodUsage,
-    ProberKind, Severity, TargetReport, Timestamp,
+    ProberKind, ReloadOutcome, Severity, TargetReport, Timestamp,
 };
 
 pub use circuits::CircuitParty;
@@ -99,7 +99,7 @@ struct Inner {
 impl Default for Metrics {
     fn default() -> Self {
         let nowhere = SdkMeterProvider::builder().build();
-        Self::on(&nowhere, Naming { cluster_label: false }, Timestamp::default())
+        Self::on(&nowhere, Naming::new(false), Timestamp::default())
     }
 }
 
@@ -111,7 +111,7 @@ impl Metrics {
     /// no error: it is tried again for ever.
     pub fn new(settings: &MetricsSettings) -> Result<(Self, MetricsRegistry), MetricsError> {
         let registry = MetricsRegistry::new(settings)?;
-        let naming = Naming { cluster_label: settings.cluster_label };
+        let naming = Naming::new(settings.cluster_label);
         let metrics = Self::on(registry.provider(), naming, settings.started_at);
         Ok((metrics, registry))
     }
@@ -120,7 +120,7 @@ impl Metrics {
         use opentelemetry::metrics::MeterProvider as _;
         let meter = provider.meter(METER_NAME);
         let table = SharedTable::default();
-        gauges::register(&meter, &table, naming);
+        gauges::register(&meter, &table, &naming);
         process::register(&meter, started_at);
         let instruments = Instruments::new(&meter);
         Self { inner: Arc::new(Inner { instruments, table, naming }) }
@@ -199,6 +199,39 @@ impl Metrics {
     /// An actor was made anew.
     pub fn respawned(&self, actor: &'static str) {
         self.inner.instruments.respawns.add(1, &[KeyValue::new("actor", actor)]);
+    }
+
+    /// A changed configuration touched an actor of kind `actor`.
+    pub fn reconfigured(&self, actor: &'static str) {
+        self.inner.instruments.reconfigured.add(1, &[KeyValue::new("actor", actor)]);
+    }
+
+    /// falconer started with a configuration that it read at `at`.
+    pub fn config_loaded(&self, at: Timestamp) {
+        let Instruments { reloads, reload_successful, reload_succeeded_at, .. } =
+            &self.inner.instruments;
+        // So that the first one shows as an increase.
+        for outcome in ReloadOutcome::ALL {
+            reloads.add(0, &[KeyValue::new("outcome", outcome.as_str())]);
+        }
+        reload_successful.record(1, &[]);
+        reload_succeeded_at.record(at.as_millis() as f64 / 1_000.0, &[]);
+    }
+
+    /// The configuration was read again at `at`.
+    pub fn config_reloaded(&self, outcome: ReloadOutcome, at: Timestamp) {
+        let Instruments { reloads, reload_successful, reload_succeeded_at, .. } =
+            &self.inner.instruments;
+        reloads.add(1, &[KeyValue::new("outcome", outcome.as_str())]);
+        reload_successful.record(u64::from(outcome.is_success()), &[]);
+        if outcome.is_success() {
+            reload_succeeded_at.record(at.as_millis() as f64 / 1_000.0, &[]);
+        }
+    }
+
+    /// From now on the reference's families carry `cluster` too, or no longer.
+    pub fn tell_clusters_apart(&self, apart: bool) {
+        self.inner.naming.tell_clusters_apart(apart);
     }
 
     /// A message to people was accepted or not by a receiver. `receiver` is a configured name.

@@ -1,7 +1,10 @@
-//! What falconer shows over HTTP: metrics, liveness, readiness, status. Read-only, on a thread and
-//! a runtime of its own, so that no client can disturb an actor. Never asks an actor anything: it
-//! reads what they have published.
+//! What falconer shows over HTTP: metrics, liveness, readiness, status; and, with a token, the one
+//! thing that changes state, reading the configuration again. On a thread and a runtime of its own,
+//! so that no client can disturb an actor. Never asks an actor anything: it reads what they have
+//! published.
 
+mod about;
+mod administration;
 mod connections;
 mod page;
 mod readiness;
@@ -9,7 +12,6 @@ mod routes;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -20,6 +22,9 @@ use crate::actors::heartbeat::Heartbeat;
 use crate::actors::status::StatusBoard;
 use crate::clock::Clock;
 use crate::metrics::MetricsRegistry;
+
+pub use about::{About, AboutBoard};
+pub use administration::{Administration, ReloadError};
 
 /// Where the server listens, and how much it takes from its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,19 +74,10 @@ pub struct ServerSources {
     pub heartbeat: Heartbeat,
     /// The time.
     pub clock: Clock,
-    /// What does not change while the process lives.
-    pub about: About,
-}
-
-/// What does not change while the process lives.
-#[derive(Debug, Clone, Default)]
-pub struct About {
-    /// The names of the configured clusters; readiness waits for each of them.
-    pub clusters: Vec<Arc<str>>,
-    /// The configuration file, if there is one.
-    pub config_path: Option<PathBuf>,
-    /// What the configuration says that somebody should know, e.g. a receiver that is missing.
-    pub warnings: Vec<String>,
+    /// How falconer is configured.
+    pub about: AboutBoard,
+    /// What may be changed over HTTP; `None` = nothing.
+    pub administration: Option<Arc<dyn Administration>>,
 }
 
 /// Why the server could not start.

@@ -21,10 +21,12 @@ use crate::policy::notification::{
     Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, SendFailure, SendReason,
 };
 
+mod reconfigure;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub use reconfigure::Reconfigure;
 pub use snapshot::{AlerterSnapshot, ReceiverSnapshot};
 
 /// The shortest time for which the timer is set, so that rounding never makes it spin.
@@ -104,10 +106,7 @@ impl Alerter {
         clock: Clock,
         metrics: Metrics,
     ) -> Self {
-        let receivers: BTreeMap<Arc<str>, Arc<dyn Notifier>> =
-            receivers.into_iter().map(|one| (Arc::from(one.name()), one)).collect();
-        let settings =
-            AlerterSettings { receivers: receivers.keys().cloned().collect(), ..settings };
+        let (settings, receivers) = Reconfigure { settings, receivers }.into_parts();
         Self {
             settings,
             receivers,
@@ -290,6 +289,8 @@ impl Actor for Alerter {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        // The receivers may be others than those that the former incarnation had.
+        self.follow_settings(&[]);
         let open = self.book().alerts().count();
         if open > 0 {
             tracing::info!(open, "alerter resumed with open alerts");

@@ -3,6 +3,7 @@
 //! outlives it.
 
 mod act;
+mod reconfigure;
 mod settings;
 mod snapshot;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix::prelude::*;
 use serde::Serialize;
 
+pub use self::reconfigure::Reconfigure;
 pub use self::settings::RecovererSettings;
 pub use self::snapshot::{BudgetUse, RecovererSnapshot, RecoveryRecord};
 

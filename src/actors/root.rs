@@ -3,8 +3,10 @@
 
 use actix::prelude::*;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
-use super::children::{ChildExited, Children, ExitDecision, Factory, RespawnDue, respawn_later};
+use super::children::{ChildExited, Children, ExitDecision, RespawnDue, respawn_later};
+use super::exit_guard::ExitNotice;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::policy::backoff::BackoffSettings;
@@ -16,8 +18,21 @@ pub struct RootChild {
     /// What kind of actor it is; a metric label.
     pub kind: &'static str,
     /// Makes an incarnation and publishes its address.
-    pub factory: Factory,
+    pub factory: RootFactory,
 }
+
+/// A [`Factory`](super::children::Factory) that can be sent to the root.
+pub type RootFactory = Box<dyn FnMut(ExitNotice) -> AbortHandle + Send>;
+
+/// One more child.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct AddChild(pub RootChild);
+
+/// The child under this key is not wanted any more: ends it for good.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RemoveChild(pub String);
 
 /// Why the whole process must end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,14 +88,36 @@ impl Root {
     }
 }
 
+impl Root {
+    fn add(&mut self, child: RootChild) {
+        let now = self.clock.now();
+        self.children.add(child.key, child.kind, self.backoff, child.factory, now);
+    }
+}
+
 impl Actor for Root {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
         for child in std::mem::take(&mut self.pending) {
-            let now = self.clock.now();
-            self.children.add(child.key, child.kind, self.backoff, child.factory, now);
+            self.add(child);
         }
+    }
+}
+
+impl Handler<AddChild> for Root {
+    type Result = ();
+
+    fn handle(&mut self, message: AddChild, _: &mut Self::Context) {
+        self.add(message.0);
+    }
+}
+
+impl Handler<RemoveChild> for Root {
+    type Result = ();
+
+    fn handle(&mut self, message: RemoveChild, _: &mut Self::Context) {
+        self.children.remove(&message.0);
     }
 }
 

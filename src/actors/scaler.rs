@@ -3,6 +3,7 @@
 //! it.
 
 mod act;
+mod reconfigure;
 mod settings;
 mod snapshot;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::prelude::*;
 
+pub use self::reconfigure::Reconfigure;
 pub use self::settings::ScalerSettings;
 pub use self::snapshot::{ScalerSnapshot, ScalingRecord};
 

@@ -6,6 +6,7 @@ mod inventory;
 mod memory;
 mod outbox;
 mod parts;
+mod reconfigure;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use memory::ClusterMemory;
 use memory::IncidentChange;
 pub use outbox::ReportOutbox;
 pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
+pub use reconfigure::{NOT_WATCHED, Reconfigure, Retire};
 use view::ClusterView;
 
 /// A probe has ended.
@@ -60,6 +62,8 @@ pub struct Supervisor {
     parts: SupervisorParts,
     view: ClusterView,
     children: Children,
+    /// What is watched, and how.
+    plans: BTreeMap<Arc<str>, ComponentPlan>,
     inventory: Arc<Inventory>,
     /// Components with a prober because discovery found them.
     discovered: BTreeSet<Arc<str>>,
@@ -76,6 +80,7 @@ impl Supervisor {
         Self {
             view: ClusterView::new(Arc::clone(&parts.cluster), parts.board.clone()),
             children: Children::new(address.recipient()),
+            plans: BTreeMap::new(),
             inventory: Arc::default(),
             discovered: BTreeSet::new(),
             pods: BTreeMap::new(),
@@ -96,9 +101,20 @@ impl Supervisor {
     // ---- children
 
     fn start_children(&mut self) {
-        for plan in self.parts.planner.fixed() {
+        for plan in self.fixed_plans().into_values() {
             self.watch(plan);
         }
+        self.forget_unplanned();
+        self.start_discovery();
+    }
+
+    fn fixed_plans(&self) -> BTreeMap<Arc<str>, ComponentPlan> {
+        let plans = self.parts.planner.fixed().into_iter();
+        plans.map(|plan| (Arc::clone(&plan.component), plan)).collect()
+    }
+
+    /// Starts the discovery on the platform's inventory, in the place of the former one.
+    fn start_discovery(&mut self) {
         let inventory = self.parts.inventory.clone();
         let link = self.parts.inventory_link.clone();
         self.children.add(
@@ -113,7 +129,10 @@ impl Supervisor {
         );
     }
 
+    /// Starts a prober, in the place of the component's former one; what is known of the
+    /// component stays.
     fn watch(&mut self, plan: ComponentPlan) {
+        self.plans.insert(Arc::clone(&plan.component), plan.clone());
         let now = self.parts.clock.now();
         let mut memory = self.memory();
         memory.watch(&plan.component, plan.kind, plan.health, now);
@@ -150,6 +169,7 @@ impl Supervisor {
         self.children.remove(&prober_key(component));
         self.discovered.remove(component);
         self.pods.remove(component);
+        self.plans.remove(component);
         let incident = self.memory().forget(component);
         self.view.forgotten(component);
         let id = self.id(component);

@@ -3,9 +3,12 @@
 //! memory.
 
 mod branches;
+mod reconfigure;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -15,15 +18,16 @@ use tokio::sync::mpsc;
 use super::alerter::{self, AlerterSettings};
 use super::link::Link;
 use super::recoverer::{self, RecovererSettings, RecoveryProgressed};
-use super::registry::ActionRegistry;
 use super::root::{Fatal, Root};
 use super::scaler::{self, ScalerSettings, ScalingProgressed};
 use super::status::StatusBoard;
-use super::supervisor::{InventoryChanged, Planner, ProbeCompleted, StopProbing};
+use super::supervisor::{
+    self, ClusterMemory, InventoryChanged, Planner, ProbeCompleted, Retire, StopProbing,
+};
 use crate::clock::Clock;
 use crate::effects::{Cluster, Notifier};
 use crate::metrics::Metrics;
-use branches::Branches;
+use branches::{Branch, Common, LinksByCluster, progress_links};
 
 /// How the actors that act behave.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +57,16 @@ pub struct ClusterParts {
     pub scaler_platform: Arc<dyn Cluster>,
 }
 
+/// What the tree consists of; another plan can be followed while it runs.
+pub struct TreePlan {
+    /// The clusters.
+    pub clusters: Vec<ClusterParts>,
+    /// The ways to reach people.
+    pub receivers: Vec<Arc<dyn Notifier>>,
+    /// How the actors behave.
+    pub settings: TreeSettings,
+}
+
 /// What the tree is made of.
 pub struct TreeParts {
     /// The clusters.
@@ -73,13 +87,24 @@ pub struct TreeParts {
 
 /// The running tree. Must be started inside an actix system.
 pub struct Tree {
-    // Held so that the root lives as long as the tree.
-    _root: Addr<Root>,
-    platforms: Vec<Arc<dyn Cluster>>,
-    stop: Vec<Link<StopProbing>>,
+    root: Addr<Root>,
+    common: Common,
+    /// What it consists of now.
+    plan: TreePlan,
+    supervisors: BTreeMap<Arc<str>, Watched>,
+    alerter: Branch<alerter::Reconfigure>,
+    recoverer: Branch<recoverer::Reconfigure>,
+    scaler: Branch<scaler::Reconfigure>,
     drain_alerter: Link<alerter::Drain>,
     drain_recoverer: Link<recoverer::Drain>,
     drain_scaler: Link<scaler::Drain>,
+}
+
+/// One cluster's supervisor.
+struct Watched {
+    links: SupervisorLinks,
+    memory: Arc<Mutex<ClusterMemory>>,
+    branch: Branch<supervisor::Reconfigure>,
 }
 
 /// The links of one supervisor.
@@ -90,35 +115,53 @@ struct SupervisorLinks {
     recovery: Link<RecoveryProgressed>,
     scaling: Link<ScalingProgressed>,
     stop: Link<StopProbing>,
+    retire: Link<Retire>,
 }
 
 impl Tree {
     /// Starts every actor.
     pub fn start(parts: TreeParts) -> Self {
-        let platforms = parts.clusters.iter().map(|c| Arc::clone(&c.platform)).collect();
-        let supervisors: HashMap<Arc<str>, SupervisorLinks> = parts
+        let common = Common::new(&parts);
+        let TreeParts { clusters, receivers, settings, clock, metrics, fatal, .. } = parts;
+        let plan = TreePlan { clusters, receivers, settings };
+        let links: HashMap<Arc<str>, SupervisorLinks> = plan
             .clusters
             .iter()
             .map(|cluster| (Arc::clone(&cluster.name), SupervisorLinks::default()))
             .collect();
-        let registry = ActionRegistry::default();
-        let mut branches = Branches::new(parts);
-        let drain_alerter = branches.add_alerter();
-        let drain_recoverer = branches.add_recoverer(&supervisors, &registry);
-        let drain_scaler = branches.add_scaler(&supervisors, &registry);
-        branches.add_supervisors(&supervisors);
-        let (children, parts) = branches.finish();
-        let root = Root::create(move |ctx| {
-            Root::new(children, ctx.address(), parts.fatal, parts.clock, parts.metrics)
-        });
-        let stop = supervisors.into_values().map(|links| links.stop).collect();
-        Self { _root: root, platforms, stop, drain_alerter, drain_recoverer, drain_scaler }
+        let (recovery, scaling) = progress_links(links.iter());
+        let (alerter, recoverer, scaler) = plans_of_the_acting(&plan, recovery, scaling);
+        let (first, alerter, drain_alerter) = common.alerter(alerter);
+        let (second, recoverer, drain_recoverer) = common.recoverer(recoverer);
+        let (third, scaler, drain_scaler) = common.scaler(scaler);
+        let mut children = vec![first, second, third];
+        let mut supervisors = BTreeMap::new();
+        for cluster in &plan.clusters {
+            let links = links.get(&cluster.name).cloned().unwrap_or_default();
+            let (child, watched) = common.supervisor(cluster, links);
+            children.push(child);
+            supervisors.insert(Arc::clone(&cluster.name), watched);
+        }
+        let root =
+            Root::create(move |ctx| Root::new(children, ctx.address(), fatal, clock, metrics));
+        Self {
+            root,
+            common,
+            plan,
+            supervisors,
+            alerter,
+            recoverer,
+            scaler,
+            drain_alerter,
+            drain_recoverer,
+            drain_scaler,
+        }
     }
 
     /// Ends all probing.
     pub fn stop_probing(&self) {
-        for supervisor in &self.stop {
-            supervisor.send_unbounded(StopProbing);
+        for supervisor in self.supervisors.values() {
+            supervisor.links.stop.send_unbounded(StopProbing);
         }
     }
 
@@ -137,6 +180,34 @@ impl Tree {
 
     /// Ends watches, and the processes that falconer owns.
     pub async fn release_platforms(&self, grace: Duration) {
-        join_all(self.platforms.iter().map(|platform| platform.shutdown(grace))).await;
+        join_all(self.plan.clusters.iter().map(|cluster| cluster.platform.shutdown(grace))).await;
     }
+}
+
+/// The settings of the actors that act, as they take them.
+fn plans_of_the_acting(
+    plan: &TreePlan,
+    recovery: LinksByCluster<RecoveryProgressed>,
+    scaling: LinksByCluster<ScalingProgressed>,
+) -> (alerter::Reconfigure, recoverer::Reconfigure, scaler::Reconfigure) {
+    let platforms = |of: fn(&ClusterParts) -> &Arc<dyn Cluster>| {
+        let named = |cluster: &ClusterParts| (Arc::clone(&cluster.name), Arc::clone(of(cluster)));
+        plan.clusters.iter().map(named).collect::<HashMap<_, _>>()
+    };
+    let settings = &plan.settings;
+    let alerter = alerter::Reconfigure {
+        settings: settings.alerter.clone(),
+        receivers: plan.receivers.clone(),
+    };
+    let recoverer = recoverer::Reconfigure {
+        settings: settings.recoverer.clone(),
+        clusters: platforms(|cluster| &cluster.recoverer_platform),
+        progress: recovery,
+    };
+    let scaler = scaler::Reconfigure {
+        settings: settings.scaler.clone(),
+        clusters: platforms(|cluster| &cluster.scaler_platform),
+        progress: scaling,
+    };
+    (alerter, recoverer, scaler)
 }

@@ -8,6 +8,7 @@
 mod alert;
 mod book;
 mod delivery;
+mod reroute;
 mod route;
 
 pub use alert::{Alert, OpenAlert, ReceiverState};
@@ -16,6 +17,7 @@ pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
+pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, Route};
 
 #[cfg(test)]

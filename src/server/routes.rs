@@ -6,21 +6,24 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::Serialize;
 
 use super::readiness::{NotReady, not_ready};
-use super::{ServerSources, page};
+use super::{ServerSources, administration, page};
 use crate::actors::status::StatusSnapshot;
-use crate::model::Timestamp;
+use crate::model::{ReloadRecord, Timestamp};
 
 /// The actors count as dead when their newest sign of life is older.
 const HEARTBEAT_LIMIT: Duration = Duration::from_secs(10);
 /// The version of this build.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The one path that changes something.
+const RELOAD: &str = "/api/v1/reload";
 
 /// On every answer. The page needs no script, no frame and nothing from outside.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -46,6 +49,7 @@ pub(super) fn router(sources: ServerSources) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/api/v1/status", get(status))
+        .route(RELOAD, post(administration::reload).fallback(only_post))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
         .method_not_allowed_fallback(|| async {
             (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are served\n")
@@ -54,9 +58,16 @@ pub(super) fn router(sources: ServerSources) -> Router {
         .with_state(Arc::new(sources))
 }
 
-/// Refuses bodies, which nothing here reads, and sets the headers.
+async fn only_post() -> impl IntoResponse {
+    let allow = [(header::ALLOW, "POST")];
+    (StatusCode::METHOD_NOT_ALLOWED, allow, "only POST is served here\n")
+}
+
+/// Refuses bodies, which nothing here reads, and sets the headers. A client may not know how to
+/// POST without a body: that one is left unread.
 async fn guard(request: Request, next: Next) -> Response {
-    let mut response = if request.body().is_end_stream() {
+    let may_have_a_body = request.method() == Method::POST && request.uri().path() == RELOAD;
+    let mut response = if may_have_a_body || request.body().is_end_stream() {
         next.run(request).await
     } else {
         let close = [(header::CONNECTION, "close")];
@@ -70,7 +81,7 @@ async fn guard(request: Request, next: Next) -> Response {
 
 async fn index(State(sources): Sources) -> Html<String> {
     let status = sources.status.snapshot();
-    Html(page::render(&status, &sources.about, sources.clock.now(), sources.clock.uptime()))
+    Html(page::render(&status, &sources.about.get(), sources.clock.now(), sources.clock.uptime()))
 }
 
 async fn style() -> impl IntoResponse {
@@ -106,7 +117,8 @@ struct Readiness {
 }
 
 async fn readyz(State(sources): Sources) -> (StatusCode, Json<Readiness>) {
-    let not_ready = sources.status.read(|status| not_ready(&sources.about.clusters, status));
+    let clusters = sources.about.get().clusters;
+    let not_ready = sources.status.read(|status| not_ready(&clusters, status));
     let ready = not_ready.is_empty();
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(Readiness { ready, not_ready }))
@@ -118,7 +130,12 @@ struct Status {
     now: Timestamp,
     uptime_seconds: u64,
     config: Option<String>,
+    configured_at: Timestamp,
     warnings: Vec<String>,
+    /// What the configuration says that takes effect at the next start only.
+    at_next_start: Vec<String>,
+    /// The newest reading of the configuration since the start.
+    reload: Option<ReloadRecord>,
     ready: bool,
     #[serde(flatten)]
     snapshot: StatusSnapshot,
@@ -126,14 +143,18 @@ struct Status {
 
 async fn status(State(sources): Sources) -> Json<Status> {
     let snapshot = sources.status.snapshot();
-    let config = sources.about.config_path.as_ref().map(|path| path.display().to_string());
+    let about = sources.about.get();
+    let config = about.config_path.as_ref().map(|path| path.display().to_string());
     Json(Status {
         version: VERSION,
         now: sources.clock.now(),
         uptime_seconds: sources.clock.uptime().as_secs(),
         config,
-        warnings: sources.about.warnings.clone(),
-        ready: not_ready(&sources.about.clusters, &snapshot).is_empty(),
+        configured_at: about.configured_at,
+        ready: not_ready(&about.clusters, &snapshot).is_empty(),
+        warnings: about.warnings,
+        at_next_start: about.at_next_start,
+        reload: about.reload,
         snapshot,
     })
 }
@@ -145,7 +166,7 @@ mod tests {
     use crate::actors::status::StatusBoard;
     use crate::clock::Clock;
     use crate::metrics::{Metrics, MetricsSettings};
-    use crate::server::About;
+    use crate::server::AboutBoard;
 
     #[tokio::test(start_paused = true)]
     async fn falconer_counts_as_dead_when_its_actors_stop_and_as_alive_when_they_go_on() {
@@ -157,7 +178,8 @@ mod tests {
             metrics,
             heartbeat: heartbeat.clone(),
             clock,
-            about: About::default(),
+            about: AboutBoard::default(),
+            administration: None,
         });
         tokio::time::advance(HEARTBEAT_LIMIT).await;
         assert_eq!(livez(State(Arc::clone(&sources))).await.0, StatusCode::OK);

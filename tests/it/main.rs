@@ -9,5 +9,6 @@ mod kube;
 mod milvus;
 mod probes;
 mod process;
+mod reload;
 mod server;
 mod sim;

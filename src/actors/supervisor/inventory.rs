@@ -42,7 +42,7 @@ impl Supervisor {
         }
     }
 
-    fn follow_workloads(&mut self, inventory: &Inventory) {
+    pub(super) fn follow_workloads(&mut self, inventory: &Inventory) {
         let gone: Vec<Arc<str>> = self
             .discovered
             .iter()

@@ -39,6 +39,7 @@ impl ClusterView {
     pub fn watched(&self, component: &Arc<str>, memory: &ComponentMemory) {
         self.update(|cluster| {
             let entry = cluster.components.entry(Arc::clone(component));
+            let entry = entry.and_modify(|known| known.kind = memory.kind);
             entry.or_insert_with(|| ComponentSnapshot {
                 kind: memory.kind,
                 health: memory.tracker.health(),

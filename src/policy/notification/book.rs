@@ -63,8 +63,8 @@ struct Candidate {
 /// The alerter's memory.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertBook {
-    alerts: BTreeMap<IncidentId, OpenAlert>,
-    receivers: BTreeMap<Arc<str>, ReceiverState>,
+    pub(super) alerts: BTreeMap<IncidentId, OpenAlert>,
+    pub(super) receivers: BTreeMap<Arc<str>, ReceiverState>,
 }
 
 impl AlertBook {
