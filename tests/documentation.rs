@@ -104,6 +104,7 @@ fn feed(metrics: &Metrics) {
     metrics.mailbox_dropped("supervisor");
     metrics.mailbox_depth_changed("supervisor", 1);
     metrics.respawned("prober");
+    metrics.command_given_up("alerter");
     metrics.alert_sent("email", Severity::Warning, AlertStatus::Firing, true);
     metrics.action(&id, ActionKind::ScaleUp, ActionOutcome::Started);
     metrics.replicas(&id, 2, 2);

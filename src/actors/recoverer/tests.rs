@@ -19,7 +19,7 @@ struct Bench {
     cluster: Arc<FakeCluster>,
     ledger: Arc<Mutex<RecoveryLedger>>,
     around: Surroundings,
-    progress: Link<RecoveryProgressed>,
+    progress: Post<RecoveryProgressed>,
     heard: Arc<Mutex<Vec<RecoveryProgressed>>>,
     settings: RecovererSettings,
     actor: Running<Recoverer>,
@@ -32,7 +32,7 @@ impl Bench {
 
     fn with(settings: RecovererSettings) -> Self {
         let (cluster, around) = surroundings();
-        let progress = Link::new();
+        let progress = Post::new();
         let heard = Recorder::behind(&progress);
         let ledger = Arc::new(Mutex::new(RecoveryLedger::default()));
         let actor = incarnation(&settings, &ledger, &progress, &around);
@@ -78,7 +78,7 @@ impl Bench {
 fn incarnation(
     settings: &RecovererSettings,
     ledger: &Arc<Mutex<RecoveryLedger>>,
-    progress: &Link<RecoveryProgressed>,
+    progress: &Post<RecoveryProgressed>,
     around: &Surroundings,
 ) -> Running<Recoverer> {
     let links = HashMap::from([(CLUSTER.into(), progress.clone())]);

@@ -18,7 +18,7 @@ struct Bench {
     cluster: Arc<FakeCluster>,
     ledger: Arc<Mutex<ScalingLedger>>,
     around: Surroundings,
-    progress: Link<ScalingProgressed>,
+    progress: Post<ScalingProgressed>,
     heard: Arc<Mutex<Vec<ScalingProgressed>>>,
     settings: ScalerSettings,
     actor: Running<Scaler>,
@@ -33,7 +33,7 @@ impl Bench {
 
     fn with(settings: ScalerSettings) -> Self {
         let (cluster, around) = surroundings();
-        let progress = Link::new();
+        let progress = Post::new();
         let heard = Recorder::behind(&progress);
         let ledger = Arc::new(Mutex::new(ScalingLedger::default()));
         let actor = incarnation(&settings, &ledger, &progress, &around);
@@ -100,7 +100,7 @@ impl Bench {
 fn incarnation(
     settings: &ScalerSettings,
     ledger: &Arc<Mutex<ScalingLedger>>,
-    progress: &Link<ScalingProgressed>,
+    progress: &Post<ScalingProgressed>,
     around: &Surroundings,
 ) -> Running<Scaler> {
     let links = HashMap::from([(CLUSTER.into(), progress.clone())]);
