@@ -412,3 +412,19 @@ fn an_action_under_way_is_verified_while_the_circuit_is_open() {
         assert_eq!(bench.around.circuits.pause(&CLUSTER.into(), bench.now()), None, "it answers");
     });
 }
+
+#[test]
+fn the_board_does_not_show_an_action_whose_end_is_nothing_new() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let since = bench.now();
+        for error in every_cluster_error().into_iter().filter(ClusterError::is_retryable).take(2) {
+            bench.cluster.state().answers.push_back(Answer::Fail(error));
+            bench.report(sick("proxy", since)).await;
+            sleep(Duration::from_secs(40)).await;
+        }
+        assert_eq!(bench.restarts(), 2);
+        assert_eq!(bench.phases(), [RecoveryPhase::NotRecovered], "told once");
+        assert!(bench.around.board.snapshot().recoverer.in_flight.is_empty());
+    });
+}

@@ -302,3 +302,17 @@ fn nothing_is_scaled_while_the_platform_does_not_answer_and_at_once_when_it_does
         assert_eq!(bench.around.circuits.pause(&CLUSTER.into(), bench.around.clock.now()), None);
     });
 }
+
+#[test]
+fn the_board_does_not_show_a_change_whose_end_is_nothing_new() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        for error in every_cluster_error().into_iter().take(2) {
+            bench.cluster.state().answers.push_back(Answer::Fail(error));
+            bench.report(bench.load(2, 95)).await;
+            sleep(Duration::from_secs(40)).await;
+        }
+        assert_eq!(bench.asked(), [(2, 3), (2, 3)]);
+        assert!(bench.around.board.snapshot().scaler.in_flight.is_empty());
+    });
+}
