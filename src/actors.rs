@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | Prober | `ProbeCompleted` | Supervisor |
 //! | Discovery | `InventoryChanged` | Supervisor |
+//! | Supervisor | `ProbeNow` | Prober |
 //! | Supervisor | `RaiseAlert`, `UpdateAlert`, `ResolveAlert` | Alerter |
 //! | Supervisor | `Recover`, `ComponentHealthy` | Recoverer |
 //! | Supervisor | `LoadObserved` | Scaler |

@@ -2,6 +2,7 @@
 //! takes it down again. The only place that knows every layer.
 
 mod clusters;
+pub mod descriptors;
 mod mapping;
 mod once;
 mod parts;

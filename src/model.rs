@@ -15,7 +15,7 @@ pub use health::{ComponentHealth, HealthState};
 pub use reload::{Names, ReloadOutcome, ReloadRecord, ReloadTrigger, Touched};
 pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
-    ProbeReport, Reason, ReasonKind, TargetReport,
+    ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
 };
 pub use time::Timestamp;
 pub use workload::{

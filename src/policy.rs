@@ -6,6 +6,7 @@ pub mod circuit;
 pub mod health;
 pub mod notification;
 pub mod pacing;
+pub mod platform;
 pub mod recovery;
 pub mod scaling;
 pub mod schedule;

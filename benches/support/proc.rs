@@ -8,11 +8,40 @@ use anyhow::Context;
 /// Linux reports CPU time in hundredths of a second on every architecture that we run on.
 const TICK: Duration = Duration::from_millis(10);
 
+/// Time on a processor, all threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuTime {
+    /// In the program itself.
+    pub user: Duration,
+    /// In the kernel on its behalf.
+    pub system: Duration,
+}
+
+impl std::ops::Sub for CpuTime {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(earlier.user),
+            system: self.system.saturating_sub(earlier.system),
+        }
+    }
+}
+
 /// User and system time so far, all threads.
 ///
 /// # Errors
 /// When there is no such process.
 pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
+    let parts = cpu_time_parts(pid)?;
+    Ok(parts.user + parts.system)
+}
+
+/// The same, apart.
+///
+/// # Errors
+/// When there is no such process.
+pub fn cpu_time_parts(pid: u32) -> anyhow::Result<CpuTime> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in parentheses may hold anything.
     let (_, after) = stat.rsplit_once(')').context("no name in stat")?;
@@ -20,7 +49,7 @@ pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
     let ticks = |index: usize| -> anyhow::Result<u32> {
         Ok(fields.get(index).context("a short stat")?.parse()?)
     };
-    Ok(TICK * (ticks(11)? + ticks(12)?))
+    Ok(CpuTime { user: TICK * ticks(11)?, system: TICK * ticks(12)? })
 }
 
 /// Resident memory in KiB.

@@ -160,6 +160,7 @@ impl ClusterPlanner {
             component: component.into(),
             metrics_port: self.cluster.metrics_port,
             connection: connection(prober.connection),
+            startup_grace: self.settings.supervisor.startup_grace.get(),
         };
         self.probe(component, ProberKind::Pods, ProbeSpec::Pods(settings, self.on_platform()))
     }

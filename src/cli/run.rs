@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::{App, Options, ReloadSource};
+use crate::app::{App, Options, ReloadSource, descriptors};
 use crate::config::{self, Loaded, Settings, settings};
 use crate::model::ReloadTrigger;
 use crate::telemetry::{self, LogFormat, TelemetrySettings};
@@ -54,23 +54,22 @@ pub fn execute(args: RunArgs) -> anyhow::Result<ExitCode> {
     loaded.require_clusters()?;
     telemetry::init(&telemetry_settings(&loaded.settings))?;
     log_panics();
-    for warning in &loaded.warnings {
+    let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(descriptors::raise_limit(&loaded.settings));
+    for warning in &warnings {
         tracing::warn!(%warning, "configuration");
     }
-    System::new().block_on(supervise(loaded, source, args.dry_run))
+    System::new().block_on(supervise(loaded, warnings, source, args.dry_run))
 }
 
 async fn supervise(
     loaded: Loaded,
+    warnings: Vec<String>,
     source: ReloadSource,
     dry_run: bool,
 ) -> anyhow::Result<ExitCode> {
-    let options = Options {
-        dry_run,
-        config_path: Some(loaded.path),
-        warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
-        reload: Some(source),
-    };
+    let options =
+        Options { dry_run, config_path: Some(loaded.path), warnings, reload: Some(source) };
     let mut signals = Signals::new()?;
     let mut app = App::start(loaded.settings, options)?;
     tracing::info!(listen = %app.server_addr(), dry_run, "falconer is running");

@@ -45,7 +45,7 @@ pub fn own_limit(error: &io::Error) -> Option<Reason> {
 
 /// The reason for a name that could not be resolved. A resolver that cannot open a socket says no
 /// more than that the name is not known, so it is asked whether that is falconer's own fault.
-fn unresolved(text: String) -> Reason {
+pub fn name_not_found(text: String) -> Reason {
     if descriptors::are_exhausted() {
         let text = format!("not probed, falconer's own limit: out of descriptors; {text}");
         return Reason::new(ReasonKind::OwnLimit, text);
@@ -103,7 +103,7 @@ fn recognise(cause: &(dyn Error + 'static)) -> Option<Reason> {
     }
     // The resolver's error type is private to hyper-util; its text is all there is.
     if cause.to_string().starts_with("dns error") {
-        return Some(unresolved(format!("name not found: {}", describe(cause))));
+        return Some(name_not_found(format!("name not found: {}", describe(cause))));
     }
     None
 }
@@ -119,7 +119,7 @@ fn recognise_io(error: &io::Error) -> Option<Reason> {
         return Some(reason);
     }
     if error.to_string().starts_with(LOOKUP_FAILED) {
-        return Some(unresolved(format!("name not found: {error}")));
+        return Some(name_not_found(format!("name not found: {error}")));
     }
     let (kind, text) = match error.kind() {
         io::ErrorKind::ConnectionRefused => (ReasonKind::Refused, "connection refused".into()),

@@ -32,6 +32,8 @@ pub enum ReasonKind {
     CanaryFailed,
     /// The component has no pods.
     NoPods,
+    /// The component has no pods because its owner wants none.
+    ScaledToZero,
     /// Pods exist, none is ready.
     NoneReady,
     /// Pods wait to be scheduled or started.
@@ -67,6 +69,7 @@ impl ReasonKind {
             Self::Limited => "limited",
             Self::CanaryFailed => "canary_failed",
             Self::NoPods => "no_pods",
+            Self::ScaledToZero => "scaled_to_zero",
             Self::NoneReady => "none_ready",
             Self::Pending => "pending",
             Self::Terminating => "terminating",
@@ -90,6 +93,7 @@ impl ReasonKind {
             | Self::Limited
             | Self::CanaryFailed
             | Self::NoPods
+            | Self::ScaledToZero
             | Self::NoneReady
             | Self::Pending
             | Self::Terminating
@@ -321,6 +325,16 @@ impl ProbeObservation {
     }
 }
 
+/// Why a probe was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProbeTrigger {
+    /// Its time had come.
+    #[default]
+    Schedule,
+    /// Something has changed, and the next scheduled one was too far away.
+    Change,
+}
+
 /// What a prober tells its supervisor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbeReport {
@@ -328,6 +342,8 @@ pub struct ProbeReport {
     pub id: ComponentId,
     /// How.
     pub kind: ProberKind,
+    /// Why the probe was made.
+    pub trigger: ProbeTrigger,
     /// When the probe began.
     pub started_at: Timestamp,
     /// How long it took as a whole.

@@ -10,7 +10,7 @@ use crate::model::{
     ComponentId, HealthState, IncidentId, Outcome, ProbeReport, ProberKind, Reason, ReasonKind,
     Severity, Timestamp,
 };
-use crate::policy::health::{HealthSettings, HealthTracker, Transition};
+use crate::policy::health::{HealthSettings, HealthTracker, Transition, Weight};
 
 /// While probes cannot be made, the log says so this often: they may be a thousand a second.
 const INCONCLUSIVE_TOLD_EVERY: Duration = Duration::from_secs(60);
@@ -52,6 +52,8 @@ pub struct ComponentMemory {
     pub incident: Option<OpenIncident>,
     /// Whether the newest word on its recovery is why nothing is done.
     pub refused: bool,
+    /// Whether the platform says that fewer of its pods serve than did.
+    pub short: bool,
     /// When the newest report's probe began; an older report that comes later is ignored.
     newest: Option<Timestamp>,
 }
@@ -86,6 +88,7 @@ impl ClusterMemory {
             tracker: HealthTracker::new(settings, now),
             incident: None,
             refused: false,
+            short: false,
             newest: None,
         });
         memory.settings = settings;
@@ -122,6 +125,11 @@ impl ClusterMemory {
         }
     }
 
+    /// One component, to be changed by what the platform says of it.
+    pub fn get_mut(&mut self, component: &str) -> Option<&mut ComponentMemory> {
+        self.components.get_mut(component)
+    }
+
     /// The recoverer said something about `component`.
     pub fn recovery_progressed(&mut self, component: &str, phase: RecoveryPhase) {
         if let Some(memory) = self.components.get_mut(component) {
@@ -153,6 +161,7 @@ impl ClusterMemory {
     pub fn observe(
         &mut self,
         report: &ProbeReport,
+        weight: Weight,
         now: Timestamp,
     ) -> Option<(Transition, IncidentChange)> {
         let memory = self.components.get_mut(&report.id.component)?;
@@ -164,18 +173,18 @@ impl ClusterMemory {
         }
         memory.newest = Some(report.started_at);
         let outcome = &report.observation.outcome;
-        let transition = memory.tracker.observe(outcome, memory.settings, now);
+        let transition = memory.tracker.observe_as(weight, outcome, memory.settings, now);
         let change = memory.update_incident(&report.id, outcome, now);
         Some((transition, change))
     }
 }
 
 impl ComponentMemory {
-    /// Whether it is unhealthy, or its newest probe failed, below the threshold too: what a
-    /// restart of something else must not overlook.
+    /// Whether it is unhealthy, or its newest probe failed, below the threshold too, or it has lost
+    /// pods: what a restart of something else must not overlook.
     pub fn is_unhealthy_or_failing(&self) -> bool {
         let health = self.tracker.health();
-        health.state == HealthState::Unhealthy || health.consecutive_failures > 0
+        health.state == HealthState::Unhealthy || health.consecutive_failures > 0 || self.short
     }
 
     /// When the probe of the newest report began.
@@ -208,7 +217,7 @@ impl ComponentMemory {
         now: Timestamp,
     ) -> IncidentChange {
         let health = self.tracker.health();
-        if health.state == HealthState::Healthy {
+        if health.state == HealthState::Healthy || self.tracker.is_off() {
             return self.incident.take().map_or(IncidentChange::None, IncidentChange::Resolved);
         }
         let reason = outcome.reason().cloned().or(health.reason);
