@@ -326,6 +326,9 @@ mod tests {
         metrics.mailbox_depth_changed("supervisor", 3);
         metrics.respawned("prober");
         metrics.command_given_up("alerter");
+        metrics.reconfigured("prober");
+        metrics.config_loaded(Timestamp::default());
+        metrics.config_reloaded(ReloadOutcome::Rejected, Timestamp::default());
         metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
         metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);
         metrics.replicas(&id, 3, 2);
