@@ -72,6 +72,7 @@ pub(super) struct Instruments {
     pub(super) open_circuits: UpDownCounter<i64>,
     pub(super) circuit_openings: Counter<u64>,
     pub(super) respawns: Counter<u64>,
+    pub(super) given_up: Counter<u64>,
     pub(super) alerts: Counter<u64>,
     pub(super) actions: Counter<u64>,
     pub(super) reconfigured: Counter<u64>,
@@ -113,6 +114,10 @@ impl Instruments {
                 "How often an outside party stopped answering",
             ),
             respawns: counter("falconer_actor_respawns_total", "Actors made anew after they ended"),
+            given_up: counter(
+                "falconer_commands_given_up_total",
+                "Commands given up because handling them made their actor end twice",
+            ),
             alerts: counter("falconer_alerts_total", "Messages to people by how they fared"),
             actions: counter(
                 "falconer_actions_total",

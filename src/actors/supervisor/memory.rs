@@ -99,6 +99,7 @@ struct Inconclusive {
 pub struct ClusterMemory {
     components: HashMap<Arc<str>, ComponentMemory>,
     totals: Totals,
+    is_stopped: bool,
     inconclusive: Inconclusive,
 }
 
@@ -118,6 +119,16 @@ impl ClusterMemory {
         memory.kind = kind;
         memory.cell.update(|shown| shown.kind = kind);
         memory
+    }
+
+    /// The process ends: nothing is watched any more.
+    pub fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// Whether nothing is watched any more.
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
     }
 
     /// Forgets a component; its open incident, if any, is over.
