@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use falconer::actors::link::Link;
+use falconer::actors::pacer::Pacer;
 use falconer::actors::prober::{Prober, ProberParts, ProberSettings};
 use falconer::actors::supervisor::{ProbeCompleted, ReportOutbox};
 use falconer::clock::Clock;
@@ -73,6 +74,7 @@ impl Handler<ProbeCompleted> for Sink {
 async fn falconer(stalled: &[SocketAddr], healthy: SocketAddr) {
     let link = Link::new();
     link.publish(&Sink.start());
+    let (pacer, clock) = (Pacer::default(), Clock::system());
     let targets = stalled.iter().chain([&healthy]);
     for (number, target) in targets.enumerate() {
         let parts = ProberParts {
@@ -85,7 +87,8 @@ async fn falconer(stalled: &[SocketAddr], healthy: SocketAddr) {
             },
             probe: Arc::new(probe(*target)),
             reports: ReportOutbox::new(link.clone(), Metrics::default()),
-            clock: Clock::system(),
+            pacer: pacer.clone(),
+            clock,
             metrics: Metrics::default(),
         };
         Prober::new(parts).start();

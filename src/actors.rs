@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | Prober | `ProbeCompleted` | Supervisor |
 //! | Discovery | `InventoryChanged` | Supervisor |
+//! | Supervisor | `ProbeNow` | Prober |
 //! | Supervisor | `RaiseAlert`, `UpdateAlert`, `ResolveAlert` | Alerter |
 //! | Supervisor | `Recover`, `ComponentHealthy` | Recoverer |
 //! | Supervisor | `LoadObserved` | Scaler |
@@ -21,7 +22,8 @@ pub mod discovery;
 pub mod exit_guard;
 pub mod heartbeat;
 pub mod link;
-mod platform;
+pub mod pacer;
+pub mod platform;
 pub mod prober;
 pub mod recoverer;
 pub mod registry;

@@ -1,6 +1,7 @@
 //! The composition root: turns settings into effects, starts the supervision tree over them, and
 //! takes it down again. The only place that knows every layer.
 
+pub mod descriptors;
 mod mapping;
 mod once;
 mod parts;

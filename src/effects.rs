@@ -4,6 +4,7 @@
 //! of actors or policies. Every method bounds its own time and the size of what it reads.
 
 pub mod cluster;
+pub mod descriptors;
 pub mod failure;
 pub mod grpc;
 pub mod http;

@@ -5,6 +5,7 @@
 //! component that is no longer watched end with it. Counters and histograms stay until the process
 //! ends, as Prometheus expects.
 
+mod circuits;
 mod export;
 mod gauges;
 mod instruments;
@@ -22,6 +23,7 @@ use crate::model::{
     ProberKind, Severity, TargetReport, Timestamp,
 };
 
+pub use circuits::CircuitParty;
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
 use table::aggregate_performance;
 
@@ -143,6 +145,11 @@ impl Metrics {
         }
         labels.push(KeyValue::new("outcome", outcome.as_str()));
         instruments.probes.add(1, &labels);
+    }
+
+    /// A probe that was due had to wait, because too many were due at once.
+    pub fn probe_paced(&self) {
+        self.inner.instruments.probes_paced.add(1, &[]);
     }
 
     /// A canary query ended; feeds `milvus_query_latency_seconds`, `milvus_query_total` and
@@ -275,6 +282,8 @@ mod tests {
         metrics.probe_completed(&id, ProberKind::Pods, &failed, Duration::from_secs(5));
         metrics.query_completed(&id, &canary(Some(42), None));
         metrics.state_changed(&id, HealthState::Healthy);
+        metrics.probe_paced();
+        metrics.circuit_opened(CircuitParty::Target);
         metrics.mailbox_dropped("supervisor");
         metrics.mailbox_depth_changed("supervisor", 3);
         metrics.respawned("prober");

@@ -13,7 +13,7 @@ pub use component::{ComponentId, ProberKind, Role};
 pub use health::{ComponentHealth, HealthState};
 pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
-    ProbeReport, Reason, ReasonKind, TargetReport,
+    ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
 };
 pub use time::Timestamp;
 pub use workload::{

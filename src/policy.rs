@@ -2,8 +2,12 @@
 //! Pure: no actor, no I/O, no clock, so the same code serves the live system and every test.
 
 pub mod backoff;
+pub mod circuit;
 pub mod health;
 pub mod notification;
+pub mod pacing;
+pub mod platform;
 pub mod recovery;
 pub mod scaling;
+pub mod schedule;
 pub mod workload_choice;

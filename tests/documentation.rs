@@ -7,7 +7,7 @@ use std::time::Duration;
 use falconer::config::settings::{
     ClusterSettings, ProberSettings, ProcessSettings, Settings, WebhookSettings,
 };
-use falconer::metrics::{ActionKind, ActionOutcome, Metrics, MetricsSettings};
+use falconer::metrics::{ActionKind, ActionOutcome, CircuitParty, Metrics, MetricsSettings};
 use falconer::model::{
     AlertStatus, CollectionProbe, ComponentId, HealthState, Outcome, PerformanceReport, PodUsage,
     ProberKind, ReasonKind, Severity,
@@ -99,6 +99,8 @@ fn feed(metrics: &Metrics) {
     };
     metrics.query_completed(&id, &canary);
     metrics.state_changed(&id, HealthState::Healthy);
+    metrics.probe_paced();
+    metrics.circuit_opened(CircuitParty::Target);
     metrics.mailbox_dropped("supervisor");
     metrics.mailbox_depth_changed("supervisor", 1);
     metrics.respawned("prober");

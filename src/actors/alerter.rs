@@ -14,8 +14,9 @@ use futures::channel::oneshot;
 use super::status::StatusBoard;
 use crate::clock::Clock;
 use crate::effects::{Notifier, NotifyError};
-use crate::metrics::Metrics;
+use crate::metrics::{CircuitParty, Metrics};
 use crate::model::{IncidentId, Notification, Timestamp};
+use crate::policy::circuit::CircuitChange;
 use crate::policy::notification::{
     Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, SendFailure, SendReason,
 };
@@ -225,7 +226,12 @@ impl Alerter {
             error: error.to_string(),
         });
         let (now, random) = (self.clock.now(), fastrand::f64());
-        self.book().finish(incident, receiver, result, &self.settings, random, now);
+        let change = self.book().finish(incident, receiver, result, &self.settings, random, now);
+        match change {
+            CircuitChange::Stayed | CircuitChange::Reopened { .. } => {}
+            CircuitChange::Opened { .. } => self.metrics.circuit_opened(CircuitParty::Receiver),
+            CircuitChange::Closed { .. } => self.metrics.circuit_closed(CircuitParty::Receiver),
+        }
     }
 
     /// Sets the one timer to the next instant at which something is due.

@@ -6,11 +6,11 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::sync::watch;
 
-use super::link::{Link, Undelivered};
+use super::link::Link;
 use super::supervisor::InventoryChanged;
 use crate::model::Inventory;
 
-/// How soon a full or absent supervisor is tried again.
+/// How soon an absent supervisor is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// The actor.
@@ -39,20 +39,73 @@ impl Actor for Discovery {
     }
 }
 
+/// One inventory at a time: the next one is sent when the supervisor has handled this one, so a
+/// mailbox full of reports delays none, and what came in between is left out.
 async fn forward(
     mut inventory: watch::Receiver<Arc<Inventory>>,
     supervisor: Link<InventoryChanged>,
 ) {
     loop {
         let newest = Arc::clone(&inventory.borrow_and_update());
-        if let Err((Undelivered::Full | Undelivered::Closed, _)) =
-            supervisor.try_send(InventoryChanged(newest))
-        {
+        if supervisor.ask(InventoryChanged(newest)).await.is_none() {
             inventory.mark_changed();
             tokio::time::sleep(RETRY_AFTER).await;
         }
         if inventory.changed().await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::actors::testing::in_virtual_time;
+
+    /// Takes a second for every inventory.
+    struct Slow(Arc<Mutex<Vec<usize>>>);
+
+    impl Actor for Slow {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<InventoryChanged> for Slow {
+        type Result = ();
+
+        fn handle(&mut self, message: InventoryChanged, ctx: &mut Self::Context) {
+            self.0.lock().unwrap().push(message.0.components.len());
+            ctx.wait(tokio::time::sleep(Duration::from_secs(1)).into_actor(self));
+        }
+    }
+
+    fn of(components: usize) -> Arc<Inventory> {
+        let names =
+            (0..components).map(|number| (Arc::from(number.to_string()), Default::default()));
+        Arc::new(Inventory { synced: true, error: None, components: names.collect() })
+    }
+
+    #[test]
+    fn the_newest_inventory_reaches_a_slow_supervisor_and_one_that_comes_later() {
+        in_virtual_time(async {
+            let (sender, receiver) = watch::channel(of(0));
+            let link = Link::new();
+            let _discovery = Discovery::new(receiver, link.clone()).start();
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            sender.send_replace(of(1));
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            link.publish(&Slow(Arc::clone(&seen)).start());
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert_eq!(*seen.lock().unwrap(), [1]);
+            for count in 2..=50 {
+                sender.send_replace(of(count));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let seen = seen.lock().unwrap();
+            assert_eq!(seen.last(), Some(&50));
+            assert!(seen.len() <= 4, "{seen:?}");
+        });
     }
 }

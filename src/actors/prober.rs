@@ -1,26 +1,37 @@
-//! Probes one component again and again. Owns its schedule and nothing else: what the outcome
-//! means is judged by the supervisor.
+//! Probes one component again and again, and out of turn when its supervisor asks. Owns its
+//! schedule and nothing else: what the outcome means is judged by the supervisor.
+//!
+//! The schedule has a fixed rate and a phase of its own. A component that has not answered for a
+//! while is probed less often; the first answer brings its cadence back.
+
+mod out_of_turn;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::prelude::*;
-use tokio::time::Instant;
-
+use super::pacer::{Pacer, Seat};
 use super::supervisor::ReportOutbox;
 use crate::clock::Clock;
 use crate::effects::Probe;
-use crate::metrics::Metrics;
+use crate::metrics::{CircuitParty, Metrics};
 use crate::model::{
-    ComponentId, Outcome, ProbeObservation, ProbeReport, ProberKind, ReasonKind, Timestamp,
+    ComponentId, Outcome, ProbeObservation, ProbeReport, ProbeTrigger, ProberKind, ReasonKind,
+    Timestamp,
 };
 use crate::policy::backoff::BackoffSettings;
+use crate::policy::circuit::{Circuit, CircuitChange};
+use crate::policy::schedule::{Schedule, silence};
+use actix::prelude::*;
 
-/// The first probe of a component comes within this time, so that a start is not a burst.
-const FIRST_PROBE_WITHIN: Duration = Duration::from_secs(1);
+use out_of_turn::OutOfTurn;
+pub use out_of_turn::ProbeNow;
 
 /// What a probe may take beyond its time-out before its prober gives it up.
 const PROBE_SLACK: Duration = Duration::from_millis(500);
+
+/// A deadline that is noticed this much too late was missed because the process or the machine
+/// stood still; what happened meanwhile says nothing of the component.
+const STOOD_STILL: Duration = Duration::from_secs(2);
 
 /// How one component is probed.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +73,8 @@ pub struct ProberParts {
     pub probe: Arc<dyn Probe>,
     /// Where reports go.
     pub reports: ReportOutbox,
+    /// Spreads the probes of the whole process; the same one for all of them.
+    pub pacer: Pacer,
     /// Time.
     pub clock: Clock,
     /// Instruments.
@@ -71,18 +84,71 @@ pub struct ProberParts {
 /// The actor.
 pub struct Prober {
     parts: ProberParts,
-    /// The due time without jitter; advances by whole intervals.
-    nominal: Instant,
+    /// Its part in the pace and its due times; since it was started.
+    running: Option<Running>,
+    /// Whether the component answers at all.
+    circuit: Circuit,
+    /// The probe under way, if there is one; never two.
+    under_way: Option<ProbeTrigger>,
+    out_of_turn: OutOfTurn,
+}
+
+struct Running {
+    seat: Seat,
+    schedule: Schedule,
 }
 
 impl Prober {
-    /// A prober whose first probe comes at once, or nearly.
+    /// A prober whose first probe comes as soon as the pace allows.
     pub fn new(parts: ProberParts) -> Self {
-        let nominal = parts.clock.monotonic();
-        Self { parts, nominal }
+        Self {
+            parts,
+            running: None,
+            circuit: Circuit::default(),
+            under_way: None,
+            out_of_turn: OutOfTurn::default(),
+        }
     }
 
-    fn begin_probe(&mut self, ctx: &mut Context<Self>) {
+    /// Takes a place in the pace of all probers and waits for its first turn.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        let ProberSettings { interval, jitter, .. } = self.parts.settings;
+        let now = self.parts.clock.uptime();
+        let (seat, place) = self.parts.pacer.join(interval, now);
+        let schedule = Schedule::new(interval, jitter, place.phase, now + place.first_in);
+        self.running = Some(Running { seat, schedule });
+        ctx.run_later(place.first_in, Self::on_probe_due);
+    }
+
+    /// Probes now, or in a moment where too many are due at once.
+    fn on_probe_due(&mut self, ctx: &mut Context<Self>) {
+        self.when_paced(Self::begin_scheduled, ctx);
+    }
+
+    fn when_paced(&mut self, begin: fn(&mut Self, &mut Context<Self>), ctx: &mut Context<Self>) {
+        let now = self.parts.clock.uptime();
+        let wait =
+            self.running.as_ref().map_or(Duration::ZERO, |running| running.seat.reserve(now));
+        if wait.is_zero() {
+            begin(self, ctx);
+        } else {
+            self.parts.metrics.probe_paced();
+            ctx.run_later(wait, begin);
+        }
+    }
+
+    /// A probe out of turn that is still under way serves as the scheduled one.
+    fn begin_scheduled(&mut self, ctx: &mut Context<Self>) {
+        if self.under_way.is_some() {
+            self.under_way = Some(ProbeTrigger::Schedule);
+        } else {
+            self.begin_probe(ProbeTrigger::Schedule, ctx);
+        }
+    }
+
+    fn begin_probe(&mut self, trigger: ProbeTrigger, ctx: &mut Context<Self>) {
+        self.under_way = Some(trigger);
+        self.out_of_turn.begun(self.parts.clock.monotonic());
         let started_at = self.parts.clock.now();
         let started = self.parts.clock.monotonic();
         let probe = Arc::clone(&self.parts.probe);
@@ -95,13 +161,65 @@ impl Prober {
         };
         ctx.spawn(work.into_actor(self).map(move |observation, prober, ctx| {
             let duration = prober.parts.clock.monotonic() - started;
-            prober.on_probe_done(started_at, duration, observation);
-            prober.schedule_next(ctx);
+            let observation = prober.unless_we_stood_still(observation, duration);
+            let trigger = prober.under_way.take().unwrap_or_default();
+            prober.fold(trigger, &observation.outcome, started_at);
+            prober.on_probe_done(trigger, started_at, duration, observation);
+            match trigger {
+                ProbeTrigger::Schedule => prober.schedule_next(ctx),
+                ProbeTrigger::Change => {}
+            }
+            prober.arm_out_of_turn(ctx);
         }));
+    }
+
+    fn unless_we_stood_still(
+        &self,
+        observation: ProbeObservation,
+        took: Duration,
+    ) -> ProbeObservation {
+        let late = took.saturating_sub(self.parts.settings.timeout + PROBE_SLACK);
+        let kind = observation.outcome.reason().map(|reason| reason.kind);
+        if late < STOOD_STILL || kind != Some(ReasonKind::Timeout) {
+            return observation;
+        }
+        let late = humantime::format_duration(Duration::from_secs(late.as_secs()));
+        let text = format!("not probed, falconer itself stood still: {late} late");
+        ProbeObservation::of(Outcome::failed(ReasonKind::OwnLimit, text))
+    }
+
+    /// Learns from one outcome whether the component answers at all. Silence out of turn, right
+    /// after a change, says little of that.
+    fn fold(&mut self, trigger: ProbeTrigger, outcome: &Outcome, asked_at: Timestamp) {
+        let out_of_turn = trigger == ProbeTrigger::Change && outcome.is_failed();
+        if outcome.is_inconclusive() || out_of_turn {
+            return;
+        }
+        let is_silent =
+            outcome.is_failed() && outcome.reason().is_some_and(|reason| reason.kind.is_silence());
+        let change = if is_silent {
+            let settings = silence(self.parts.settings.interval);
+            self.circuit.unanswered(&settings, fastrand::f64(), asked_at)
+        } else {
+            self.circuit.answered()
+        };
+        let component = &self.parts.id;
+        match change {
+            CircuitChange::Stayed | CircuitChange::Reopened { .. } => {}
+            CircuitChange::Opened { .. } => {
+                self.parts.metrics.circuit_opened(CircuitParty::Target);
+                tracing::info!(%component, "component does not answer, probed less often");
+            }
+            CircuitChange::Closed { failures } => {
+                self.parts.metrics.circuit_closed(CircuitParty::Target);
+                tracing::info!(%component, failures, "component answers again, probed as usual");
+            }
+        }
     }
 
     fn on_probe_done(
         &self,
+        trigger: ProbeTrigger,
         started_at: Timestamp,
         duration: Duration,
         observation: ProbeObservation,
@@ -117,6 +235,7 @@ impl Prober {
         parts.reports.report(ProbeReport {
             id: parts.id.clone(),
             kind: parts.kind,
+            trigger,
             started_at,
             duration,
             observation,
@@ -126,18 +245,12 @@ impl Prober {
     /// Fixed rate, not fixed delay: a slow probe does not shift the later ones. Due times that
     /// passed while a probe was under way are left out, never made up for in a burst.
     fn schedule_next(&mut self, ctx: &mut Context<Self>) {
-        let now = self.parts.clock.monotonic();
-        let interval = self.parts.settings.interval.max(Duration::from_millis(1));
-        self.nominal += interval;
-        if self.nominal < now {
-            let missed = (now - self.nominal).as_nanos() / interval.as_nanos();
-            let steps = u32::try_from(missed + 1).unwrap_or(u32::MAX);
-            self.nominal += interval * steps;
-        }
-        let offset = interval.mul_f64(self.parts.settings.jitter.clamp(0.0, 1.0) / 2.0);
-        let due = self.nominal + offset.mul_f64(2.0 * fastrand::f64());
-        let delay = due.saturating_duration_since(now + offset);
-        ctx.run_later(delay, Self::begin_probe);
+        let Some(running) = &mut self.running else { return };
+        let (clock, uptime) = (self.parts.clock, self.parts.clock.uptime());
+        let until = self.circuit.open_until();
+        let hold = until.map_or(Duration::ZERO, |until| until.since(clock.now()));
+        let due = running.schedule.advance(uptime, hold, fastrand::f64());
+        ctx.run_later(due.saturating_sub(uptime), Self::on_probe_due);
     }
 }
 
@@ -145,10 +258,16 @@ impl Actor for Prober {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let spread = self.parts.settings.interval.min(FIRST_PROBE_WITHIN);
-        let first = spread.mul_f64(fastrand::f64());
-        self.nominal += first;
-        ctx.run_later(first, Self::begin_probe);
+        self.begin(ctx);
+    }
+}
+
+/// What it counted must not stay when it ends.
+impl Drop for Prober {
+    fn drop(&mut self) {
+        if !self.circuit.is_closed() {
+            self.parts.metrics.circuit_closed(CircuitParty::Target);
+        }
     }
 }
 
@@ -160,102 +279,4 @@ fn timed_out(timeout: Duration) -> ProbeObservation {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use async_trait::async_trait;
-
-    use super::*;
-    use crate::actors::link::Link;
-    use crate::actors::supervisor::ProbeCompleted;
-    use crate::actors::testing::{Recorder, in_virtual_time};
-
-    /// Answers after a delay, or never.
-    struct Slow(Option<Duration>);
-
-    #[async_trait]
-    impl Probe for Slow {
-        async fn probe(&self, _: Duration) -> ProbeObservation {
-            match self.0 {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => std::future::pending().await,
-            }
-            ProbeObservation::of(Outcome::Healthy)
-        }
-    }
-
-    fn settings() -> ProberSettings {
-        ProberSettings {
-            interval: Duration::from_secs(1),
-            timeout: Duration::from_secs(5),
-            ..ProberSettings::default()
-        }
-    }
-
-    /// Runs probers side by side for `seconds` of virtual time and returns what they reported.
-    fn run(probes: Vec<(&'static str, Slow)>, seconds: u64) -> Vec<ProbeReport> {
-        let reports = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&reports);
-        in_virtual_time(async move {
-            let link = Link::<ProbeCompleted>::new();
-            let seen = Recorder::behind(&link);
-            let clock = Clock::starting_at(Timestamp::default());
-            for (name, probe) in probes {
-                let parts = ProberParts {
-                    id: ComponentId::new("milvus-ha", name),
-                    kind: ProberKind::Http,
-                    settings: settings(),
-                    probe: Arc::new(probe),
-                    reports: ReportOutbox::new(link.clone(), Metrics::default()),
-                    clock,
-                    metrics: Metrics::default(),
-                };
-                Prober::new(parts).start();
-            }
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-            kept.lock().unwrap().extend(seen.lock().unwrap().drain(..).map(|m| m.0));
-        });
-        let mut guard = reports.lock().unwrap();
-        std::mem::take(&mut *guard)
-    }
-
-    fn starts_of(reports: &[ProbeReport], component: &str) -> Vec<Timestamp> {
-        let ours = reports.iter().filter(|report| &*report.id.component == component);
-        ours.map(|report| report.started_at).collect()
-    }
-
-    #[test]
-    fn a_stalled_prober_does_not_delay_its_siblings() {
-        let probes = vec![
-            ("proxy", Slow(None)),
-            ("rootcoord", Slow(None)),
-            ("datanode", Slow(None)),
-            ("querynode", Slow(Some(Duration::from_millis(2)))),
-        ];
-        let reports = run(probes, 600);
-        let starts = starts_of(&reports, "querynode");
-        assert!((599..=601).contains(&starts.len()), "{} probes in 600 s", starts.len());
-        for pair in starts.windows(2) {
-            let gap = pair[1].since(pair[0]).as_millis();
-            assert!((890..=1_110).contains(&gap), "a gap of {gap} ms");
-        }
-    }
-
-    #[test]
-    fn a_probe_that_never_returns_is_given_up_and_told_as_a_time_out() {
-        let reports = run(vec![("proxy", Slow(None))], 60);
-        assert!(reports.len() >= 9, "{} reports", reports.len());
-        for report in &reports {
-            let reason = report.observation.outcome.reason().expect("a reason");
-            assert_eq!(reason.text, "timeout after 5s");
-        }
-    }
-
-    #[test]
-    fn due_times_that_pass_during_a_slow_probe_are_left_out_and_not_made_up_for() {
-        let slow = Slow(Some(Duration::from_millis(2_500)));
-        let starts = starts_of(&run(vec![("proxy", slow)], 61), "proxy");
-        assert!((18..=21).contains(&starts.len()), "{} probes", starts.len());
-        assert!(starts.windows(2).all(|pair| pair[1].since(pair[0]).as_millis() >= 2_500));
-    }
-}
+mod tests;

@@ -172,6 +172,8 @@ impl Recoverer {
         let (cluster, workloads) = (&request.component.cluster, &request.workloads);
         request.being_scaled =
             self.around.registry.held_by(ActionHolder::Scaler, cluster, workloads);
+        let pause = || self.around.circuits.pause(cluster, self.around.clock.now());
+        request.platform_error = request.platform_error.take().or_else(pause);
         match self.decide(&report.request) {
             RecoveryDecision::Act(plan) => self.begin_action(report, plan, ctx),
             RecoveryDecision::Refuse { reason } => self.refuse(&report.request, &reason),

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::platform::PlatformCircuits;
 use super::status::StatusBoard;
 use crate::clock::Clock;
-use crate::effects::Cluster;
+use crate::effects::{Cluster, ClusterError};
 use crate::metrics::Metrics;
 use crate::model::{Workload, WorkloadRef};
 
@@ -18,12 +19,21 @@ pub struct Surroundings {
     pub clusters: HashMap<Arc<str>, Arc<dyn Cluster>>,
     /// Who holds which workload; the same one for both actors and for all their incarnations.
     pub registry: ActionRegistry,
+    /// Which platforms answer; the same ones for both actors and for all their incarnations.
+    pub circuits: PlatformCircuits,
     /// Where the snapshot goes.
     pub board: StatusBoard,
     /// The time.
     pub clock: Clock,
     /// Where actions are counted.
     pub metrics: Metrics,
+}
+
+impl Surroundings {
+    /// A request to the platform of `cluster` has ended.
+    pub fn answered<T>(&self, cluster: &Arc<str>, answer: &Result<T, ClusterError>) {
+        self.circuits.ended(cluster, answer, &self.metrics, self.clock.now());
+    }
 }
 
 /// An actor that changes workloads; a closed set.

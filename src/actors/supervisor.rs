@@ -1,6 +1,8 @@
 //! One per Milvus cluster: judges every report, keeps incidents, and tells the Alerter, the
 //! Recoverer and the Scaler. Parent of the cluster's probers and of its discovery.
 
+mod inconclusive;
+mod inventory;
 mod memory;
 mod outbox;
 mod parts;
@@ -22,12 +24,14 @@ use super::recoverer::{ComponentHealthy, RecoveryPhase, RecoveryProgressed};
 use super::scaler::{LoadObserved, ScalingProgressed};
 use crate::model::{
     ComponentId, ComponentInventory, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
+    Reason,
 };
 use crate::policy::backoff::BackoffSettings;
 use crate::policy::health::Transition;
 use crate::policy::scaling::ScalingRequest;
 use actix::prelude::*;
 
+use inventory::WatchedPods;
 pub use memory::ClusterMemory;
 use memory::IncidentChange;
 pub use outbox::ReportOutbox;
@@ -59,6 +63,8 @@ pub struct Supervisor {
     inventory: Arc<Inventory>,
     /// Components with a prober because discovery found them.
     discovered: BTreeSet<Arc<str>>,
+    /// Components whose pods the platform tells of.
+    pods: BTreeMap<Arc<str>, WatchedPods>,
     /// The newest resources report.
     usage: Vec<PodUsage>,
     stopped: bool,
@@ -72,6 +78,7 @@ impl Supervisor {
             children: Children::new(address.recipient()),
             inventory: Arc::default(),
             discovered: BTreeSet::new(),
+            pods: BTreeMap::new(),
             usage: Vec::new(),
             stopped: false,
             parts,
@@ -114,19 +121,26 @@ impl Supervisor {
             self.view.watched(&plan.component, known);
         }
         drop(memory);
+        let probe_now = self.watch_pods(&plan);
         let parts = ProberParts {
             id: self.id(&plan.component),
             kind: plan.kind,
             settings: plan.prober.clone(),
             probe: plan.probe,
             reports: self.parts.reports.clone(),
+            pacer: self.parts.pacer.clone(),
             clock: self.parts.clock,
             metrics: self.parts.metrics.clone(),
         };
         tracing::info!(component = %parts.id, kind = plan.kind.as_str(), "watching component");
         let factory = Box::new(move |notice| {
             let parts = parts.clone();
-            exit_guard::start(parts.settings.mailbox, move |_| Prober::new(parts), notice).abort
+            let prober =
+                exit_guard::start(parts.settings.mailbox, move |_| Prober::new(parts), notice);
+            if let Some(probe_now) = &probe_now {
+                probe_now.publish(&prober.address);
+            }
+            prober.abort
         });
         let key = prober_key(&plan.component);
         self.children.add(key, "prober", plan.prober.backoff, factory, now);
@@ -135,6 +149,7 @@ impl Supervisor {
     fn forget(&mut self, component: &Arc<str>) {
         self.children.remove(&prober_key(component));
         self.discovered.remove(component);
+        self.pods.remove(component);
         let incident = self.memory().forget(component);
         self.view.forgotten(component);
         let id = self.id(component);
@@ -159,45 +174,6 @@ impl Supervisor {
         }
     }
 
-    // ---- inventory
-
-    fn on_inventory(&mut self, inventory: Arc<Inventory>) {
-        if self.stopped {
-            return;
-        }
-        if inventory.synced {
-            self.follow_workloads(&inventory);
-        }
-        for (name, component) in &inventory.components {
-            let desired = component.workloads.iter().map(|w| w.desired_replicas).sum();
-            let ready = component.workloads.iter().map(|w| w.ready_replicas).sum();
-            self.parts.metrics.replicas(&self.id(name), desired, ready);
-        }
-        self.view.inventory(&inventory);
-        self.inventory = inventory;
-    }
-
-    fn follow_workloads(&mut self, inventory: &Inventory) {
-        let gone: Vec<Arc<str>> = self
-            .discovered
-            .iter()
-            .filter(|name| !inventory.components.contains_key(*name))
-            .cloned()
-            .collect();
-        for component in gone {
-            self.forget(&component);
-        }
-        for component in inventory.components.keys() {
-            if self.children.contains(&prober_key(component)) {
-                continue;
-            }
-            if let Some(plan) = self.parts.planner.discovered(component) {
-                self.discovered.insert(Arc::clone(component));
-                self.watch(plan);
-            }
-        }
-    }
-
     // ---- reports
 
     fn on_report(&mut self, report: ProbeReport) {
@@ -213,12 +189,11 @@ impl Supervisor {
 
     fn judge(&mut self, report: ProbeReport) {
         let now = self.parts.clock.now();
-        let judged = self.memory().observe(&report, now);
-        let Some((transition, change)) = judged else {
-            return;
-        };
+        let weight = self.weight(&report, now);
+        let judged = self.memory().observe(&report, weight, now);
+        let Some((transition, change)) = judged else { return self.note_unjudged(report) };
         self.count(&report);
-        log_transition(&report, transition);
+        log_transition(&report.id, transition, report.observation.outcome.reason());
         if report.kind == ProberKind::Resources && !report.observation.outcome.is_failed() {
             self.on_usage(report.observation.usage.clone());
         }
@@ -233,9 +208,14 @@ impl Supervisor {
             }
             self.parts.metrics.state_changed(&id, memory.tracker.state());
             let health = memory.tracker.health();
+            let failed = report.observation.outcome.is_failed();
+            // What just answered is not restarted, nor what only the platform calls unhealthy.
+            let is_reason_to_act = failed && memory.tracker.is_counted_out();
             self.view.reported(report, &memory);
             match (health.state, &memory.incident) {
-                (HealthState::Unhealthy, Some(open)) => self.ask_for_recovery(&id, open),
+                (HealthState::Unhealthy, Some(open)) if is_reason_to_act => {
+                    self.ask_for_recovery(&id, open);
+                }
                 (HealthState::Healthy, _) => {
                     let healthy = ComponentHealthy { component: id, since: health.since };
                     // A report a second makes up for one that does not fit.
@@ -263,9 +243,7 @@ impl Supervisor {
             let usage = usage_of(component, &self.usage);
             self.view.usage(name, usage.clone());
             self.parts.metrics.usage(&self.id(name), &usage);
-            let Some(role) = component.role else {
-                continue;
-            };
+            let Some(role) = component.role else { continue };
             let health = self
                 .memory()
                 .get(name)
@@ -390,11 +368,11 @@ fn usage_of(component: &ComponentInventory, usage: &[PodUsage]) -> Vec<PodUsage>
     usage.iter().filter(is_ours).cloned().collect()
 }
 
-fn log_transition(report: &ProbeReport, transition: Transition) {
+fn log_transition(component: &ComponentId, transition: Transition, reason: Option<&Reason>) {
     let Transition::Moved { from, to } = transition else {
         return;
     };
-    let reason = report.observation.outcome.reason().map(ToString::to_string);
+    let reason = reason.map(ToString::to_string);
     let (from, to) = (from.as_str(), to.as_str());
-    tracing::info!(component = %report.id, from, to, reason, "component state changed");
+    tracing::info!(%component, from, to, reason, "component state changed");
 }

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::link::Link;
+use super::platform::PlatformCircuits;
 use super::registry::{ActionRegistry, Surroundings};
 use super::status::StatusBoard;
 use crate::clock::Clock;
@@ -171,6 +172,7 @@ pub fn surroundings() -> (Arc<FakeCluster>, Surroundings) {
     let around = Surroundings {
         clusters: HashMap::from([(CLUSTER.into(), platform)]),
         registry: ActionRegistry::default(),
+        circuits: PlatformCircuits::default(),
         board: StatusBoard::default(),
         clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
         metrics: Metrics::default(),

@@ -6,11 +6,14 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::{ClusterPlanner, Purpose, start_platform};
+use crate::actors::pacer::Pacer;
 use crate::actors::supervisor::{ComponentPlan, Planner};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::effects::Cluster;
-use crate::model::{ComponentId, Outcome, ProbeObservation, ProbeReport, ProberKind, ReasonKind};
+use crate::model::{
+    ComponentId, Outcome, ProbeObservation, ProbeReport, ProbeTrigger, ProberKind, ReasonKind,
+};
 
 /// What the first list from a platform may take beyond the probers' time-out.
 const FIRST_LIST: Duration = Duration::from_secs(5);
@@ -19,11 +22,18 @@ const FIRST_LIST: Duration = Duration::from_secs(5);
 pub async fn probe_once(settings: Arc<Settings>) -> Vec<ProbeReport> {
     crate::effects::tls::install_tls_provider();
     let clock = Clock::system();
-    let clusters = settings.clusters.keys().map(|name| probe_cluster(name, &settings, clock));
+    let pacer = Pacer::default();
+    let clusters =
+        settings.clusters.keys().map(|name| probe_cluster(name, &settings, clock, pacer.clone()));
     join_all(clusters).await.into_iter().flatten().collect()
 }
 
-async fn probe_cluster(name: &str, settings: &Arc<Settings>, clock: Clock) -> Vec<ProbeReport> {
+async fn probe_cluster(
+    name: &str,
+    settings: &Arc<Settings>,
+    clock: Clock,
+    pacer: Pacer,
+) -> Vec<ProbeReport> {
     let Some(cluster) = settings.clusters.get(name) else {
         return Vec::new();
     };
@@ -42,9 +52,10 @@ async fn probe_cluster(name: &str, settings: &Arc<Settings>, clock: Clock) -> Ve
     plans.extend(discovered(handle.as_ref(), &planner, patience).await);
     let (last, first): (Vec<_>, Vec<_>) =
         plans.into_iter().partition(|plan| plan.kind == ProberKind::Resources);
-    let mut reports = join_all(first.into_iter().map(|plan| probe(&name, plan, clock))).await;
+    let ask = |plan| probe(&name, plan, clock, &pacer);
+    let mut reports = join_all(first.into_iter().map(ask)).await;
     // CPU is a difference of two readings; the other probes are the time between them.
-    reports.extend(join_all(last.into_iter().map(|plan| probe(&name, plan, clock))).await);
+    reports.extend(join_all(last.into_iter().map(ask)).await);
     handle.shutdown(Duration::from_secs(1)).await;
     reports
 }
@@ -63,7 +74,14 @@ async fn discovered(
     newest.components.keys().filter_map(|name| planner.discovered(name)).collect()
 }
 
-async fn probe(cluster: &Arc<str>, plan: ComponentPlan, clock: Clock) -> ProbeReport {
+async fn probe(
+    cluster: &Arc<str>,
+    plan: ComponentPlan,
+    clock: Clock,
+    pacer: &Pacer,
+) -> ProbeReport {
+    let (_seat, place) = pacer.join(plan.prober.interval, clock.uptime());
+    tokio::time::sleep(place.first_in).await;
     let started_at = clock.now();
     let started = clock.monotonic();
     let budget = plan.prober.timeout;
@@ -75,6 +93,7 @@ async fn probe(cluster: &Arc<str>, plan: ComponentPlan, clock: Clock) -> ProbeRe
     ProbeReport {
         id: ComponentId::new(Arc::clone(cluster), plan.component),
         kind: plan.kind,
+        trigger: ProbeTrigger::default(),
         started_at,
         duration: clock.monotonic() - started,
         observation,

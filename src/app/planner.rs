@@ -149,6 +149,7 @@ impl ClusterPlanner {
                 component: component.into(),
                 metrics_port: self.cluster.metrics_port,
                 connection: connection(prober.connection),
+                startup_grace: self.settings.supervisor.startup_grace.get(),
             },
             self.platform.cluster.inventory(),
             self.clock,

@@ -8,8 +8,10 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::EXIT_USAGE;
+use crate::app::descriptors::shortage;
 use crate::config::settings::Platform;
 use crate::config::{self, Loaded};
+use crate::effects::descriptors;
 
 /// Say whether the configuration is valid, and what is wrong where.
 ///
@@ -49,7 +51,10 @@ pub fn execute(args: CheckArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EXIT_USAGE));
         }
     };
-    for warning in &loaded.warnings {
+    let limit = descriptors::limit().ok();
+    let shortage = limit.and_then(|limit| shortage(&loaded.settings, limit));
+    let warnings = loaded.warnings.iter().map(ToString::to_string).chain(shortage);
+    for warning in warnings {
         writeln!(io::stderr(), "warning: {warning}").context("cannot write to standard error")?;
     }
     let text = if args.print {

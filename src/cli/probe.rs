@@ -10,7 +10,8 @@ use std::sync::Arc;
 use actix::System;
 use clap::Args;
 
-use crate::{app, config};
+use crate::app::{self, descriptors};
+use crate::config;
 
 /// Probe everything once and print a table.
 ///
@@ -41,10 +42,13 @@ Exit codes:
 ///
 /// # Errors
 /// When the configuration is wrong.
-#[allow(clippy::print_stdout, reason = "this is what the command is for")]
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what the command is for")]
 pub fn execute(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     let loaded = config::load(args.config.as_deref())?;
     loaded.require_clusters()?;
+    if let Some(warning) = descriptors::raise_limit(&loaded.settings) {
+        eprintln!("warning: {warning}");
+    }
     let reports = System::new().block_on(app::probe_once(Arc::new(loaded.settings)));
     if args.json {
         println!("{:#}", render::json(&reports));

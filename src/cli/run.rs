@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::{App, Options};
+use crate::app::{App, Options, descriptors};
 use crate::config::{self, Loaded, Settings, settings};
 use crate::telemetry::{self, LogFormat, TelemetrySettings};
 
@@ -50,19 +50,21 @@ pub fn execute(args: RunArgs) -> anyhow::Result<ExitCode> {
     loaded.require_clusters()?;
     telemetry::init(&telemetry_settings(&loaded.settings))?;
     log_panics();
-    for warning in &loaded.warnings {
+    let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(descriptors::raise_limit(&loaded.settings));
+    for warning in &warnings {
         tracing::warn!(%warning, "configuration");
     }
-    System::new().block_on(supervise(loaded, args.dry_run))
+    System::new().block_on(supervise(loaded, warnings, args.dry_run))
 }
 
-async fn supervise(loaded: Loaded, dry_run: bool) -> anyhow::Result<ExitCode> {
+async fn supervise(
+    loaded: Loaded,
+    warnings: Vec<String>,
+    dry_run: bool,
+) -> anyhow::Result<ExitCode> {
     let grace = loaded.settings.supervisor.drain_timeout.get();
-    let options = Options {
-        dry_run,
-        config_path: Some(loaded.path),
-        warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
-    };
+    let options = Options { dry_run, config_path: Some(loaded.path), warnings };
     let mut signals = Signals::new()?;
     let mut app = App::start(loaded.settings, options)?;
     tracing::info!(listen = %app.server_addr(), dry_run, "falconer is running");

@@ -68,6 +68,17 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
+    /// Whether the platform gave no useful answer at all, so that no other request would fare better.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Failed { .. } => true,
+            Self::NotFound { .. }
+            | Self::Forbidden { .. }
+            | Self::Conflict { .. }
+            | Self::Unsupported { .. } => false,
+        }
+    }
+
     /// Whether the same request can succeed later without anybody's help.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::descriptors;
 use super::small_file::FileError;
 use crate::model::{Reason, ReasonKind};
 
@@ -15,6 +16,9 @@ const MAX_DEPTH: usize = 16;
 /// What is said of a connection that the far side closed too early.
 pub const CLOSED_EARLY: &str = "connection closed before the answer was complete";
 
+/// What the standard library says where a name cannot be resolved.
+const LOOKUP_FAILED: &str = "failed to lookup address information";
+
 /// The reason for "no answer within `budget`".
 pub fn timeout(budget: Duration) -> Reason {
     Reason::new(ReasonKind::Timeout, format!("timeout after {}", short_duration(budget)))
@@ -22,7 +26,31 @@ pub fn timeout(budget: Duration) -> Reason {
 
 /// The reason for a file of certificates that cannot be read.
 pub fn unreadable(path: &Path, error: &FileError) -> Reason {
+    if let FileError::Unreadable(source) = error
+        && let Some(reason) = own_limit(source)
+    {
+        return reason;
+    }
     Reason::new(ReasonKind::Connection, format!("cannot read {}: {error}", path.display()))
+}
+
+/// The reason for an error that is no fault of the far side: this process or this machine has run
+/// out of descriptors or memory. `None` for every other error.
+pub fn own_limit(error: &io::Error) -> Option<Reason> {
+    descriptors::is_own_limit(error).then(|| {
+        let text = format!("not probed, falconer's own limit: {error}");
+        Reason::new(ReasonKind::OwnLimit, text)
+    })
+}
+
+/// The reason for a name that could not be resolved. A resolver that cannot open a socket says no
+/// more than that the name is not known, so it is asked whether that is falconer's own fault.
+pub fn name_not_found(text: String) -> Reason {
+    if descriptors::are_exhausted() {
+        let text = format!("not probed, falconer's own limit: out of descriptors; {text}");
+        return Reason::new(ReasonKind::OwnLimit, text);
+    }
+    Reason::new(ReasonKind::Connection, text)
 }
 
 /// A duration for people, to the millisecond: `5s`, `1s 500ms`.
@@ -75,10 +103,7 @@ fn recognise(cause: &(dyn Error + 'static)) -> Option<Reason> {
     }
     // The resolver's error type is private to hyper-util; its text is all there is.
     if cause.to_string().starts_with("dns error") {
-        return Some(Reason::new(
-            ReasonKind::Connection,
-            format!("name not found: {}", describe(cause)),
-        ));
+        return Some(name_not_found(format!("name not found: {}", describe(cause))));
     }
     None
 }
@@ -89,6 +114,12 @@ fn recognise_io(error: &io::Error) -> Option<Reason> {
         && let Some(reason) = recognise(inner)
     {
         return Some(reason);
+    }
+    if let Some(reason) = own_limit(error) {
+        return Some(reason);
+    }
+    if error.to_string().starts_with(LOOKUP_FAILED) {
+        return Some(name_not_found(format!("name not found: {error}")));
     }
     let (kind, text) = match error.kind() {
         io::ErrorKind::ConnectionRefused => (ReasonKind::Refused, "connection refused".into()),
@@ -139,6 +170,8 @@ fn recognise_hyper(error: &hyper::Error) -> Option<Reason> {
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     #[test]
@@ -159,6 +192,17 @@ mod tests {
         let reason = classify(&error);
         assert_eq!(reason.kind, ReasonKind::Connection);
         assert!(reason.text.starts_with("TLS: "), "{reason}");
+    }
+
+    #[test]
+    fn falconers_own_limits_are_told_apart_from_the_failures_of_the_far_side() {
+        for code in [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS] {
+            let reason = classify(&io::Error::from_raw_os_error(code as i32));
+            assert_eq!(reason.kind, ReasonKind::OwnLimit, "{reason}");
+            assert!(reason.text.contains("falconer's own limit"), "{reason}");
+        }
+        let refused = classify(&io::Error::from_raw_os_error(Errno::ECONNREFUSED as i32));
+        assert_eq!(refused.kind, ReasonKind::Refused);
     }
 
     #[test]

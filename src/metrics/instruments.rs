@@ -54,6 +54,9 @@ pub(super) struct Instruments {
     pub(super) probe_duration: Histogram<f64>,
     pub(super) probes: Counter<u64>,
     pub(super) probe_failures: Counter<u64>,
+    pub(super) probes_paced: Counter<u64>,
+    pub(super) open_circuits: UpDownCounter<i64>,
+    pub(super) circuit_openings: Counter<u64>,
     pub(super) mailbox_depth: UpDownCounter<i64>,
     pub(super) mailbox_dropped: Counter<u64>,
     pub(super) respawns: Counter<u64>,
@@ -81,6 +84,18 @@ impl Instruments {
             probe_duration: histogram("falconer_probe_duration_seconds", "How long probes took"),
             probes: counter("falconer_probes_total", "Probes by their verdict"),
             probe_failures: counter("falconer_probe_failures_total", "Failed probes by reason"),
+            probes_paced: counter(
+                "falconer_probes_paced_total",
+                "Probes that had to wait because too many were due at once",
+            ),
+            open_circuits: meter
+                .i64_up_down_counter("falconer_open_circuits")
+                .with_description("Outside parties that do not answer and are asked less often")
+                .build(),
+            circuit_openings: counter(
+                "falconer_circuit_openings_total",
+                "How often an outside party stopped answering",
+            ),
             mailbox_depth: meter
                 .i64_up_down_counter("falconer_mailbox_depth")
                 .with_description("Messages that wait in an actor's mailbox")

@@ -32,6 +32,8 @@ pub enum ReasonKind {
     CanaryFailed,
     /// The component has no pods.
     NoPods,
+    /// The component has no pods because its owner wants none.
+    ScaledToZero,
     /// Pods exist, none is ready.
     NoneReady,
     /// Pods wait to be scheduled or started.
@@ -48,6 +50,9 @@ pub enum ReasonKind {
     PlatformUnavailable,
     /// An optional source of data (metrics.k8s.io) does not exist here.
     Unsupported,
+    /// falconer itself could not ask: it is out of descriptors or memory, or stood still. Says
+    /// nothing of the component.
+    OwnLimit,
 }
 
 impl ReasonKind {
@@ -64,6 +69,7 @@ impl ReasonKind {
             Self::Limited => "limited",
             Self::CanaryFailed => "canary_failed",
             Self::NoPods => "no_pods",
+            Self::ScaledToZero => "scaled_to_zero",
             Self::NoneReady => "none_ready",
             Self::Pending => "pending",
             Self::Terminating => "terminating",
@@ -72,6 +78,31 @@ impl ReasonKind {
             Self::NotRunning => "not_running",
             Self::PlatformUnavailable => "platform_unavailable",
             Self::Unsupported => "unsupported",
+            Self::OwnLimit => "own_limit",
+        }
+    }
+
+    /// Whether the far side gave no sign of life at all, as opposed to an answer that is not good.
+    pub const fn is_silence(self) -> bool {
+        match self {
+            Self::Timeout | Self::Refused | Self::Connection => true,
+            Self::Status
+            | Self::BadAnswer
+            | Self::Unauthorized
+            | Self::ReportedUnhealthy
+            | Self::Limited
+            | Self::CanaryFailed
+            | Self::NoPods
+            | Self::ScaledToZero
+            | Self::NoneReady
+            | Self::Pending
+            | Self::Terminating
+            | Self::CrashLoop
+            | Self::SomePods
+            | Self::NotRunning
+            | Self::PlatformUnavailable
+            | Self::Unsupported
+            | Self::OwnLimit => false,
         }
     }
 }
@@ -155,6 +186,12 @@ impl Outcome {
     /// Whether this is `Failed`.
     pub fn is_failed(&self) -> bool {
         matches!(self, Self::Failed { .. })
+    }
+
+    /// Whether the probe says nothing of the component, because falconer itself could not make it.
+    /// Such an outcome counts neither as a failure nor as a success.
+    pub fn is_inconclusive(&self) -> bool {
+        self.reason().is_some_and(|reason| reason.kind == ReasonKind::OwnLimit)
     }
 
     /// The reason, where there is one.
@@ -288,6 +325,16 @@ impl ProbeObservation {
     }
 }
 
+/// Why a probe was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProbeTrigger {
+    /// Its time had come.
+    #[default]
+    Schedule,
+    /// Something has changed, and the next scheduled one was too far away.
+    Change,
+}
+
 /// What a prober tells its supervisor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbeReport {
@@ -295,6 +342,8 @@ pub struct ProbeReport {
     pub id: ComponentId,
     /// How.
     pub kind: ProberKind,
+    /// Why the probe was made.
+    pub trigger: ProbeTrigger,
     /// When the probe began.
     pub started_at: Timestamp,
     /// How long it took as a whole.

@@ -146,7 +146,7 @@ pub struct Pod {
     pub requests: Resources,
     /// Sum of the containers' limits.
     pub limits: Resources,
-    /// When it was started.
+    /// When it was started, the last time where a container of it was started again.
     pub started_at: Option<Timestamp>,
     /// The workload it belongs to, through its owner references.
     pub workload: Option<WorkloadRef>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::{ComponentHealth, HealthState, Outcome, Reason, Timestamp};
+use crate::model::{ComponentHealth, HealthState, Outcome, Reason, ReasonKind, Timestamp};
 
 /// Thresholds of one component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -22,6 +22,21 @@ impl Default for HealthSettings {
     fn default() -> Self {
         Self { failure_threshold: 3, success_threshold: 2, startup_grace: Duration::from_secs(60) }
     }
+}
+
+/// How much a failed outcome weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weight {
+    /// Made when the schedule said so. Only such failures add up to `failure_threshold`: probes
+    /// out of turn come in quick succession and say the same again and again.
+    pub scheduled: bool,
+    /// The platform says by itself, after thresholds of its own, that nothing serves.
+    pub confirmed: bool,
+}
+
+impl Weight {
+    /// A probe of the schedule, of which the platform says nothing.
+    pub const SCHEDULED: Self = Self { scheduled: true, confirmed: false };
 }
 
 /// What one outcome did to the state.
@@ -60,6 +75,13 @@ pub struct HealthTracker {
     /// Degraded outcomes since the last clean one or failure.
     degraded: u32,
     grace: Option<Grace>,
+    /// The platform replaces what served: until then failures are excused.
+    coming_up_until: Option<Timestamp>,
+    /// Scaled to zero by its owner.
+    off: bool,
+    /// Whether `failure_threshold` failures in a row have made it unhealthy, and not the
+    /// platform's word alone.
+    counted_out: bool,
 }
 
 impl HealthTracker {
@@ -73,7 +95,10 @@ impl HealthTracker {
             successes: 0,
             clean: 0,
             degraded: 0,
-            grace: Some(Grace { until: now + settings.startup_grace, ends_on_success: true }),
+            grace: Some(startup_grace(settings, now)),
+            coming_up_until: None,
+            off: false,
+            counted_out: false,
         }
     }
 
@@ -86,15 +111,36 @@ impl HealthTracker {
     /// Whether failures are excused at `now`.
     pub fn in_grace(&self, now: Timestamp) -> bool {
         self.grace.is_some_and(|grace| now < grace.until)
+            || self.coming_up_until.is_some_and(|until| now < until)
     }
 
-    /// Folds in one outcome.
+    /// Folds in the outcome of a scheduled probe.
     pub fn observe(
         &mut self,
         outcome: &Outcome,
         settings: HealthSettings,
         now: Timestamp,
     ) -> Transition {
+        self.observe_as(Weight::SCHEDULED, outcome, settings, now)
+    }
+
+    /// Folds in one outcome. One that is inconclusive changes nothing.
+    pub fn observe_as(
+        &mut self,
+        weight: Weight,
+        outcome: &Outcome,
+        settings: HealthSettings,
+        now: Timestamp,
+    ) -> Transition {
+        if outcome.is_inconclusive() {
+            return Transition::Stayed;
+        }
+        if let Some(reason) = switched_off(outcome) {
+            return self.switch_off(reason, now);
+        }
+        if std::mem::take(&mut self.off) {
+            self.grace = Some(startup_grace(settings, now));
+        }
         let next = match outcome {
             Outcome::Healthy => {
                 self.clean = self.clean.saturating_add(1);
@@ -106,15 +152,64 @@ impl HealthTracker {
                 self.degraded = self.degraded.saturating_add(1);
                 self.on_success(settings, HealthState::Degraded, now)
             }
-            Outcome::Failed { .. } => self.on_failure(settings, now),
+            Outcome::Failed { .. } => self.on_failure(weight, settings, now),
         };
-        if next == HealthState::Healthy && self.grace.is_some_and(|grace| grace.ends_on_success) {
-            self.grace = None;
+        if next == HealthState::Healthy && !outcome.is_failed() {
+            self.coming_up_until = None;
+            self.grace = self.grace.filter(|grace| !grace.ends_on_success);
         }
         if !outcome.is_healthy() || next == HealthState::Healthy {
             self.reason = outcome.reason().cloned();
         }
         self.move_to(next, now)
+    }
+
+    /// The platform says, before any probe does, that fewer pods serve than did. Shown at once;
+    /// that it is unhealthy takes a failed probe. `coming_up`: it is replacing what served, which
+    /// excuses failures for the startup grace, once until it serves again.
+    pub fn note(
+        &mut self,
+        reason: &Reason,
+        coming_up: bool,
+        settings: HealthSettings,
+        now: Timestamp,
+    ) -> Transition {
+        self.explain(reason, coming_up, settings, now);
+        match self.state {
+            HealthState::Healthy => self.move_to(HealthState::Degraded, now),
+            HealthState::Unknown | HealthState::Degraded | HealthState::Unhealthy => {
+                Transition::Stayed
+            }
+        }
+    }
+
+    /// As [`HealthTracker::note`], of something that is done to it on purpose: the state stays.
+    pub fn explain(
+        &mut self,
+        reason: &Reason,
+        coming_up: bool,
+        settings: HealthSettings,
+        now: Timestamp,
+    ) {
+        if self.state == HealthState::Unhealthy {
+            return;
+        }
+        if self.state == HealthState::Healthy && coming_up && self.coming_up_until.is_none() {
+            self.coming_up_until = Some(now + settings.startup_grace);
+        }
+        self.clean = 0;
+        self.reason = Some(reason.clone());
+    }
+
+    /// Whether its owner has scaled it to zero: nothing is there that could be well or sick.
+    pub fn is_off(&self) -> bool {
+        self.off
+    }
+
+    /// Whether it is unhealthy because `failure_threshold` probes in a row have failed. The
+    /// platform's word makes it unhealthy sooner, for people to know; acting takes this.
+    pub fn is_counted_out(&self) -> bool {
+        self.counted_out
     }
 
     /// Whether it has been degraded for so long that somebody should know: longer than its new
@@ -163,14 +258,32 @@ impl HealthTracker {
         }
     }
 
-    fn on_failure(&mut self, settings: HealthSettings, now: Timestamp) -> HealthState {
+    fn on_failure(
+        &mut self,
+        weight: Weight,
+        settings: HealthSettings,
+        now: Timestamp,
+    ) -> HealthState {
         self.successes = 0;
         self.clean = 0;
         self.degraded = 0;
-        self.failures = self.failures.saturating_add(1);
-        if self.failures < settings.failure_threshold {
+        if weight.scheduled {
+            self.failures = self.failures.saturating_add(1);
+        }
+        if weight.confirmed {
+            // What was coming up did not.
+            self.coming_up_until = None;
+        }
+        let counted = self.failures >= settings.failure_threshold;
+        if !counted && !weight.confirmed {
             return self.state;
         }
+        let next = self.after_failures(now);
+        self.counted_out |= counted && next == HealthState::Unhealthy;
+        next
+    }
+
+    fn after_failures(&self, now: Timestamp) -> HealthState {
         match self.state {
             HealthState::Healthy | HealthState::Degraded if self.in_grace(now) => {
                 HealthState::Degraded
@@ -183,7 +296,16 @@ impl HealthTracker {
         }
     }
 
+    fn switch_off(&mut self, reason: &Reason, now: Timestamp) -> Transition {
+        (self.failures, self.successes, self.clean, self.degraded) = (0, 0, 0, 0);
+        (self.grace, self.coming_up_until) = (None, None);
+        self.off = true;
+        self.reason = Some(reason.clone());
+        self.move_to(HealthState::Unknown, now)
+    }
+
     fn move_to(&mut self, next: HealthState, now: Timestamp) -> Transition {
+        self.counted_out &= next == HealthState::Unhealthy;
         if next == self.state {
             return Transition::Stayed;
         }
@@ -193,123 +315,14 @@ impl HealthTracker {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::ReasonKind;
-
-    const SETTINGS: HealthSettings = HealthSettings {
-        failure_threshold: 3,
-        success_threshold: 2,
-        startup_grace: Duration::from_secs(60),
-    };
-
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp::from_millis(seconds * 1_000)
-    }
-
-    fn failed() -> Outcome {
-        Outcome::failed(ReasonKind::Timeout, "timeout after 5s")
-    }
-
-    fn degraded() -> Outcome {
-        Outcome::degraded(ReasonKind::Limited, "CheckHealth is slow")
-    }
-
-    /// Feeds one outcome a second from second `start` and returns the states.
-    fn feed(tracker: &mut HealthTracker, start: u64, outcomes: &[Outcome]) -> Vec<HealthState> {
-        outcomes
-            .iter()
-            .zip(start..)
-            .map(|(outcome, second)| {
-                tracker.observe(outcome, SETTINGS, at(second));
-                tracker.state()
-            })
-            .collect()
-    }
-
-    fn healthy_tracker() -> HealthTracker {
-        let mut tracker = HealthTracker::new(SETTINGS, at(0));
-        feed(&mut tracker, 0, &[Outcome::Healthy, Outcome::Healthy]);
-        tracker
-    }
-
-    #[test]
-    fn the_first_success_is_believed_at_once() {
-        let mut tracker = HealthTracker::new(SETTINGS, at(0));
-        assert_eq!(feed(&mut tracker, 0, &[Outcome::Healthy]), [HealthState::Healthy]);
-    }
-
-    #[test]
-    fn only_the_third_failure_in_a_row_makes_it_unhealthy() {
-        let mut tracker = healthy_tracker();
-        let outcomes = [failed(), failed(), Outcome::Healthy, failed(), failed(), failed()];
-        use HealthState::{Healthy, Unhealthy};
-        assert_eq!(
-            feed(&mut tracker, 100, &outcomes),
-            [Healthy, Healthy, Healthy, Healthy, Healthy, Unhealthy]
-        );
-        assert_eq!(tracker.health().reason.unwrap().text, "timeout after 5s");
-        assert_eq!(tracker.health().since, at(105));
-    }
-
-    #[test]
-    fn two_successes_in_a_row_make_it_healthy_again() {
-        let mut tracker = healthy_tracker();
-        feed(&mut tracker, 100, &[failed(), failed(), failed()]);
-        use HealthState::{Healthy, Unhealthy};
-        let outcomes = [Outcome::Healthy, failed(), Outcome::Healthy, Outcome::Healthy];
-        assert_eq!(feed(&mut tracker, 103, &outcomes), [Unhealthy, Unhealthy, Unhealthy, Healthy]);
-        assert_eq!(tracker.health().reason, None);
-    }
-
-    #[test]
-    fn what_has_never_answered_is_unknown_until_its_grace_is_over() {
-        let mut tracker = HealthTracker::new(SETTINGS, at(0));
-        let states = feed(&mut tracker, 0, &vec![failed(); 61]);
-        assert!(states[..60].iter().all(|state| *state == HealthState::Unknown));
-        assert_eq!(states[60], HealthState::Unhealthy);
-    }
-
-    #[test]
-    fn the_first_grace_ends_when_the_component_has_come_up() {
-        let mut tracker = HealthTracker::new(SETTINGS, at(0));
-        let states = feed(&mut tracker, 0, &[Outcome::Healthy, failed(), failed(), failed()]);
-        assert_eq!(states[3], HealthState::Unhealthy);
-    }
-
-    #[test]
-    fn a_service_in_grace_is_degraded_and_not_unhealthy() {
-        let mut tracker = healthy_tracker();
-        tracker.grant_grace(at(160), false);
-        let states = feed(&mut tracker, 100, &[degraded(), failed(), failed(), failed(), failed()]);
-        assert!(states.iter().all(|state| *state == HealthState::Degraded), "{states:?}");
-        assert!(!tracker.is_persistently_degraded(SETTINGS, at(105)));
-        assert_eq!(feed(&mut tracker, 160, &[failed()]), [HealthState::Unhealthy]);
-    }
-
-    #[test]
-    fn a_sick_service_that_serves_again_in_its_grace_is_degraded_at_once() {
-        let mut tracker = healthy_tracker();
-        feed(&mut tracker, 100, &[failed(), failed(), failed()]);
-        assert_eq!(tracker.state(), HealthState::Unhealthy);
-        assert_eq!(feed(&mut tracker, 103, &[degraded()]), [HealthState::Unhealthy]);
-        tracker.grant_grace(at(164), false);
-        let states = feed(&mut tracker, 105, &[failed(), degraded(), failed(), failed(), failed()]);
-        use HealthState::{Degraded, Unhealthy};
-        assert_eq!(states, [Unhealthy, Degraded, Degraded, Degraded, Degraded]);
-    }
-
-    #[test]
-    fn a_blemish_shows_at_once_and_is_worth_an_alert_once_it_outlasts_a_start() {
-        let mut tracker = healthy_tracker();
-        assert_eq!(feed(&mut tracker, 100, &[degraded()]), [HealthState::Degraded]);
-        feed(&mut tracker, 101, &vec![degraded(); 59]);
-        assert!(!tracker.is_persistently_degraded(SETTINGS, at(159)));
-        assert!(tracker.is_persistently_degraded(SETTINGS, at(160)));
-        assert_eq!(
-            feed(&mut tracker, 161, &[Outcome::Healthy, Outcome::Healthy]),
-            [HealthState::Degraded, HealthState::Healthy]
-        );
-    }
+fn startup_grace(settings: HealthSettings, now: Timestamp) -> Grace {
+    Grace { until: now + settings.startup_grace, ends_on_success: true }
 }
+
+/// Why there is nothing to judge, where its owner has switched it off.
+fn switched_off(outcome: &Outcome) -> Option<&Reason> {
+    outcome.reason().filter(|reason| reason.kind == ReasonKind::ScaledToZero)
+}
+
+#[cfg(test)]
+mod tests;

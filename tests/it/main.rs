@@ -4,6 +4,7 @@
 mod alerts;
 mod config;
 mod demo;
+mod descriptors;
 mod kube;
 mod milvus;
 mod probes;

@@ -2,6 +2,8 @@
 
 mod server;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use falconer::clock::Clock;
@@ -10,6 +12,7 @@ use falconer::effects::milvus::credentials::Credentials;
 use falconer::effects::probe::{Connection, MilvusProbe, MilvusProbeSettings};
 use falconer::effects::secret::SecretFile;
 use falconer::model::{MilvusReport, Outcome, ProbeObservation, ReasonKind};
+use tokio::net::TcpListener;
 
 use crate::probes::servers::{certificate, grpc_server_without_services};
 use server::{Play, Scene, start, start_with_tls};
@@ -225,4 +228,41 @@ async fn a_kept_connection_that_died_is_replaced_within_the_same_probe() {
     server.stop().await;
     let observation = probe_with(&prober, AMPLE).await;
     assert_reason(&observation, "failed", ReasonKind::Refused, "connection refused");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_slows_no_other() {
+    let hung = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+    let hung_url = format!("http://{}", hung.local_addr().expect("an address"));
+    let connections = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&connections);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = hung.accept().await {
+            seen.fetch_add(1, Ordering::SeqCst);
+            held.push(stream);
+        }
+    });
+    let server = start(Play::default()).await;
+    let reuse = |url: &str| {
+        MilvusProbe::new(MilvusProbeSettings { connection: Connection::Reuse, ..settings(url) })
+    };
+    let (dead, alive) = (reuse(&hung_url), reuse(&server.url));
+    let rounds = async {
+        for _ in 0..2 {
+            assert!(probe_with(&dead, SHORT).await.outcome.is_failed());
+        }
+    };
+    let beside = async {
+        for _ in 0..20 {
+            assert_eq!(probe_with(&alive, AMPLE).await.outcome, Outcome::Healthy);
+        }
+        // Its probes need no part of the time that the dead one takes.
+        assert!(connections.load(Ordering::SeqCst) <= 2);
+    };
+    tokio::join!(rounds, beside);
+    let opened = connections.load(Ordering::SeqCst);
+    tokio::time::sleep(SHORT).await;
+    assert_eq!(connections.load(Ordering::SeqCst), opened, "nobody connects between the probes");
+    assert!(opened <= 4, "{opened} connections for two probes");
 }

@@ -66,19 +66,39 @@ need_milvus() {
         fail "cannot unpack Milvus"
 }
 
-# promtool out of Debian's package, without installing the server that comes in it.
-need_promtool() {
-    have promtool && return 0
-    have apt-get || fail "missing: promtool (Debian package prometheus)"
+# debian_program PACKAGE FILE: one program out of a Debian package, without installing the package.
+debian_program() {
+    local package=$1 file=$2
+    local name=${file##*/}
+    have "$name" && return 0
+    have apt-get || fail "missing: $name (Debian package $package)"
     apt_update_once
-    local folder="$tools/prometheus"
+    local folder="$tools/unpacked"
     rm -rf "$folder" && mkdir -p "$folder" "$tools/bin"
-    (cd "$folder" && retry apt-get download -qq prometheus 2>/dev/null) ||
-        fail "cannot download the Debian package prometheus"
-    dpkg -x "$folder"/prometheus_*.deb "$folder" || fail "cannot unpack prometheus"
-    cp "$folder/usr/bin/promtool" "$tools/bin/promtool"
+    (cd "$folder" && retry apt-get download -qq "$package" 2>/dev/null) ||
+        fail "cannot download the Debian package $package"
+    dpkg -x "$folder/${package}"_*.deb "$folder" || fail "cannot unpack $package"
+    cp "$folder/$file" "$tools/bin/$name"
     rm -rf "$folder"
+}
+
+need_promtool() {
+    debian_program prometheus usr/bin/promtool
     promtool --version >/dev/null 2>&1 || fail "promtool does not run here"
+}
+
+# What the benches compare falconer with. A bench says null where its rival is missing.
+get_bench_tools() {
+    mkdir -p "$tools/bin"
+    export PATH="$tools/bin:$PATH"
+    debian_program prometheus usr/bin/prometheus
+    debian_program prometheus-blackbox-exporter usr/bin/prometheus-blackbox-exporter
+    debian_program haproxy usr/sbin/haproxy
+    prometheus --version >/dev/null 2>&1 || fail "prometheus does not run here"
+    prometheus-blackbox-exporter --version >/dev/null 2>&1 ||
+        fail "prometheus-blackbox-exporter does not run here"
+    haproxy -v >/dev/null 2>&1 ||
+        fail "haproxy does not run here; its libraries: $(apt-cache depends haproxy | awk '/Depends: lib/ { print $2 }' | xargs)"
 }
 
 need_kubectl() {

@@ -53,6 +53,7 @@ impl Recoverer {
         let now = self.around.clock.now();
         let settings = self.settings.for_component(&component);
         let global = &self.settings.global;
+        self.around.circuits.begin(&component.cluster, now);
         self.ledger().begin(&component, &request.incident, &plan, settings, global, now);
         tracing::info!(
             component = %component,
@@ -96,6 +97,7 @@ impl Recoverer {
     ) {
         let now = self.around.clock.now();
         let Sent { incident, component, plan } = sent;
+        self.around.answered(&component.cluster, &answer);
         let settings = self.settings.for_component(&component).clone();
         let (phase, kind, summary, outcome) = match answer {
             Ok(Applied { applied: true, change }) => {

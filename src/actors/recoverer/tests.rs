@@ -10,6 +10,7 @@ use crate::actors::testing::{
     Answer, CLUSTER, FakeCluster, Recorder, deployment, every_cluster_error, in_virtual_time,
     surroundings, workload,
 };
+use crate::effects::ClusterError;
 use crate::model::{ReasonKind, RolloutStatus};
 use crate::policy::recovery::LadderStep;
 
@@ -349,5 +350,65 @@ fn draining_tells_what_is_under_way_and_begins_nothing_more() {
         sleep(minutes(30)).await;
         bench.report(sick("datanode", bench.now())).await;
         assert_eq!(bench.restarts(), 1);
+    });
+}
+
+#[test]
+fn a_platform_that_fails_is_not_hammered_and_does_not_slow_another_cluster() {
+    in_virtual_time(async {
+        let mut bench = Bench::new();
+        let (healthy, _) = surroundings();
+        let platform: Arc<dyn crate::effects::Cluster> = healthy.clone();
+        bench.around.clusters.insert("other".into(), platform);
+        bench.settings.global.budget.actions = 1_000;
+        bench.respawn().await;
+        let error = || every_cluster_error().into_iter().last().expect("an error");
+        bench.cluster.state().answers.extend((0..1_000).map(|_| Answer::Fail(error())));
+        let since = bench.now();
+        let names: Vec<String> = (0..50).map(|number| format!("component-{number}")).collect();
+        for second in 0..60 {
+            for name in &names {
+                bench.report(sick(name, since)).await;
+            }
+            if second == 30 {
+                let mut other = sick("proxy", since);
+                other.request.component = ComponentId::new("other", "proxy");
+                bench.report(other).await;
+                assert_eq!(healthy.state().restarts.len(), 1, "at once");
+            }
+            sleep(Duration::from_millis(950)).await;
+        }
+        // Three open the circuit; trials follow after 2, 4, 8, 16 and 30 seconds.
+        let asked = bench.restarts();
+        assert!((6..=9).contains(&asked), "{asked} requests in a minute for 50 components");
+        let refused =
+            bench.phases().iter().filter(|phase| **phase == RecoveryPhase::Refused).count();
+        assert!(refused >= 40, "{refused} were told that they wait");
+        bench.cluster.state().answers.clear();
+        for _ in 0..40 {
+            bench.report(sick(&names[49], since)).await;
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(bench.restarts(), asked + 1, "it is asked again once it answers");
+        assert_eq!(bench.around.circuits.pause(&CLUSTER.into(), bench.now()), None);
+    });
+}
+
+#[test]
+fn an_action_under_way_is_verified_while_the_circuit_is_open() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        bench.report(sick("proxy", bench.now())).await;
+        assert_eq!(bench.restarts(), 1);
+        let failed: Result<(), ClusterError> =
+            Err(every_cluster_error().into_iter().next().expect("an error"));
+        for _ in 0..10 {
+            bench.around.answered(&CLUSTER.into(), &failed);
+        }
+        assert!(bench.around.circuits.pause(&CLUSTER.into(), bench.now()).is_some());
+        bench.healthy("proxy").await;
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(bench.phases().last(), Some(&RecoveryPhase::Recovered));
+        assert_eq!(bench.around.circuits.pause(&CLUSTER.into(), bench.now()), None, "it answers");
     });
 }

@@ -93,6 +93,7 @@ impl Recoverer {
         answer: Result<RolloutStatus, ClusterError>,
         ctx: &mut Context<Self>,
     ) {
+        self.around.answered(&component.cluster, &answer);
         let progress = match answer {
             Ok(status) => status.into(),
             Err(error) => RolloutProgress::Unreadable { message: error.to_string() },

@@ -34,13 +34,19 @@ impl Scaler {
             self.tell(&component, "no_platform", words);
             return;
         };
+        let now = self.around.clock.now();
+        if let Some(pause) = self.around.circuits.pause(&component.cluster, now) {
+            self.tell(&component, "platform_paused", format!("not scaled: {pause}"));
+            return;
+        }
         let who = ActionHolder::Scaler;
         if self.around.registry.claim(&component.cluster, &plan.workload, who).is_err() {
             let words = format!("not scaled: {} is being restarted", plan.workload);
             self.tell(&component, "being_restarted", words);
             return;
         }
-        self.ledger().begin(&component, &plan, self.around.clock.now());
+        self.around.circuits.begin(&component.cluster, now);
+        self.ledger().begin(&component, &plan, now);
         tracing::info!(
             component = %component,
             workload = %plan.workload,
@@ -71,6 +77,7 @@ impl Scaler {
         ctx: &mut Context<Self>,
     ) {
         let now = self.around.clock.now();
+        self.around.answered(&component.cluster, &answer);
         let PlannedChange { workload, from, to, .. } = &plan;
         let (kind, summary, outcome) = match answer {
             Ok(Applied { applied: true, .. }) => {
@@ -188,6 +195,7 @@ impl Scaler {
         };
         ctx.spawn(asked.into_actor(self).map(move |answer, act, ctx| {
             act.polling.remove(&component);
+            act.around.answered(&component.cluster, &answer);
             let still = act.ledger().in_flight(&component).map(|change| change.requested_at);
             if still == Some(requested_at) {
                 act.on_rollout_status(&component, answer, ctx);

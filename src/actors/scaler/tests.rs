@@ -282,3 +282,23 @@ fn a_new_incarnation_watches_what_the_old_one_began_and_repeats_nothing() {
         assert_eq!(bench.asked(), [(3, 4)], "a draining scaler decides nothing");
     });
 }
+
+#[test]
+fn nothing_is_scaled_while_the_platform_does_not_answer_and_at_once_when_it_does() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let error = || every_cluster_error().into_iter().next().expect("an error");
+        let failed: Result<(), crate::effects::ClusterError> = Err(error());
+        for _ in 0..5 {
+            bench.around.answered(&CLUSTER.into(), &failed);
+        }
+        bench.actor.address.do_send(bench.load(3, 95));
+        sleep(Duration::from_millis(1)).await;
+        assert!(bench.asked().is_empty());
+        assert!(bench.words()[0].contains("5 requests in a row failed"), "{:?}", bench.words());
+        sleep(Duration::from_secs(15)).await;
+        bench.report(bench.load(3, 95)).await;
+        assert_eq!(bench.asked(), [(3, 4)]);
+        assert_eq!(bench.around.circuits.pause(&CLUSTER.into(), bench.around.clock.now()), None);
+    });
+}

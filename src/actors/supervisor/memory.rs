@@ -10,7 +10,10 @@ use crate::model::{
     ComponentId, HealthState, IncidentId, Outcome, ProbeReport, ProberKind, Reason, ReasonKind,
     Severity, Timestamp,
 };
-use crate::policy::health::{HealthSettings, HealthTracker, Transition};
+use crate::policy::health::{HealthSettings, HealthTracker, Transition, Weight};
+
+/// While probes cannot be made, the log says so this often: they may be a thousand a second.
+const INCONCLUSIVE_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// An incident that is not over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,14 +52,24 @@ pub struct ComponentMemory {
     pub incident: Option<OpenIncident>,
     /// Whether the newest word on its recovery is why nothing is done.
     pub refused: bool,
+    /// Whether the platform says that fewer of its pods serve than did.
+    pub short: bool,
     /// When the newest report's probe began; an older report that comes later is ignored.
     newest: Option<Timestamp>,
+}
+
+/// Probes that falconer itself could not make since it last said so.
+#[derive(Debug, Clone, Copy, Default)]
+struct Inconclusive {
+    untold: u64,
+    told_at: Option<Timestamp>,
 }
 
 /// All components of one cluster.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterMemory {
     components: BTreeMap<Arc<str>, ComponentMemory>,
+    inconclusive: Inconclusive,
 }
 
 impl ClusterMemory {
@@ -75,6 +88,7 @@ impl ClusterMemory {
             tracker: HealthTracker::new(settings, now),
             incident: None,
             refused: false,
+            short: false,
             newest: None,
         });
         memory.settings = settings;
@@ -111,6 +125,11 @@ impl ClusterMemory {
         }
     }
 
+    /// One component, to be changed by what the platform says of it.
+    pub fn get_mut(&mut self, component: &str) -> Option<&mut ComponentMemory> {
+        self.components.get_mut(component)
+    }
+
     /// The recoverer said something about `component`.
     pub fn recovery_progressed(&mut self, component: &str, phase: RecoveryPhase) {
         if let Some(memory) = self.components.get_mut(component) {
@@ -125,30 +144,47 @@ impl ClusterMemory {
             .map_or(Duration::ZERO, |memory| memory.settings.startup_grace)
     }
 
-    /// Folds in a report. `None` where it is out of order or about an unknown component.
+    /// A probe could not be made. Gives how many there were since this was last worth a line in the
+    /// log, at most once in [`INCONCLUSIVE_TOLD_EVERY`].
+    pub fn inconclusive(&mut self, now: Timestamp) -> Option<u64> {
+        let Inconclusive { untold, told_at } = &mut self.inconclusive;
+        *untold += 1;
+        if told_at.is_some_and(|at| now.since(at) < INCONCLUSIVE_TOLD_EVERY) {
+            return None;
+        }
+        *told_at = Some(now);
+        Some(std::mem::take(untold))
+    }
+
+    /// Folds in a report. `None` where it is out of order, about an unknown component, or
+    /// inconclusive: what could not be probed counts as not probed.
     pub fn observe(
         &mut self,
         report: &ProbeReport,
+        weight: Weight,
         now: Timestamp,
     ) -> Option<(Transition, IncidentChange)> {
         let memory = self.components.get_mut(&report.id.component)?;
+        if report.observation.outcome.is_inconclusive() {
+            return None;
+        }
         if memory.newest.is_some_and(|newest| report.started_at < newest) {
             return None;
         }
         memory.newest = Some(report.started_at);
         let outcome = &report.observation.outcome;
-        let transition = memory.tracker.observe(outcome, memory.settings, now);
+        let transition = memory.tracker.observe_as(weight, outcome, memory.settings, now);
         let change = memory.update_incident(&report.id, outcome, now);
         Some((transition, change))
     }
 }
 
 impl ComponentMemory {
-    /// Whether it is unhealthy, or its newest probe failed, below the threshold too: what a
-    /// restart of something else must not overlook.
+    /// Whether it is unhealthy, or its newest probe failed, below the threshold too, or it has lost
+    /// pods: what a restart of something else must not overlook.
     pub fn is_unhealthy_or_failing(&self) -> bool {
         let health = self.tracker.health();
-        health.state == HealthState::Unhealthy || health.consecutive_failures > 0
+        health.state == HealthState::Unhealthy || health.consecutive_failures > 0 || self.short
     }
 
     /// When the probe of the newest report began.
@@ -181,7 +217,7 @@ impl ComponentMemory {
         now: Timestamp,
     ) -> IncidentChange {
         let health = self.tracker.health();
-        if health.state == HealthState::Healthy {
+        if health.state == HealthState::Healthy || self.tracker.is_off() {
             return self.incident.take().map_or(IncidentChange::None, IncidentChange::Resolved);
         }
         let reason = outcome.reason().cloned().or(health.reason);

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::{ClusterMemory, InventoryChanged, ReportOutbox};
 use crate::actors::alerter::{RaiseAlert, ResolveAlert, UpdateAlert};
 use crate::actors::link::Link;
+use crate::actors::pacer::Pacer;
 use crate::actors::prober::ProberSettings;
 use crate::actors::recoverer::{ComponentHealthy, Recover};
 use crate::actors::scaler::LoadObserved;
@@ -59,6 +60,8 @@ pub struct SupervisorParts {
     pub memory: Arc<Mutex<ClusterMemory>>,
     /// Where probers of this cluster report to; published by the parent at each respawn.
     pub reports: ReportOutbox,
+    /// Spreads the probes of all clusters; the same one for all supervisors.
+    pub pacer: Pacer,
     /// Where discovery reports to.
     pub inventory_link: Link<InventoryChanged>,
     /// The actors that act.

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
 use crate::actors::link::Link;
+use crate::actors::pacer::Pacer;
 use crate::actors::prober::ProberSettings;
 use crate::actors::recoverer::Recover;
 use crate::actors::status::StatusBoard;
@@ -17,16 +18,18 @@ use crate::clock::Clock;
 use crate::effects::Probe;
 use crate::metrics::Metrics;
 use crate::model::{
-    Outcome, Owner, ProbeObservation, Reason, ReasonKind, Role, Severity, Timestamp, Workload,
-    WorkloadKind, WorkloadRef,
+    Outcome, Owner, ProbeObservation, ProbeTrigger, Reason, ReasonKind, Role, Severity, Timestamp,
+    Workload, WorkloadKind, WorkloadRef,
 };
-use crate::policy::health::HealthSettings;
+use crate::policy::health::{HealthSettings, Weight};
 use crate::policy::recovery::RecoveryRequest;
 
 /// A component whose answers a test decides.
 #[derive(Default)]
 struct Scripted {
     sick: AtomicBool,
+    /// falconer itself cannot probe it.
+    unable: AtomicBool,
     panics: AtomicBool,
     probes: AtomicU32,
 }
@@ -36,7 +39,9 @@ impl Probe for Scripted {
     async fn probe(&self, _: Duration) -> ProbeObservation {
         self.probes.fetch_add(1, Ordering::SeqCst);
         assert!(!self.panics.load(Ordering::SeqCst), "the probe itself is broken");
-        ProbeObservation::of(if self.sick.load(Ordering::SeqCst) {
+        ProbeObservation::of(if self.unable.load(Ordering::SeqCst) {
+            Outcome::failed(ReasonKind::OwnLimit, "too many open files")
+        } else if self.sick.load(Ordering::SeqCst) {
             Outcome::failed(ReasonKind::Timeout, "timeout after 5s")
         } else {
             Outcome::Healthy
@@ -106,6 +111,7 @@ impl Fixture {
             inventory: receiver,
             memory: Arc::default(),
             reports: ReportOutbox::new(link.clone(), Metrics::default()),
+            pacer: Pacer::default(),
             inventory_link: Link::new(),
             peers,
             board: board.clone(),
@@ -283,11 +289,12 @@ fn an_unreachable_platform_is_one_incident_of_its_own_and_none_of_each_component
             let report = ProbeReport {
                 id: ComponentId::new("milvus-ha", name),
                 kind,
+                trigger: ProbeTrigger::Schedule,
                 started_at: at(second),
                 duration: Duration::ZERO,
                 observation: ProbeObservation::of(outcome()),
             };
-            memory.observe(&report, at(second)).expect("in order").1
+            memory.observe(&report, Weight::SCHEDULED, at(second)).expect("in order").1
         });
         changes.last().unwrap()
     };
@@ -295,4 +302,30 @@ fn an_unreachable_platform_is_one_incident_of_its_own_and_none_of_each_component
     assert_eq!(newest("querynode", ProberKind::Pods, &degraded), IncidentChange::None);
     assert_eq!(newest("resources", ProberKind::Resources, &degraded), IncidentChange::None);
     assert_eq!(newest("kubernetes", ProberKind::Platform, &failed), IncidentChange::Open);
+}
+
+#[test]
+fn nobody_is_told_of_or_restarted_for_what_falconer_itself_cannot_probe() {
+    in_virtual_time(async {
+        let fixture = Fixture::start(&["proxy", "querynode"], false, &[]);
+        fixture.make_sick("querynode", true);
+        seconds(120).await;
+        assert_eq!(fixture.state("proxy"), Some(HealthState::Healthy));
+        assert_eq!(fixture.state("querynode"), Some(HealthState::Unhealthy));
+        for component in ["proxy", "querynode"] {
+            fixture.probes[component].unable.store(true, Ordering::SeqCst);
+        }
+        seconds(2).await;
+        fixture.raised.lock().unwrap().clear();
+        fixture.recover.lock().unwrap().clear();
+        seconds(600).await;
+        assert_eq!(fixture.state("proxy"), Some(HealthState::Healthy), "nothing else is known");
+        assert_eq!(fixture.state("querynode"), Some(HealthState::Unhealthy));
+        assert!(fixture.raised.lock().unwrap().is_empty());
+        assert!(fixture.recover.lock().unwrap().is_empty(), "not on what was known long ago");
+        assert!(fixture.resolved.lock().unwrap().is_empty());
+        fixture.probes["querynode"].unable.store(false, Ordering::SeqCst);
+        seconds(5).await;
+        assert!(!fixture.recover.lock().unwrap().is_empty(), "it is seen to be sick again");
+    });
 }

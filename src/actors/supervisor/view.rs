@@ -79,6 +79,11 @@ impl ClusterView {
         });
     }
 
+    /// A component was judged without a report.
+    pub fn judged(&self, component: &str, memory: &ComponentMemory) {
+        self.update_component(component, |snapshot| snapshot.health = memory.tracker.health());
+    }
+
     /// CPU and memory of a component's pods.
     pub fn usage(&self, component: &str, usage: Vec<PodUsage>) {
         self.update_component(component, |snapshot| snapshot.usage = usage);

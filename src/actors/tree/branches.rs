@@ -10,6 +10,8 @@ use super::{ClusterParts, SupervisorLinks, TreeParts};
 use crate::actors::alerter::{self, Alerter};
 use crate::actors::exit_guard::{self, ExitNotice};
 use crate::actors::link::Link;
+use crate::actors::pacer::Pacer;
+use crate::actors::platform::PlatformCircuits;
 use crate::actors::recoverer::{self, Recoverer, RecoveryProgressed};
 use crate::actors::registry::{ActionRegistry, Surroundings};
 use crate::actors::root::RootChild;
@@ -29,11 +31,19 @@ pub(super) struct Branches {
     children: Vec<RootChild>,
     parts: TreeParts,
     peers: Peers,
+    shared: Shared,
+}
+
+/// What actors of different kinds have in common.
+#[derive(Clone, Default)]
+struct Shared {
+    pacer: Pacer,
+    circuits: PlatformCircuits,
 }
 
 impl Branches {
     pub(super) fn new(parts: TreeParts) -> Self {
-        Self { children: Vec::new(), parts, peers: Peers::default() }
+        Self { children: Vec::new(), parts, peers: Peers::default(), shared: Shared::default() }
     }
 
     pub(super) fn finish(self) -> (Vec<RootChild>, TreeParts) {
@@ -88,6 +98,7 @@ impl Branches {
         Surroundings {
             clusters: self.parts.clusters.iter().map(named).collect(),
             registry: registry.clone(),
+            circuits: self.shared.circuits.clone(),
             board: self.parts.board.clone(),
             clock: self.parts.clock,
             metrics: self.parts.metrics.clone(),
@@ -161,6 +172,7 @@ impl Branches {
             inventory: cluster.platform.inventory(),
             memory: Arc::default(),
             reports: ReportOutbox::new(links.reports.clone(), self.parts.metrics.clone()),
+            pacer: self.shared.pacer.clone(),
             inventory_link: links.inventory.clone(),
             peers: self.peers.clone(),
             board: self.parts.board.clone(),

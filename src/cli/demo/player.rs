@@ -13,7 +13,7 @@ use super::report::{EventReport, Report};
 use super::scenario::{Expectation, Scenario, Step, Trouble, Verdict};
 use super::scratch::Scratch;
 use super::screen::Screen;
-use crate::app::{App, Options};
+use crate::app::{App, Options, descriptors};
 use crate::config;
 use crate::sim::{Fault, SimError, Simulation};
 
@@ -48,6 +48,8 @@ pub(super) async fn play(
     let mut screen = Screen::new(sim.clock().now());
     screen.say(sim.clock().now(), &format!("scenario {}: {}", scenario.name, scenario.summary));
     let options = Options { config_path: Some(path), ..Options::default() };
+    // A demo is small enough for any limit.
+    let _ = descriptors::raise_limit(&loaded.settings);
     let falconer = App::start(loaded.settings, options)?;
 
     let board = falconer.status();

@@ -11,11 +11,13 @@ pub use json::json;
 pub use table::{Layout, table};
 
 /// Whether everything is as it should be. An optional source of data that does not exist here
-/// (metrics.k8s.io) is shown, but does not count against it.
+/// (metrics.k8s.io), and what its owner has switched off, is shown but does not count against it.
 pub fn all_healthy(reports: &[ProbeReport]) -> bool {
     reports.iter().all(|report| match &report.observation.outcome {
         Outcome::Healthy => true,
-        Outcome::Degraded { reason } => reason.kind == ReasonKind::Unsupported,
+        Outcome::Degraded { reason } => {
+            matches!(reason.kind, ReasonKind::Unsupported | ReasonKind::ScaledToZero)
+        }
         Outcome::Failed { .. } => false,
     })
 }
@@ -60,13 +62,15 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        CollectionProbe, ComponentId, MilvusReport, ProbeObservation, TargetReport, Timestamp,
+        CollectionProbe, ComponentId, MilvusReport, ProbeObservation, ProbeTrigger, TargetReport,
+        Timestamp,
     };
 
     pub(super) fn report(component: &str, kind: ProberKind, outcome: Outcome) -> ProbeReport {
         ProbeReport {
             id: ComponentId::new("milvus-ha", component),
             kind,
+            trigger: ProbeTrigger::default(),
             started_at: Timestamp::default(),
             duration: Duration::from_micros(3_400),
             observation: ProbeObservation::of(outcome),

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::request::Host;
 use crate::effects::failure;
-use crate::model::{Reason, ReasonKind};
+use crate::model::Reason;
 
 /// Names that are looked up at the same time. The resolver blocks a thread each, for as long as the
 /// name server is silent, and everything else that blocks shares those threads.
@@ -48,10 +48,7 @@ pub(super) async fn connect_and_send(
 }
 
 async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Reason> {
-    let not_found = |why: &str| {
-        let text = format!("name not found: {name}: {why}");
-        Reason::new(ReasonKind::Connection, text)
-    };
+    let not_found = |why: &str| failure::name_not_found(format!("name not found: {name}: {why}"));
     let turn = LOOKUP.acquire().await.map_err(|error| not_found(&error.to_string()))?;
     let asked = name.to_owned();
     let found = tokio::task::spawn_blocking(move || {

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tonic::metadata::{Ascii, MetadataValue};
 
+use crate::effects::failure;
 use crate::effects::secret::{SecretError, SecretFile};
 use crate::model::{Reason, ReasonKind};
 
@@ -31,8 +32,17 @@ impl Credentials {
     /// # Errors
     /// When a secret file cannot be read.
     pub async fn authorization(&self) -> Result<Option<MetadataValue<Ascii>>, Reason> {
-        let unusable =
-            |error: SecretError| Reason::new(ReasonKind::Unauthorized, error.to_string());
+        let unusable = |error: SecretError| {
+            match &error {
+                SecretError::Unreadable { source, .. } => failure::own_limit(source),
+                SecretError::NotAFile { .. }
+                | SecretError::TooLong { .. }
+                | SecretError::NotText { .. }
+                | SecretError::NotSet { .. }
+                | SecretError::Empty { .. } => None,
+            }
+            .unwrap_or_else(|| Reason::new(ReasonKind::Unauthorized, error.to_string()))
+        };
         let plain = match self {
             Self::None => return Ok(None),
             Self::Password { user, password } => {

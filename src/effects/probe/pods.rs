@@ -35,12 +35,19 @@ pub struct PodsProbeSettings {
     pub metrics_port: u16,
     /// New connections for every probe, or kept ones.
     pub connection: Connection,
+    /// How long a pod may take to come up (60 s).
+    pub startup_grace: Duration,
 }
 
 impl PodsProbeSettings {
     /// The pods of `component` on port 9091, with new connections every time.
     pub fn new(component: impl Into<Arc<str>>) -> Self {
-        Self { component: component.into(), metrics_port: 9091, connection: Connection::Fresh }
+        Self {
+            component: component.into(),
+            metrics_port: 9091,
+            connection: Connection::Fresh,
+            startup_grace: Duration::from_secs(60),
+        }
     }
 }
 
@@ -50,6 +57,7 @@ pub struct PodsProbe {
     settings: PodsProbeSettings,
     inventory: watch::Receiver<Arc<Inventory>>,
     pages: Pages,
+    clock: Clock,
 }
 
 impl PodsProbe {
@@ -60,7 +68,7 @@ impl PodsProbe {
         clock: Clock,
     ) -> Self {
         let pages = Pages::new(settings.connection, false, clock);
-        Self { settings, inventory, pages }
+        Self { settings, inventory, pages, clock }
     }
 
     async fn probe_pods(
@@ -106,7 +114,8 @@ impl Probe for PodsProbe {
         let nothing = ComponentInventory::default();
         let component = inventory.components.get(&self.settings.component).unwrap_or(&nothing);
         let targets = self.probe_pods(client, component, budget).await;
-        let verdict = judge(&self.settings.component, component, &targets);
+        let young_since = self.clock.now().minus(self.settings.startup_grace);
+        let verdict = judge(&self.settings.component, component, &targets, young_since);
         let outcome = judge_with_platform(verdict, inventory.error.as_ref());
         ProbeObservation { targets, ..ProbeObservation::of(outcome) }
     }

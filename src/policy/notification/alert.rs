@@ -7,9 +7,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
+use super::route::NotificationSettings;
 use crate::model::{
     AlertStatus, ComponentId, IncidentId, Notification, Reason, Severity, Timestamp,
 };
+use crate::policy::circuit::{Circuit, CircuitDecision};
 
 /// What is known of one incident.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,10 +50,8 @@ pub struct OpenAlert {
 /// How one receiver does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ReceiverState {
-    /// Attempts in a row that found the receiver out of reach.
-    pub outages: u32,
-    /// Nothing is tried before this instant.
-    pub blocked_until: Option<Timestamp>,
+    /// Whether it is in reach; while it is not, nothing is tried before the end of its back-off.
+    pub circuit: Circuit,
     /// When it was last found out of reach, while it is.
     pub failed_at: Option<Timestamp>,
     /// Why the newest failed attempt failed; cleared by a success.
@@ -63,8 +63,16 @@ pub struct ReceiverState {
 impl ReceiverState {
     /// Until when nothing is tried, if that is still to come. While draining, one attempt is made
     /// whatever the back-off says.
-    pub(super) fn blocked_for(&self, pace: Pace, now: Timestamp) -> Option<Timestamp> {
-        let until = self.blocked_until.filter(|until| *until > now)?;
+    pub(super) fn blocked_for(
+        &self,
+        settings: &NotificationSettings,
+        pace: Pace,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let CircuitDecision::Wait { until, .. } = self.circuit.decide(&settings.circuit(), now)
+        else {
+            return None;
+        };
         match pace {
             Pace::Normal => Some(until),
             Pace::Draining { since } => {

@@ -11,6 +11,7 @@ use super::delivery::{
 };
 use super::route::NotificationSettings;
 use crate::model::{AlertStatus, IncidentId, Notification, Severity, Timestamp};
+use crate::policy::circuit::CircuitChange;
 
 /// Evidence lines that are kept of one incident.
 const MAX_DETAILS: usize = 40;
@@ -163,10 +164,11 @@ impl AlertBook {
     ) -> NextStep {
         let (best, wake) = self.choose(receiver, settings, pace, now);
         if let Some(Candidate { incident, status, reason, .. }) = best {
-            if let Some(until) = self.receiver(receiver).blocked_for(pace, now) {
+            if let Some(until) = self.receiver(receiver).blocked_for(settings, pace, now) {
                 return NextStep::WaitUntil(until);
             }
             if let Some(notification) = self.begin(&incident, receiver, status, now) {
+                self.receivers.entry(Arc::from(receiver)).or_default().circuit.begin(now);
                 return NextStep::Send { notification: Box::new(notification), reason };
             }
         }
@@ -223,7 +225,7 @@ impl AlertBook {
     }
 
     /// An attempt has ended. `random` is uniform in 0..1. Nothing happens where no attempt was in
-    /// flight.
+    /// flight. Gives what this did to the receiver's circuit.
     pub fn finish(
         &mut self,
         incident: &IncidentId,
@@ -232,34 +234,39 @@ impl AlertBook {
         settings: &NotificationSettings,
         random: f64,
         now: Timestamp,
-    ) {
+    ) -> CircuitChange {
         let open = self.alerts.get_mut(incident);
         let Some(delivery) = open.and_then(|open| open.deliveries.get_mut(receiver)) else {
-            return;
+            return CircuitChange::Stayed;
         };
-        let Delivery::Sending { draft, failures, told, .. } = *delivery else { return };
+        let Delivery::Sending { draft, failures, told, .. } = *delivery else {
+            return CircuitChange::Stayed;
+        };
         let state = self.receivers.entry(Arc::from(receiver)).or_default();
-        *delivery = match result {
+        let (next, change) = match result {
             Ok(()) => {
+                let change = state.circuit.answered();
                 *state = ReceiverState { delivered_at: Some(now), ..ReceiverState::default() };
-                accepted(draft, now)
+                (accepted(draft, now), change)
             }
             Err(SendFailure { outage, error }) => {
                 state.last_error = Some(error.clone());
-                let pause = if outage {
-                    let pause = settings.backoff.delay(state.outages, random);
-                    state.outages = state.outages.saturating_add(1);
-                    state.blocked_until = Some(now + pause);
+                let (retry_at, change) = if outage {
                     state.failed_at = Some(now);
-                    pause
+                    let change = state.circuit.unanswered(&settings.circuit(), random, now);
+                    (state.circuit.open_until().unwrap_or(now), change)
                 } else {
-                    settings.refused_backoff.delay(failures, random)
+                    // Who refuses a message is in reach of others.
+                    let pause = settings.refused_backoff.delay(failures, random);
+                    (now + pause, state.circuit.answered())
                 };
                 let failures = failures.saturating_add(1);
-                let retry_at = now + pause;
-                Delivery::Retrying { draft, failures, failed_at: now, retry_at, error, told }
+                let failed_at = now;
+                (Delivery::Retrying { draft, failures, failed_at, retry_at, error, told }, change)
             }
         };
+        *delivery = next;
+        change
     }
 }
 

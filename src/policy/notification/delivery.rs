@@ -9,7 +9,7 @@ use super::route::NotificationSettings;
 use crate::model::{AlertStatus, Severity, Timestamp};
 
 /// Beyond its deadline a send in flight gets this long to report before it counts as abandoned.
-const ABANDONED_MARGIN: Duration = Duration::from_secs(1);
+pub(super) const ABANDONED_MARGIN: Duration = Duration::from_secs(1);
 
 /// A firing message that a receiver has accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

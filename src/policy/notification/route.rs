@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::delivery::ABANDONED_MARGIN;
 use crate::model::Severity;
 use crate::policy::backoff::BackoffSettings;
+use crate::policy::circuit::CircuitSettings;
 
 /// Sends alerts of one severity (or of all) to some of the receivers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,6 +66,16 @@ impl Default for NotificationSettings {
 }
 
 impl NotificationSettings {
+    /// When a receiver is left alone: from its first failure to take a message, as its back-off
+    /// says.
+    pub(super) fn circuit(&self) -> CircuitSettings {
+        CircuitSettings {
+            threshold: 1,
+            backoff: self.backoff,
+            trial_timeout: self.send_timeout + ABANDONED_MARGIN,
+        }
+    }
+
     /// The receivers that are told about an alert of this severity, each once.
     pub fn receivers_for(&self, severity: Severity) -> BTreeSet<Arc<str>> {
         let matching =

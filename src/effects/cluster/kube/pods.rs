@@ -15,18 +15,29 @@ const MESSAGE_LIMIT: usize = 200;
 /// The model's view of `pod`.
 pub fn view(name: &str, pod: &core::Pod, workload: Option<WorkloadRef>) -> Pod {
     let status = pod.status.as_ref();
-    let started = status.and_then(|status| status.start_time.as_ref());
     Pod {
         name: name.into(),
         ip: status.and_then(|status| status.pod_ip.clone()).filter(|ip| !ip.is_empty()),
         condition: condition(pod),
         requests: resources(pod, |requirements| requirements.requests.as_ref()),
         limits: resources(pod, |requirements| requirements.limits.as_ref()),
-        started_at: started.and_then(|time| {
-            u64::try_from(time.0.as_millisecond()).ok().map(Timestamp::from_millis)
-        }),
+        started_at: status.and_then(started_at),
         workload,
     }
+}
+
+/// When the pod was started, or the newest of its containers if that was started again, or ended
+/// and will be. The time of a container that keeps crashing is that of its pod.
+fn started_at(status: &core::PodStatus) -> Option<Timestamp> {
+    let newest = status.container_statuses.iter().flatten().filter_map(|container| {
+        let state = container.state.as_ref()?;
+        let running = state.running.as_ref().and_then(|running| running.started_at.as_ref());
+        let ended = state.terminated.as_ref().and_then(|ended| ended.finished_at.as_ref());
+        running.or(ended)
+    });
+    let times = status.start_time.iter().chain(newest);
+    let times = times.filter_map(|time| u64::try_from(time.0.as_millisecond()).ok());
+    times.max().map(Timestamp::from_millis)
 }
 
 fn condition(pod: &core::Pod) -> PodCondition {
@@ -202,6 +213,24 @@ mod tests {
         deleted.metadata.deletion_timestamp =
             serde_json::from_value(json!("2026-01-01T00:00:00Z")).ok();
         assert_eq!(view("p", &deleted, None).condition, PodCondition::Terminating);
+    }
+
+    #[test]
+    fn a_container_that_was_started_again_makes_its_pod_young_but_not_one_that_keeps_crashing() {
+        let started = |state: Value| {
+            let containers = json!([{"name": "c", "image": "m", "imageID": "", "ready": false,
+                "restartCount": 1, "state": state}]);
+            let status = json!({"phase": "Running", "startTime": "2026-01-01T00:00:00Z",
+                "containerStatuses": containers});
+            let seen = view("p", &pod(json!({"containers": []}), status), None).started_at;
+            seen.expect("a time").to_string()
+        };
+        let running = json!({"running": {"startedAt": "2026-01-02T00:00:00Z"}});
+        assert_eq!(started(running), "2026-01-02T00:00:00.000Z");
+        let ended = json!({"terminated": {"exitCode": 1, "finishedAt": "2026-01-03T00:00:00Z"}});
+        assert_eq!(started(ended), "2026-01-03T00:00:00.000Z");
+        let crashing = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        assert_eq!(started(crashing), "2026-01-01T00:00:00.000Z");
     }
 
     #[test]

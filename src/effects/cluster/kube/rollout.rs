@@ -170,7 +170,9 @@ impl Rollout for StatefulSet {
         }
         let seen = StatefulSetFigures::of(self);
         let beyond_partition = seen.wanted.saturating_sub(seen.partition);
-        !seen.observed || (seen.rolls && !seen.same_revision && seen.updated < beyond_partition)
+        // Without a partition the revisions are the same again only when every new pod is ready.
+        let unfinished = seen.partition == 0 || seen.updated < beyond_partition;
+        !seen.observed || (seen.rolls && !seen.same_revision && unfinished)
     }
 }
 
@@ -317,6 +319,7 @@ mod tests {
         let rolling = json!({"type": "RollingUpdate"});
         assert_eq!(set(rolling.clone(), 2, 1, "a"), (says("2 of 3 pods are ready"), true));
         assert_eq!(set(rolling.clone(), 3, 1, "a"), (says("1 of 3 pods have been updated"), true));
+        assert!(set(rolling.clone(), 2, 3, "a").1, "the last new pod is not ready yet");
         assert_eq!(set(rolling.clone(), 3, 3, "b"), (Ok(RolloutStatus::Complete), false));
         assert_eq!(set(rolling, 1, 3, "b"), (says("1 of 3 pods are ready"), false));
         let parted = json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}});

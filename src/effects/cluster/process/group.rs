@@ -2,10 +2,13 @@
 //! Starts nothing and remembers nothing.
 
 use std::fs;
+use std::io;
 
 use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::{self, Pid};
+
+use crate::effects::descriptors;
 
 /// What `/proc/<pid>/stat` says of one process, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,27 +31,42 @@ pub(super) fn stat(pid: i32) -> Option<ProcessStat> {
 }
 
 /// Every process that is visible from here.
-fn all() -> impl Iterator<Item = ProcessStat> {
-    fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(stat)
+///
+/// # Errors
+/// When falconer itself is not able to look, for the want of descriptors, say.
+fn all() -> io::Result<Vec<ProcessStat>> {
+    let mut processes = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        match fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Ok(text) => processes.extend(parse_stat(&text)),
+            Err(error) if descriptors::is_own_limit(&error) => return Err(error),
+            Err(_) => {} // It has ended meanwhile.
+        }
+    }
+    Ok(processes)
 }
 
 /// The living members of `group`. A zombie is no member: it holds nothing any more, and where the
 /// machine's first process does not reap it stays for ever.
 pub(super) fn members(group: i32) -> Vec<ProcessStat> {
-    if signal_zero(group) == Err(Errno::ESRCH) {
-        return Vec::new();
-    }
-    all().filter(|process| process.group == group && !process.zombie).collect()
+    try_members(group).unwrap_or_default()
 }
 
-/// Whether any member of `group` lives.
+fn try_members(group: i32) -> io::Result<Vec<ProcessStat>> {
+    if signal_zero(group) == Err(Errno::ESRCH) {
+        return Ok(Vec::new());
+    }
+    let is_member = |process: &ProcessStat| process.group == group && !process.zombie;
+    Ok(all()?.into_iter().filter(is_member).collect())
+}
+
+/// Whether any member of `group` lives. A group that cannot be looked at is taken to be alive: it
+/// must not be started a second time because falconer has no descriptor left.
 pub(super) fn is_alive(group: i32) -> bool {
-    !members(group).is_empty()
+    try_members(group).map_or(true, |members| !members.is_empty())
 }
 
 /// The group of a living process whose environment has the entry `key=value`; never our own.
@@ -60,6 +78,8 @@ pub(super) fn find_marked(key: &str, value: &str) -> Option<i32> {
     };
     let own = unistd::getpgrp().as_raw();
     all()
+        .unwrap_or_default()
+        .into_iter()
         .filter(|process| !process.zombie && process.group > 1 && process.group != own)
         .find(marked)
         .map(|process| process.group)

@@ -2,13 +2,14 @@
 //!
 //! Pods that ended or are being deleted do not count. A pod whose health page answers is healthy,
 //! whatever the platform thinks of it. Where some pods are sick and others serve, the component
-//! has failed if a sick one should serve; it is degraded if the sick ones only wait for a node, or
-//! are the new ones of a rollout.
+//! has failed if a sick one should serve; it is degraded if the sick ones only wait for a node, have
+//! just been started, or are the new ones of a rollout. Where falconer itself could not ask a pod,
+//! nothing is concluded.
 
 use std::time::Duration;
 
 use crate::model::{
-    ComponentInventory, Outcome, Pod, PodCondition, Reason, ReasonKind, TargetReport,
+    ComponentInventory, Outcome, Pod, PodCondition, Reason, ReasonKind, TargetReport, Timestamp,
 };
 
 /// Most sick pods that a reason names.
@@ -63,8 +64,14 @@ pub fn unasked(pod: &Pod) -> TargetReport {
     }
 }
 
-/// The verdict on `component`, from the reports on its pods, which are matched by name.
-pub fn judge(component: &str, inventory: &ComponentInventory, targets: &[TargetReport]) -> Outcome {
+/// The verdict on `component`, from the reports on its pods, which are matched by name. A pod that
+/// was started after `young_since` may not be up yet.
+pub fn judge(
+    component: &str,
+    inventory: &ComponentInventory,
+    targets: &[TargetReport],
+    young_since: Timestamp,
+) -> Outcome {
     let members: Vec<Member<'_>> = inventory
         .pods
         .iter()
@@ -77,6 +84,9 @@ pub fn judge(component: &str, inventory: &ComponentInventory, targets: &[TargetR
     if members.is_empty() {
         return judge_without_pods(component, inventory);
     }
+    if let Some(unasked) = members.iter().find(|member| member.outcome.is_inconclusive()) {
+        return Outcome::failed(ReasonKind::OwnLimit, unasked.complaint());
+    }
     let sick: Vec<&Member<'_>> = members.iter().filter(|member| !member.is_healthy()).collect();
     if sick.is_empty() {
         return judge_all_healthy(inventory, &members);
@@ -86,7 +96,7 @@ pub fn judge(component: &str, inventory: &ComponentInventory, targets: &[TargetR
     if healthy == 0 {
         judge_none_healthy(&sick, &text)
     } else {
-        judge_some(inventory, &sick, &text)
+        judge_some(inventory, &sick, &text, young_since)
     }
 }
 
@@ -117,6 +127,7 @@ pub fn judge_with_platform(verdict: Outcome, error: Option<&Reason>) -> Outcome 
 fn was_observed(kind: ReasonKind) -> bool {
     match kind {
         ReasonKind::NoPods
+        | ReasonKind::ScaledToZero
         | ReasonKind::Pending
         | ReasonKind::Terminating
         | ReasonKind::CrashLoop
@@ -133,7 +144,8 @@ fn was_observed(kind: ReasonKind) -> bool {
         | ReasonKind::Limited
         | ReasonKind::CanaryFailed
         | ReasonKind::NoneReady
-        | ReasonKind::SomePods => true,
+        | ReasonKind::SomePods
+        | ReasonKind::OwnLimit => true,
     }
 }
 
@@ -166,7 +178,7 @@ fn judge_without_pods(component: &str, inventory: &ComponentInventory) -> Outcom
     let desired = desired_replicas(inventory);
     let ended = ended_note(inventory);
     if desired == 0 && !inventory.workloads.is_empty() {
-        return Outcome::degraded(ReasonKind::NoPods, "scaled to 0 replicas");
+        return Outcome::degraded(ReasonKind::ScaledToZero, "scaled to zero by its owner");
     }
     if terminating > 0 {
         let text = format!("no pods but {terminating} being deleted{ended}");
@@ -251,10 +263,20 @@ fn rank_of(pod: &Pod) -> u8 {
 }
 
 /// Some pods serve, others do not.
-fn judge_some(inventory: &ComponentInventory, sick: &[&Member<'_>], text: &str) -> Outcome {
+fn judge_some(
+    inventory: &ComponentInventory,
+    sick: &[&Member<'_>],
+    text: &str,
+    young_since: Timestamp,
+) -> Outcome {
+    let is_starting = |pod: &Pod| {
+        let is_young = pod.started_at.is_some_and(|started| started > young_since);
+        is_young && pod.condition == PodCondition::NotReady
+    };
     let should_serve = |member: &&&Member<'_>| match member.pod.condition {
         PodCondition::Ready => true,
-        PodCondition::NotReady | PodCondition::CrashLoop { .. } => !in_rollout(inventory, member),
+        PodCondition::NotReady => !is_starting(member.pod) && !in_rollout(inventory, member),
+        PodCondition::CrashLoop { .. } => !in_rollout(inventory, member),
         PodCondition::Pending { .. } | PodCondition::Terminating | PodCondition::Ended { .. } => {
             false
         }
@@ -265,7 +287,12 @@ fn judge_some(inventory: &ComponentInventory, sick: &[&Member<'_>], text: &str) 
     if sick.iter().all(|member| rank_of(member.pod) == 3) {
         return Outcome::degraded(ReasonKind::Pending, text);
     }
-    Outcome::degraded(ReasonKind::SomePods, format!("{text} (a rollout is in progress)"))
+    let why = if sick.iter().any(|member| in_rollout(inventory, member)) {
+        "a rollout is in progress"
+    } else {
+        "just started"
+    };
+    Outcome::degraded(ReasonKind::SomePods, format!("{text} ({why})"))
 }
 
 /// Whether the pod's workload is being rolled out; any workload where the pod's is not known.

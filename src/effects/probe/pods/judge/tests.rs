@@ -6,6 +6,7 @@ use super::*;
 use crate::model::{Owner, Resources, Workload, WorkloadKind, WorkloadRef};
 
 const OK: Outcome = Outcome::Healthy;
+const YOUNG_SINCE: Timestamp = Timestamp::from_millis(1_000_000);
 
 fn late() -> Outcome {
     Outcome::failed(ReasonKind::Timeout, "timeout after 5s")
@@ -66,7 +67,7 @@ fn verdict_of(desired: u32, rolling_out: bool, pods: Vec<(PodCondition, Outcome)
         targets.push(TargetReport { outcome, ..unasked(&pod) });
         inventory.pods.push(pod);
     }
-    judge("querynode", &inventory, &targets)
+    judge("querynode", &inventory, &targets, YOUNG_SINCE)
 }
 
 #[track_caller]
@@ -125,7 +126,28 @@ fn a_rollout_of_another_workload_excuses_nothing() {
     inventory.pods = vec![pod(0, Ready), pod(1, NotReady)];
     let mut targets: Vec<_> = inventory.pods.iter().map(unasked).collect();
     targets[0].outcome = OK;
-    assert!(judge("querynode", &inventory, &targets).is_failed());
+    assert!(judge("querynode", &inventory, &targets, YOUNG_SINCE).is_failed());
+}
+
+#[test]
+fn a_pod_that_was_just_started_beside_serving_ones_only_degrades() {
+    let verdict = |started_at: u64, condition: PodCondition| {
+        let mut inventory = ComponentInventory {
+            workloads: vec![workload("qn", 2, false)],
+            ..ComponentInventory::default()
+        };
+        let started_at = Some(Timestamp::from_millis(started_at));
+        inventory.pods = vec![pod(0, Ready), Pod { started_at, ..pod(1, condition) }];
+        let mut targets: Vec<_> = inventory.pods.iter().map(unasked).collect();
+        targets[0].outcome = OK;
+        targets[1].outcome = late();
+        judge("querynode", &inventory, &targets, YOUNG_SINCE)
+    };
+    let text = "1/2 pods healthy: qn-1 timeout after 5s (just started)";
+    assert_reason(&verdict(1_000_001, NotReady), "degraded", ReasonKind::SomePods, text);
+    assert!(verdict(1_000_000, NotReady).is_failed());
+    assert!(verdict(1_000_001, Ready).is_failed());
+    assert!(verdict(1_000_001, crashing()).is_failed());
 }
 
 #[test]
@@ -181,8 +203,8 @@ fn a_component_without_pods_says_why() {
     let verdict = verdict_of(1, false, vec![(evicted(), late())]);
     assert_reason(&verdict, "failed", ReasonKind::NoPods, text);
     let verdict = verdict_of(0, false, vec![(Terminating, late())]);
-    assert_reason(&verdict, "degraded", ReasonKind::NoPods, "scaled to 0 replicas");
-    let verdict = judge("querynode", &ComponentInventory::default(), &[]);
+    assert_reason(&verdict, "degraded", ReasonKind::ScaledToZero, "scaled to zero by its owner");
+    let verdict = judge("querynode", &ComponentInventory::default(), &[], YOUNG_SINCE);
     let text = "no workload and no pods of querynode found";
     assert_reason(&verdict, "failed", ReasonKind::NoPods, text);
 }
