@@ -9,6 +9,7 @@ mod circuits;
 mod export;
 mod gauges;
 mod instruments;
+mod mailboxes;
 mod process;
 mod table;
 
@@ -25,9 +26,11 @@ use crate::model::{
 
 pub use circuits::CircuitParty;
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
+pub use mailboxes::MailboxCount;
 use table::aggregate_performance;
 
 use instruments::{Instruments, METER_NAME, Naming};
+use mailboxes::Mailboxes;
 use table::{SharedTable, UsageRatios};
 
 /// How an attempt to act ended; a closed set, used as a metric label.
@@ -93,6 +96,7 @@ pub struct Metrics {
 struct Inner {
     instruments: Instruments,
     table: SharedTable,
+    mailboxes: Mailboxes,
     naming: Naming,
 }
 
@@ -122,8 +126,10 @@ impl Metrics {
         let table = SharedTable::default();
         gauges::register(&meter, &table, naming);
         process::register(&meter, started_at);
+        let mailboxes = Mailboxes::default();
+        mailboxes.register(&meter);
         let instruments = Instruments::new(&meter);
-        Self { inner: Arc::new(Inner { instruments, table, naming }) }
+        Self { inner: Arc::new(Inner { instruments, table, mailboxes, naming }) }
     }
 
     /// One probe ended.
@@ -186,14 +192,10 @@ impl Metrics {
         self.inner.table.remove(id);
     }
 
-    /// A message was replaced or dropped because the mailbox of `actor` was full.
-    pub fn mailbox_dropped(&self, actor: &'static str) {
-        self.inner.instruments.mailbox_dropped.add(1, &[KeyValue::new("actor", actor)]);
-    }
-
-    /// So many messages more (or fewer) wait in the mailboxes of the actors of kind `actor`.
-    pub fn mailbox_depth_changed(&self, actor: &'static str, by: i64) {
-        self.inner.instruments.mailbox_depth.add(by, &[KeyValue::new("actor", actor)]);
+    /// The count of messages in the mailboxes of the actors of kind `actor`; the same one at every
+    /// call. Ask for it once and keep it.
+    pub fn mailbox(&self, actor: &'static str) -> MailboxCount {
+        self.inner.mailboxes.of(actor)
     }
 
     /// An actor was made anew.
@@ -284,8 +286,9 @@ mod tests {
         metrics.state_changed(&id, HealthState::Healthy);
         metrics.probe_paced();
         metrics.circuit_opened(CircuitParty::Target);
-        metrics.mailbox_dropped("supervisor");
-        metrics.mailbox_depth_changed("supervisor", 3);
+        let mailbox = metrics.mailbox("supervisor");
+        mailbox.dropped();
+        (0..3).for_each(|_| mailbox.put());
         metrics.respawned("prober");
         metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
         metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);

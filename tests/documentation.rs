@@ -101,8 +101,9 @@ fn feed(metrics: &Metrics) {
     metrics.state_changed(&id, HealthState::Healthy);
     metrics.probe_paced();
     metrics.circuit_opened(CircuitParty::Target);
-    metrics.mailbox_dropped("supervisor");
-    metrics.mailbox_depth_changed("supervisor", 1);
+    let mailbox = metrics.mailbox("supervisor");
+    mailbox.dropped();
+    mailbox.put();
     metrics.respawned("prober");
     metrics.alert_sent("email", Severity::Warning, AlertStatus::Firing, true);
     metrics.action(&id, ActionKind::ScaleUp, ActionOutcome::Started);

@@ -66,6 +66,8 @@ async fn probe_all(targets: &[SocketAddr], interval: Duration, tuned: bool) {
     let start = Instant::now();
     for (index, target) in targets.iter().copied().enumerate() {
         let phase = interval.mul_f64(index as f64 / targets.len() as f64);
+        let grid: u64 = std::env::var("GRID").ok().and_then(|t| t.parse().ok()).unwrap_or(0);
+        let phase = if grid > 0 { Duration::from_millis(phase.as_millis() as u64 / grid * grid) } else { phase };
         tokio::spawn(async move {
             let request = request(target).into_bytes();
             let mut due = interval_at(start + phase, interval);

@@ -264,7 +264,7 @@ impl Alerter {
             draining: matches!(self.pace, Pace::Draining { .. }),
         };
         drop(book);
-        self.board.update(|status| status.alerter = snapshot);
+        self.board.update(|status| status.alerter = snapshot.into());
     }
 
     fn begin_drain(&mut self, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {

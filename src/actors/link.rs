@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
 
+use crate::metrics::MailboxCount;
+
 /// Why a message did not reach a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undelivered {
@@ -24,6 +26,8 @@ where
     slot: Arc<RwLock<Option<Recipient<M>>>>,
     /// Commands that came while there was no living incarnation, for the next one.
     parked: Arc<Mutex<Vec<M>>>,
+    /// Counts what goes into the mailbox; whoever takes it out counts that.
+    count: Option<MailboxCount>,
 }
 
 impl<M> Link<M>
@@ -33,7 +37,19 @@ where
 {
     /// A link that leads nowhere yet.
     pub fn new() -> Self {
-        Self { slot: Arc::new(RwLock::new(None)), parked: Arc::default() }
+        Self { slot: Arc::new(RwLock::new(None)), parked: Arc::default(), count: None }
+    }
+
+    /// The same link, which counts what it puts into the mailbox and what does not fit.
+    #[must_use]
+    pub fn counted(self, count: MailboxCount) -> Self {
+        Self { count: Some(count), ..self }
+    }
+
+    fn put(&self) {
+        if let Some(count) = &self.count {
+            count.put();
+        }
     }
 
     /// From now on messages go to `address`, first of all the parked ones.
@@ -56,10 +72,17 @@ where
         let Some(recipient) = slot.as_ref() else {
             return Err((Undelivered::Closed, message));
         };
-        recipient.try_send(message).map_err(|error| match error {
-            SendError::Full(message) => (Undelivered::Full, message),
-            SendError::Closed(message) => (Undelivered::Closed, message),
-        })
+        match recipient.try_send(message) {
+            Ok(()) => {
+                self.put();
+                Ok(())
+            }
+            Err(SendError::Full(message)) => {
+                self.count.iter().for_each(MailboxCount::dropped);
+                Err((Undelivered::Full, message))
+            }
+            Err(SendError::Closed(message)) => Err((Undelivered::Closed, message)),
+        }
     }
 
     /// Puts the message into the mailbox whatever its bound; for commands that must not be lost
@@ -68,7 +91,10 @@ where
     pub fn send_unbounded(&self, message: M) {
         let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
         match slot.as_ref().filter(|recipient| recipient.connected()) {
-            Some(recipient) => recipient.do_send(message),
+            Some(recipient) => {
+                recipient.do_send(message);
+                self.put();
+            }
             None => self.parked().push(message),
         }
     }
@@ -90,7 +116,11 @@ where
     M::Result: Send,
 {
     fn clone(&self) -> Self {
-        Self { slot: Arc::clone(&self.slot), parked: Arc::clone(&self.parked) }
+        Self {
+            slot: Arc::clone(&self.slot),
+            parked: Arc::clone(&self.parked),
+            count: self.count.clone(),
+        }
     }
 }
 

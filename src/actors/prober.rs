@@ -1,8 +1,8 @@
 //! Probes one component again and again, and out of turn when its supervisor asks. Owns its
 //! schedule and nothing else: what the outcome means is judged by the supervisor.
 //!
-//! The schedule has a fixed rate and a phase of its own. A component that has not answered for a
-//! while is probed less often; the first answer brings its cadence back.
+//! The schedule has a fixed rate and a phase of its own. A dependency that has not answered for a
+//! while is probed less often; its first answer brings the cadence back.
 
 mod out_of_turn;
 
@@ -198,7 +198,7 @@ impl Prober {
         let is_silent =
             outcome.is_failed() && outcome.reason().is_some_and(|reason| reason.kind.is_silence());
         let change = if is_silent {
-            let settings = silence(self.parts.settings.interval);
+            let settings = silence(self.parts.kind, self.parts.settings.interval);
             self.circuit.unanswered(&settings, fastrand::f64(), asked_at)
         } else {
             self.circuit.answered()
@@ -208,11 +208,11 @@ impl Prober {
             CircuitChange::Stayed | CircuitChange::Reopened { .. } => {}
             CircuitChange::Opened { .. } => {
                 self.parts.metrics.circuit_opened(CircuitParty::Target);
-                tracing::info!(%component, "component does not answer, probed less often");
+                tracing::info!(%component, "component does not answer");
             }
             CircuitChange::Closed { failures } => {
                 self.parts.metrics.circuit_closed(CircuitParty::Target);
-                tracing::info!(%component, failures, "component answers again, probed as usual");
+                tracing::info!(%component, failures, "component answers again");
             }
         }
     }

@@ -6,6 +6,7 @@ mod inventory;
 mod memory;
 mod outbox;
 mod parts;
+mod reports;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -20,20 +21,17 @@ use super::children::{ChildExited, Children, ExitDecision, RespawnDue, respawn_l
 use super::discovery::Discovery;
 use super::exit_guard;
 use super::prober::{Prober, ProberParts};
-use super::recoverer::{ComponentHealthy, RecoveryPhase, RecoveryProgressed};
+use super::recoverer::{RecoveryPhase, RecoveryProgressed};
 use super::scaler::{LoadObserved, ScalingProgressed};
 use crate::model::{
     ComponentId, ComponentInventory, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
-    Reason,
 };
 use crate::policy::backoff::BackoffSettings;
-use crate::policy::health::Transition;
 use crate::policy::scaling::ScalingRequest;
 use actix::prelude::*;
 
 use inventory::WatchedPods;
 pub use memory::ClusterMemory;
-use memory::IncidentChange;
 pub use outbox::ReportOutbox;
 pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
 use view::ClusterView;
@@ -67,6 +65,10 @@ pub struct Supervisor {
     pods: BTreeMap<Arc<str>, WatchedPods>,
     /// The newest resources report.
     usage: Vec<PodUsage>,
+    /// Reports since the others on this thread last had a turn.
+    in_a_row: usize,
+    /// Whether the timer is set that takes what did not fit into the mailbox.
+    is_overflow_due: bool,
     stopped: bool,
 }
 
@@ -74,12 +76,14 @@ impl Supervisor {
     /// A supervisor whose probers start with it. `address` is where its children report their end.
     pub fn new(parts: SupervisorParts, address: Addr<Self>) -> Self {
         Self {
-            view: ClusterView::new(Arc::clone(&parts.cluster), parts.board.clone()),
+            view: ClusterView::new(&parts.cluster, &parts.board),
             children: Children::new(address.recipient()),
             inventory: Arc::default(),
             discovered: BTreeSet::new(),
             pods: BTreeMap::new(),
             usage: Vec::new(),
+            in_a_row: 0,
+            is_overflow_due: false,
             stopped: false,
             parts,
         }
@@ -96,6 +100,7 @@ impl Supervisor {
     // ---- children
 
     fn start_children(&mut self) {
+        self.memory().follow(&self.inventory);
         for plan in self.parts.planner.fixed() {
             self.watch(plan);
         }
@@ -116,10 +121,9 @@ impl Supervisor {
     fn watch(&mut self, plan: ComponentPlan) {
         let now = self.parts.clock.now();
         let mut memory = self.memory();
-        memory.watch(&plan.component, plan.kind, plan.health, now);
-        if let Some(known) = memory.get(&plan.component) {
-            self.view.watched(&plan.component, known);
-        }
+        let known = memory.watch(&plan.component, plan.kind, plan.health, now);
+        self.view.watched(&plan.component, known);
+        self.parts.metrics.state_changed(&self.id(&plan.component), known.tracker.state());
         drop(memory);
         let probe_now = self.watch_pods(&plan);
         let parts = ProberParts {
@@ -155,8 +159,8 @@ impl Supervisor {
         let id = self.id(component);
         self.parts.metrics.component_removed(&id);
         tracing::info!(component = %id, "component is gone, no longer watched");
-        if let Some(open) = incident {
-            self.resolve(open);
+        if let Some(incident) = incident {
+            self.resolve(incident);
         }
     }
 
@@ -172,66 +176,6 @@ impl Supervisor {
             }
             ExitDecision::Escalate => ctx.stop(),
         }
-    }
-
-    // ---- reports
-
-    fn on_report(&mut self, report: ProbeReport) {
-        self.parts.reports.taken();
-        if self.stopped {
-            return;
-        }
-        self.judge(report);
-        for waiting in self.parts.reports.take_waiting().into_values() {
-            self.judge(waiting);
-        }
-    }
-
-    fn judge(&mut self, report: ProbeReport) {
-        let now = self.parts.clock.now();
-        let weight = self.weight(&report, now);
-        let judged = self.memory().observe(&report, weight, now);
-        let Some((transition, change)) = judged else { return self.note_unjudged(report) };
-        self.count(&report);
-        log_transition(&report.id, transition, report.observation.outcome.reason());
-        if report.kind == ProberKind::Resources && !report.observation.outcome.is_failed() {
-            self.on_usage(report.observation.usage.clone());
-        }
-        if let IncidentChange::Resolved(open) = change {
-            self.resolve(open);
-        }
-        let id = report.id.clone();
-        let known = self.memory().get(&id.component).cloned();
-        if let Some(memory) = known {
-            if let Some(open) = memory.incident.clone() {
-                self.raise(&report, open);
-            }
-            self.parts.metrics.state_changed(&id, memory.tracker.state());
-            let health = memory.tracker.health();
-            let failed = report.observation.outcome.is_failed();
-            // What just answered is not restarted, nor what only the platform calls unhealthy.
-            let is_reason_to_act = failed && memory.tracker.is_counted_out();
-            self.view.reported(report, &memory);
-            match (health.state, &memory.incident) {
-                (HealthState::Unhealthy, Some(open)) if is_reason_to_act => {
-                    self.ask_for_recovery(&id, open);
-                }
-                (HealthState::Healthy, _) => {
-                    let healthy = ComponentHealthy { component: id, since: health.since };
-                    // A report a second makes up for one that does not fit.
-                    let _ = self.parts.peers.healthy.try_send(healthy);
-                }
-                (HealthState::Unhealthy | HealthState::Degraded | HealthState::Unknown, _) => {}
-            }
-        }
-    }
-
-    fn count(&self, report: &ProbeReport) {
-        let canaries = report.observation.milvus.iter().flat_map(|milvus| &milvus.canaries);
-        for canary in canaries {
-            self.parts.metrics.query_completed(&report.id, canary);
-        }
-        self.parts.metrics.targets_scraped(&report.id, &report.observation.targets);
     }
 
     // ---- load
@@ -294,17 +238,18 @@ impl Supervisor {
 impl Actor for Supervisor {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Self::Context) {
+    fn started(&mut self, ctx: &mut Self::Context) {
         self.parts.reports.begin_anew();
         self.start_children();
+        self.arm_overflow(ctx);
     }
 }
 
 impl Handler<ProbeCompleted> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, message: ProbeCompleted, _: &mut Self::Context) {
-        self.on_report(message.0);
+    fn handle(&mut self, message: ProbeCompleted, ctx: &mut Self::Context) {
+        self.on_report(message.0, ctx);
     }
 }
 
@@ -366,13 +311,4 @@ fn prober_key(component: &str) -> String {
 fn usage_of(component: &ComponentInventory, usage: &[PodUsage]) -> Vec<PodUsage> {
     let is_ours = |sample: &&PodUsage| component.pods.iter().any(|pod| *pod.name == *sample.pod);
     usage.iter().filter(is_ours).cloned().collect()
-}
-
-fn log_transition(component: &ComponentId, transition: Transition, reason: Option<&Reason>) {
-    let Transition::Moved { from, to } = transition else {
-        return;
-    };
-    let reason = reason.map(ToString::to_string);
-    let (from, to) = (from.as_str(), to.as_str());
-    tracing::info!(%component, from, to, reason, "component state changed");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::backoff::BackoffSettings;
 use super::circuit::CircuitSettings;
+use crate::model::ProberKind;
 
 /// No interval is shorter: timers have no finer grain.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
@@ -21,11 +22,20 @@ const LONGEST_SILENCE: u32 = 5;
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// When a target that does not answer is probed less often, and by how much: whole intervals, so
-/// that its phase stays. With intervals of half a minute and more nothing changes.
-pub fn silence(interval: Duration) -> CircuitSettings {
+/// that its phase stays. With intervals of half a minute and more nothing changes, and never for
+/// what falconer itself may restart, whose recovery somebody waits for.
+pub fn silence(kind: ProberKind, interval: Duration) -> CircuitSettings {
+    let longest = match kind {
+        ProberKind::Http | ProberKind::Tcp | ProberKind::Grpc => LONGEST_SILENCE,
+        ProberKind::Milvus
+        | ProberKind::Pods
+        | ProberKind::Process
+        | ProberKind::Resources
+        | ProberKind::Platform => 1,
+    };
     let interval = interval.max(SHORTEST_INTERVAL);
     let fit = SEEN_WITHIN.as_nanos() / interval.as_nanos();
-    let most = u32::try_from(fit).unwrap_or(LONGEST_SILENCE).clamp(1, LONGEST_SILENCE);
+    let most = u32::try_from(fit).unwrap_or(longest).clamp(1, longest);
     CircuitSettings {
         threshold: SILENT_AFTER,
         backoff: BackoffSettings {
@@ -119,16 +129,18 @@ mod tests {
 
     #[test]
     fn silence_stretches_an_interval_to_five_and_never_beyond_half_a_minute() {
-        let stretch = |seconds: u64| {
+        let stretch_of = |kind: ProberKind, seconds: u64| {
             let interval = Duration::from_secs(seconds);
-            let settings = silence(interval);
+            let settings = silence(kind, interval);
             let delays = (0..9).map(|n| settings.backoff.delay(n, 0.3).as_secs_f64());
             delays.map(|delay| delay / interval.as_secs_f64()).collect::<Vec<_>>()
         };
+        let stretch = |seconds| stretch_of(ProberKind::Tcp, seconds);
         assert_eq!(stretch(1)[..5], [2.0, 3.0, 4.5, 5.0, 5.0]);
         assert_eq!(stretch(8)[..4], [2.0, 3.0, 3.0, 3.0]);
         assert_eq!(stretch(30)[..3], [1.0, 1.0, 1.0]);
         assert_eq!(stretch(300)[..3], [1.0, 1.0, 1.0]);
+        assert_eq!(stretch_of(ProberKind::Pods, 1)[..3], [1.0, 1.0, 1.0], "it may be restarted");
     }
 
     proptest! {

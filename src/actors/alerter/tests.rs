@@ -263,6 +263,28 @@ fn a_receiver_that_hangs_does_not_slow_the_others() {
 }
 
 #[test]
+fn a_dead_receiver_is_tried_no_more_often_for_many_incidents_and_slows_nobody() {
+    in_virtual_time(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[Answer::Unavailable; 8]);
+        let slack = stage.fake("slack", &[]);
+        let alerter = stage.start(&[&email, &slack]);
+        for number in 0..10 {
+            let component = ComponentId::new("milvus-ha", format!("component-{number}"));
+            let incident = IncidentId::new(&component, START);
+            let alert = RaiseAlert(Alert { incident, component, ..raise(Severity::Critical).0 });
+            alerter.send(alert).await.unwrap();
+        }
+        pass(200).await;
+        assert_eq!(slack.accepted(), [(5, Firing); 10]);
+        let tried: Vec<u64> = email.tried.lock().unwrap().iter().map(|(at, _)| *at).collect();
+        assert_eq!(tried, [5, 6, 8, 12, 20, 36, 68, 132], "one trial after each back-off");
+        pass(80).await;
+        assert_eq!(email.accepted(), [(260, Firing); 10], "all at once after the first answer");
+    });
+}
+
+#[test]
 fn a_receiver_gets_one_message_after_the_other_and_no_slower_receiver_matters() {
     in_virtual_time(async {
         let stage = Stage::new();

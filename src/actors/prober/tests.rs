@@ -91,10 +91,10 @@ impl Team {
     }
 
     /// The value of a series on the metrics page; 0 where it is not there.
-    fn metric(&self, series: &str) -> f64 {
+    fn metric(&self, series: &str) -> u64 {
         let page = self.registry.encode().unwrap();
         let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().expect("a number"))
+        value.map_or(0, |value| value.parse().expect("a number"))
     }
 }
 
@@ -234,7 +234,7 @@ fn ten_thousand_probers_are_spread_from_the_start_and_for_ever() {
             let most = most_within(&mut times, tenth);
             assert!(most <= 40, "{most} within a tenth of a second in round {round}");
         }
-        assert_eq!(team.metric("falconer_probes_paced_total"), 0.0, "nobody had to wait");
+        assert_eq!(team.metric("falconer_probes_paced_total"), 0, "nobody had to wait");
     });
 }
 
@@ -257,7 +257,7 @@ fn what_a_pause_of_the_whole_machine_made_due_at_once_is_spread() {
         // 64 at once, and four times the 50 that are due in a tenth of a second anyway.
         let most = most_within(&mut times, Duration::from_millis(100));
         assert!((100..=270).contains(&most), "{most} within a tenth of a second");
-        assert!(team.metric("falconer_probes_paced_total") > 1_000.0);
+        assert!(team.metric("falconer_probes_paced_total") > 1_000);
         team.reports();
         sleep(10_000).await;
         let mut times: Vec<Timestamp> = team.reports().iter().map(|r| r.started_at).collect();
@@ -284,11 +284,11 @@ fn a_target_that_is_silent_for_long_is_probed_less_often_until_its_first_answer(
         assert_eq!(intervals[..9], [1; 9], "ten in a row are as usual");
         assert_eq!(intervals[9..13], [2, 3, 4, 5]);
         assert!(intervals[13..].iter().all(|gap| *gap == 5), "{intervals:?}");
-        assert_eq!(team.metric(r#"falconer_open_circuits{party="target"}"#), 1.0);
+        assert_eq!(team.metric(r#"falconer_open_circuits{party="target"}"#), 1);
         target.set(Some(ReasonKind::Status));
         sleep(10_000).await;
         team.reports();
-        assert_eq!(team.metric(r#"falconer_open_circuits{party="target"}"#), 0.0, "an answer");
+        assert_eq!(team.metric(r#"falconer_open_circuits{party="target"}"#), 0, "an answer");
         sleep(20_000).await;
         let dead = team.reports().into_iter().filter(|report| &*report.id.component == "dead");
         let dead: Vec<_> = dead.collect();
@@ -303,10 +303,10 @@ fn a_prober_that_ends_takes_its_open_circuit_along() {
         let target = Arc::new(Switch(Mutex::new(Some(ReasonKind::Timeout))));
         let prober = team.add("dead", exact(1), target);
         sleep(20_000).await;
-        assert_eq!(team.metric(r#"falconer_open_circuits{party="target"}"#), 1.0);
+        assert_eq!(team.metric(r#"falconer_open_circuits{party="target"}"#), 1);
         prober.do_send(End);
         sleep(100).await;
-        assert_eq!(team.metric(r#"falconer_open_circuits{party="target"}"#), 0.0);
+        assert_eq!(team.metric(r#"falconer_open_circuits{party="target"}"#), 0);
     });
 }
 

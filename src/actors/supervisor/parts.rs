@@ -90,3 +90,18 @@ pub struct Peers {
     /// To the Scaler.
     pub load: Link<LoadObserved>,
 }
+
+impl Peers {
+    /// Ways whose messages are counted in `metrics`.
+    pub fn counted(metrics: &Metrics) -> Self {
+        let (alerter, recoverer) = (metrics.mailbox("alerter"), metrics.mailbox("recoverer"));
+        Self {
+            raise: Link::new().counted(alerter.clone()),
+            update: Link::new().counted(alerter.clone()),
+            resolve: Link::new().counted(alerter),
+            recover: Link::new().counted(recoverer.clone()),
+            healthy: Link::new().counted(recoverer),
+            load: Link::new().counted(metrics.mailbox("scaler")),
+        }
+    }
+}

@@ -43,7 +43,8 @@ struct Shared {
 
 impl Branches {
     pub(super) fn new(parts: TreeParts) -> Self {
-        Self { children: Vec::new(), parts, peers: Peers::default(), shared: Shared::default() }
+        let peers = Peers::counted(&parts.metrics);
+        Self { children: Vec::new(), parts, peers, shared: Shared::default() }
     }
 
     pub(super) fn finish(self) -> (Vec<RootChild>, TreeParts) {

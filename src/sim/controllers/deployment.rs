@@ -189,8 +189,25 @@ fn update_status(store: &Store, deployment: &Value) {
         set_condition(object, available_condition(ready >= minimum, &now));
         let complete = updated == wanted && total == wanted && ready == wanted;
         let newest = newest.map_or("", |set| name(set));
-        set_condition(object, progress_condition(complete, newest, &now));
+        let condition = progress_condition(complete, newest, &now);
+        // A rollout that has completed stays so, however sick its pods become afterwards.
+        if total != updated || !has_completed(object, newest) {
+            set_condition(object, condition);
+        }
     });
+}
+
+/// Whether the Deployment says that the ReplicaSet `newest` was rolled out as a whole.
+fn has_completed(deployment: &Value, newest: &str) -> bool {
+    let conditions = deployment.pointer("/status/conditions").and_then(Value::as_array);
+    let mut progress = conditions
+        .into_iter()
+        .flatten()
+        .filter(|condition| text(condition, "/type") == "Progressing");
+    progress.any(|condition| {
+        text(condition, "/reason") == "NewReplicaSetAvailable"
+            && text(condition, "/message").contains(&format!("\"{newest}\""))
+    })
 }
 
 fn available_condition(available: bool, now: &str) -> Value {

@@ -190,3 +190,19 @@ impl Backoff {
         pause.mul_f64(0.8 + 0.4 * fastrand::f64())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_their_maximum_with_jitter_and_begin_anew_after_a_sound_watch() {
+        let mut backoff = Backoff::new(Timing::default());
+        let pauses: Vec<f64> = (0..9).map(|_| backoff.pause().as_secs_f64()).collect();
+        for (pause, expected) in pauses.iter().zip([0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]) {
+            assert!((pause / expected - 1.0).abs() <= 0.2, "{pauses:?}");
+        }
+        assert!(pauses[7].to_bits() != pauses[8].to_bits(), "no two are in step: {pauses:?}");
+        assert!(Backoff::new(Timing::default()).pause() <= Duration::from_millis(600));
+    }
+}
