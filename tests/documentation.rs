@@ -104,6 +104,7 @@ fn feed(metrics: &Metrics) {
     metrics.mailbox_dropped("supervisor");
     metrics.mailbox_depth_changed("supervisor", 1);
     metrics.respawned("prober");
+    metrics.command_given_up("alerter");
     metrics.reconfigured("prober");
     metrics.config_loaded(Timestamp::default());
     metrics.config_reloaded(ReloadOutcome::Applied, Timestamp::default());
