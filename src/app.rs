@@ -22,7 +22,6 @@ use anyhow::Context as _;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::actors::alerter;
 use crate::actors::heartbeat::Heartbeat;
 use crate::actors::root::Fatal;
 use crate::actors::status::StatusBoard;
@@ -40,9 +39,6 @@ pub use platform::{ClusterPlatform, Purpose, start_platform};
 pub use reload::ReloadSource;
 use reload::file::FileWatch;
 use reload::{Admin, Following, ReloadRequest, Reloader, WAITING_REQUESTS};
-
-/// How often the actors' thread gives a sign of life.
-const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// How long the last push of metrics may take.
 const LAST_EXPORT: Duration = Duration::from_secs(3);
@@ -162,11 +158,18 @@ impl App {
         self.server.local_addr()
     }
 
-    /// Waits until an actor is beyond help, which may be never.
+    /// Waits until an actor, the server's thread or the reading of the configuration is beyond
+    /// help, which may be never.
     pub async fn fatal(&mut self) -> Fatal {
-        match self.fatal.recv().await {
-            Some(fatal) => fatal,
-            None => Fatal { actor: "root".to_owned(), reason: "ended unexpectedly".to_owned() },
+        let ended = |actor: &str| Fatal {
+            actor: actor.to_owned(),
+            reason: "ended unexpectedly".to_owned(),
+        };
+        tokio::select! {
+            fatal = self.fatal.recv() => fatal.unwrap_or_else(|| ended("root")),
+            () = self.server.ended() => ended("server"),
+            // It never returns, so it has panicked, perhaps in the middle of a change.
+            _ = &mut self.reloading => ended("reloader"),
         }
     }
 
@@ -178,11 +181,19 @@ impl App {
         self.reloading.abort();
         let following = self.following.lock().await;
         let Following { tree, plan } = &*following;
+        let grace = grace.saturating_sub(LAST_EXPORT.min(grace / 5));
         tree.stop_probing();
-        // Processes that falconer owns may need most of the time to end in order.
-        tree.drain(alerter::Drain { deadline: grace / 3 }).await;
-        let left = grace.saturating_sub(clock.uptime());
-        tokio::join!(tree.release_platforms(left), plan.clusters.release_unwatched(left));
+        // Processes that falconer owns may need most of the time to end in order; meanwhile people
+        // are told what is still to be told.
+        let release = async {
+            tree.hand_back(grace / 3).await;
+            let left = grace.saturating_sub(clock.uptime());
+            tokio::join!(tree.release_platforms(left), plan.clusters.release_unwatched(left));
+        };
+        let (undelivered, ()) = tokio::join!(tree.deliver(grace), release);
+        if undelivered > 0 {
+            tracing::warn!(undelivered, "not everybody could be told before the end");
+        }
         // Both wait for threads of their own; a collector that does not answer must not hold us.
         let (metrics, server) = (self.metrics, self.server);
         let last = tokio::task::spawn_blocking(move || {
@@ -216,12 +227,7 @@ fn about(settings: &Settings, options: &Options, clock: Clock) -> About {
 /// A heart that beats on the actors' thread as long as the system lives.
 fn beat(clock: Clock) -> Heartbeat {
     let heartbeat = Heartbeat::new(clock);
-    let beating = heartbeat.clone();
-    actix::spawn(async move {
-        loop {
-            tokio::time::sleep(HEARTBEAT).await;
-            beating.beat();
-        }
-    });
+    // Should it ever end, /livez fails: it is its own watchdog.
+    actix::spawn(heartbeat.clone().keep_beating());
     heartbeat
 }

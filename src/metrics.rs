@@ -201,6 +201,11 @@ impl Metrics {
         self.inner.instruments.respawns.add(1, &[KeyValue::new("actor", actor)]);
     }
 
+    /// A command to an actor of kind `actor` was given up: handling it has made the actor end twice.
+    pub fn command_given_up(&self, actor: &'static str) {
+        self.inner.instruments.given_up.add(1, &[KeyValue::new("actor", actor)]);
+    }
+
     /// A changed configuration touched an actor of kind `actor`.
     pub fn reconfigured(&self, actor: &'static str) {
         self.inner.instruments.reconfigured.add(1, &[KeyValue::new("actor", actor)]);
@@ -320,6 +325,10 @@ mod tests {
         metrics.mailbox_dropped("supervisor");
         metrics.mailbox_depth_changed("supervisor", 3);
         metrics.respawned("prober");
+        metrics.command_given_up("alerter");
+        metrics.reconfigured("prober");
+        metrics.config_loaded(Timestamp::default());
+        metrics.config_reloaded(ReloadOutcome::Rejected, Timestamp::default());
         metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
         metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);
         metrics.replicas(&id, 3, 2);

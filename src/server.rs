@@ -9,6 +9,7 @@ mod connections;
 mod page;
 mod readiness;
 mod routes;
+mod watchdog;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -112,6 +113,8 @@ fn in_words(error: &io::Error) -> String {
 pub struct Server {
     local_addr: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
+    /// Resolves when the thread ends, in whichever way.
+    ended: oneshot::Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -135,21 +138,31 @@ impl Server {
             tokio::net::TcpListener::from_std(listener).map_err(ServerError::Thread)?
         };
         let (stop, stopped) = oneshot::channel();
+        let (alive, ended) = oneshot::channel::<()>();
         let limits = settings.limits.clone();
         let thread = thread::Builder::new()
             .name("server".into())
             .spawn(move || {
+                // Dropped when the thread ends, also by a panic.
+                let _alive = alive;
+                runtime.spawn(watchdog::watch(sources.heartbeat.clone()));
                 let router = routes::router(sources);
                 runtime.block_on(connections::serve(listener, router, limits, stopped));
             })
             .map_err(ServerError::Thread)?;
         tracing::info!(address = %local_addr, "server listens");
-        Ok(Self { local_addr, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { local_addr, stop: Some(stop), ended, thread: Some(thread) })
     }
 
     /// The address it listens on, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Waits until the thread ends; before a shutdown that is never meant to happen.
+    pub async fn ended(&mut self) {
+        // Its far end is never sent to, only dropped.
+        let _ = (&mut self.ended).await;
     }
 
     /// Ends the server: no new connection, answers under way get two seconds. Blocks that long.

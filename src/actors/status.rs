@@ -24,6 +24,23 @@ pub struct StatusSnapshot {
     pub recoverer: RecovererSnapshot,
     /// The newest scaling decisions.
     pub scaler: ScalerSnapshot,
+    /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
+    pub actors: BTreeMap<String, ActorSnapshot>,
+}
+
+/// An actor that has ended unexpectedly at least once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ActorSnapshot {
+    /// What kind of actor it is.
+    pub kind: &'static str,
+    /// How often it was made anew.
+    pub respawns: u64,
+    /// When it ended the last time.
+    pub ended_at: Timestamp,
+    /// Why it ended the last time.
+    pub reason: String,
+    /// When it is made anew; `None` while it lives.
+    pub respawn_at: Option<Timestamp>,
 }
 
 /// One cluster.

@@ -1,6 +1,7 @@
 //! One per Milvus cluster: judges every report, keeps incidents, and tells the Alerter, the
 //! Recoverer and the Scaler. Parent of the cluster's probers and of its discovery.
 
+mod inbox;
 mod inconclusive;
 mod inventory;
 mod memory;
@@ -17,21 +18,24 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::alerter::UpdateAlert;
-use super::children::{ChildExited, Children, ExitDecision, RespawnDue, respawn_later};
+use super::children::{
+    BeyondHelp, ChildExited, Children, ChildrenParts, ExitDecision, RespawnDue, respawn_later,
+};
 use super::discovery::Discovery;
 use super::exit_guard;
+use super::post::CommandsArrived;
 use super::prober::{Prober, ProberParts};
 use super::recoverer::{ComponentHealthy, RecoveryPhase, RecoveryProgressed};
-use super::scaler::{LoadObserved, ScalingProgressed};
+use super::scaler::LoadObserved;
 use crate::model::{
     ComponentId, ComponentInventory, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
     Reason,
 };
-use crate::policy::backoff::BackoffSettings;
 use crate::policy::health::Transition;
 use crate::policy::scaling::ScalingRequest;
 use actix::prelude::*;
 
+pub use inbox::{StopProbing, SupervisorInbox};
 use inventory::WatchedPods;
 pub use memory::ClusterMemory;
 use memory::IncidentChange;
@@ -50,11 +54,6 @@ pub struct ProbeCompleted(pub ProbeReport);
 #[rtype(result = "()")]
 pub struct InventoryChanged(pub Arc<Inventory>);
 
-/// Ends all probing of this cluster, for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
-pub struct StopProbing;
-
 const DISCOVERY: &str = "discovery";
 
 /// The actor.
@@ -71,21 +70,28 @@ pub struct Supervisor {
     pods: BTreeMap<Arc<str>, WatchedPods>,
     /// The newest resources report.
     usage: Vec<PodUsage>,
-    stopped: bool,
 }
 
 impl Supervisor {
     /// A supervisor whose probers start with it. `address` is where its children report their end.
     pub fn new(parts: SupervisorParts, address: Addr<Self>) -> Self {
+        #[cfg(any(test, feature = "fault-injection"))]
+        super::fault_injection::arm(&format!("supervisor/{}", parts.cluster), &address);
+        let children = ChildrenParts {
+            parent: address.recipient(),
+            path: format!("{}/", parts.cluster),
+            board: parts.board.clone(),
+            clock: parts.clock,
+            metrics: parts.metrics.clone(),
+        };
         Self {
             view: ClusterView::new(Arc::clone(&parts.cluster), parts.board.clone()),
-            children: Children::new(address.recipient()),
+            children: Children::new(children),
             plans: BTreeMap::new(),
             inventory: Arc::default(),
             discovered: BTreeSet::new(),
             pods: BTreeMap::new(),
             usage: Vec::new(),
-            stopped: false,
             parts,
         }
     }
@@ -120,12 +126,11 @@ impl Supervisor {
         self.children.add(
             DISCOVERY.to_owned(),
             DISCOVERY,
-            BackoffSettings::default(),
+            self.parts.respawn,
             Box::new(move |notice| {
                 let (inventory, link) = (inventory.clone(), link.clone());
                 exit_guard::start(1, move |_| Discovery::new(inventory, link), notice).abort
             }),
-            self.parts.clock.now(),
         );
     }
 
@@ -162,7 +167,7 @@ impl Supervisor {
             prober.abort
         });
         let key = prober_key(&plan.component);
-        self.children.add(key, "prober", plan.prober.backoff, factory, now);
+        self.children.add(key, "prober", plan.prober.respawn, factory);
     }
 
     fn forget(&mut self, component: &Arc<str>) {
@@ -171,26 +176,27 @@ impl Supervisor {
         self.pods.remove(component);
         self.plans.remove(component);
         let incident = self.memory().forget(component);
+        // First of all: nothing that follows may keep people from hearing of the end.
+        if let Some(open) = incident {
+            self.resolve(open);
+        }
         self.view.forgotten(component);
         let id = self.id(component);
         self.parts.metrics.component_removed(&id);
         tracing::info!(component = %id, "component is gone, no longer watched");
-        if let Some(open) = incident {
-            self.resolve(open);
-        }
     }
 
-    fn on_child_exited(&mut self, exit: ChildExited, ctx: &mut Context<Self>) {
-        if self.stopped {
-            return;
-        }
-        let (now, random) = (self.parts.clock.now(), fastrand::f64());
-        match self.children.on_exit(&exit, now, random, &self.parts.metrics) {
+    fn on_child_exited(&mut self, exit: &ChildExited, ctx: &mut Context<Self>) {
+        match self.children.on_exit(exit, fastrand::f64()) {
             ExitDecision::Ignore => {}
-            ExitDecision::RespawnAfter(delay) => {
-                respawn_later(ctx.address().recipient(), exit.key, delay);
+            ExitDecision::RespawnAfter(delay, due) => {
+                respawn_later(ctx.address().recipient(), delay, due);
             }
-            ExitDecision::Escalate => ctx.stop(),
+            ExitDecision::Escalate(BeyondHelp { actor, reason }) => {
+                self.children.clear();
+                self.parts.last_words.say(format!("{actor} is beyond help: {reason}"));
+                ctx.stop();
+            }
         }
     }
 
@@ -198,7 +204,7 @@ impl Supervisor {
 
     fn on_report(&mut self, report: ProbeReport) {
         self.parts.reports.taken();
-        if self.stopped {
+        if self.is_stopped() {
             return;
         }
         self.judge(report);
@@ -212,13 +218,14 @@ impl Supervisor {
         let weight = self.weight(&report, now);
         let judged = self.memory().observe(&report, weight, now);
         let Some((transition, change)) = judged else { return self.note_unjudged(report) };
+        // First of all: nothing that follows may keep people from hearing of the end.
+        if let IncidentChange::Resolved(open) = change {
+            self.resolve(open);
+        }
         self.count(&report);
         log_transition(&report.id, transition, report.observation.outcome.reason());
         if report.kind == ProberKind::Resources && !report.observation.outcome.is_failed() {
             self.on_usage(report.observation.usage.clone());
-        }
-        if let IncidentChange::Resolved(open) = change {
-            self.resolve(open);
         }
         let id = report.id.clone();
         let known = self.memory().get(&id.component).cloned();
@@ -291,7 +298,7 @@ impl Supervisor {
         self.memory().recovery_progressed(&progress.component.component, progress.phase);
         self.view.recovery(&progress.component, progress.summary.clone());
         let update = UpdateAlert { incident: progress.incident, action: progress.summary };
-        self.parts.peers.update.send_unbounded(update);
+        self.parts.peers.update.send(update);
     }
 
     /// A restarted component may fail while it comes up, and so may the service it is part of.
@@ -316,7 +323,11 @@ impl Actor for Supervisor {
 
     fn started(&mut self, _: &mut Self::Context) {
         self.parts.reports.begin_anew();
-        self.start_children();
+        self.parts.inbox.begin_anew(self.parts.clock, &self.parts.metrics);
+        if !self.is_stopped() {
+            self.start_children();
+        }
+        self.take_commands();
     }
 }
 
@@ -336,19 +347,11 @@ impl Handler<InventoryChanged> for Supervisor {
     }
 }
 
-impl Handler<RecoveryProgressed> for Supervisor {
+impl Handler<CommandsArrived> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, message: RecoveryProgressed, _: &mut Self::Context) {
-        self.on_recovery(message);
-    }
-}
-
-impl Handler<ScalingProgressed> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, message: ScalingProgressed, _: &mut Self::Context) {
-        self.view.scaling(&message.component, message.summary);
+    fn handle(&mut self, _: CommandsArrived, _: &mut Self::Context) {
+        self.take_commands();
     }
 }
 
@@ -356,7 +359,7 @@ impl Handler<ChildExited> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, message: ChildExited, ctx: &mut Self::Context) {
-        self.on_child_exited(message, ctx);
+        self.on_child_exited(&message, ctx);
     }
 }
 
@@ -364,18 +367,7 @@ impl Handler<RespawnDue> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, message: RespawnDue, _: &mut Self::Context) {
-        if !self.stopped {
-            self.children.respawn(&message.key, self.parts.clock.now());
-        }
-    }
-}
-
-impl Handler<StopProbing> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, _: StopProbing, _: &mut Self::Context) {
-        self.stopped = true;
-        self.children.clear();
+        self.children.respawn(&message);
     }
 }
 

@@ -77,6 +77,7 @@ impl Plan {
             alerter: mapping::alerter(alerter),
             recoverer: mapping::recoverer(recoverer, settle, dry_run.recoverer),
             scaler: mapping::scaler(scaler, dry_run.scaler),
+            respawns: mapping::respawns(&self.settings),
         }
     }
 }

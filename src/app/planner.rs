@@ -76,7 +76,7 @@ impl ClusterPlanner {
                 timeout: prober.timeout.get(),
                 jitter: prober.jitter,
                 mailbox: prober.mailbox,
-                backoff: prober.backoff.to_policy(),
+                respawn: prober.respawn.to_policy(&prober.backoff),
             },
             health: HealthSettings {
                 failure_threshold: prober.failure_threshold,

@@ -160,7 +160,7 @@ impl Reloader {
             }
             ReloadOutcome::Rejected => tracing::error!(
                 trigger,
-                problem = record.problems.first(),
+                problem = record.problems.first().map(tracing::field::display),
                 problems = record.problems.len(),
                 "configuration is faulty, what was read before still holds"
             ),

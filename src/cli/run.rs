@@ -36,9 +36,12 @@ Examples:
 
 Exit codes:
   0  drained after SIGTERM or Ctrl-C
-  1  failed
+  1  failed, or ended at once by a second signal
   2  wrong arguments or wrong configuration; nothing was started
   70 an actor could not be kept alive; start falconer anew";
+
+/// The process ends with this code when it is not given the time to drain.
+const EXIT_FAILED: i32 = 1;
 
 /// The process ends with this code when an actor cannot be kept alive (`EX_SOFTWARE`).
 const EXIT_BEYOND_HELP: u8 = 70;
@@ -88,7 +91,11 @@ async fn supervise(
     let grace = app.drain_timeout();
     tokio::select! {
         () = app.shutdown(grace) => tracing::info!("drained"),
-        signal = signals.end() => tracing::warn!(signal, "second signal, ending at once"),
+        signal = signals.end() => {
+            tracing::warn!(signal, "second signal, ending at once");
+            // Not by returning: that would wait for threads which still deliver or read something.
+            std::process::exit(EXIT_FAILED);
+        }
     }
     Ok(match fatal {
         None => ExitCode::SUCCESS,

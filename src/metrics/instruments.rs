@@ -74,6 +74,7 @@ pub(super) struct Instruments {
     pub(super) mailbox_depth: UpDownCounter<i64>,
     pub(super) mailbox_dropped: Counter<u64>,
     pub(super) respawns: Counter<u64>,
+    pub(super) given_up: Counter<u64>,
     pub(super) alerts: Counter<u64>,
     pub(super) actions: Counter<u64>,
     pub(super) reconfigured: Counter<u64>,
@@ -123,6 +124,10 @@ impl Instruments {
                 "Messages replaced or dropped because a mailbox was full",
             ),
             respawns: counter("falconer_actor_respawns_total", "Actors made anew after they ended"),
+            given_up: counter(
+                "falconer_commands_given_up_total",
+                "Commands given up because handling them made their actor end twice",
+            ),
             alerts: counter("falconer_alerts_total", "Messages to people by how they fared"),
             actions: counter(
                 "falconer_actions_total",

@@ -1,7 +1,6 @@
 //! The paths that are served, and the answers' headers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::HttpBody as _;
@@ -12,13 +11,11 @@ use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
 
-use super::readiness::{NotReady, not_ready};
+use super::readiness::NotReady;
 use super::{ServerSources, administration, page};
 use crate::actors::status::StatusSnapshot;
 use crate::model::{ReloadRecord, Timestamp};
 
-/// The actors count as dead when their newest sign of life is older.
-const HEARTBEAT_LIMIT: Duration = Duration::from_secs(10);
 /// The version of this build.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -102,11 +99,10 @@ async fn metrics(State(sources): Sources) -> Response {
 }
 
 async fn livez(State(sources): Sources) -> (StatusCode, String) {
-    let age = sources.heartbeat.age();
-    if age <= HEARTBEAT_LIMIT {
+    let Some((age, since)) = sources.heartbeat.late() else {
         return (StatusCode::OK, "alive\n".to_owned());
-    }
-    let text = format!("the actors gave no sign of life for {} s\n", age.as_secs());
+    };
+    let text = format!("the actors gave no sign of life for {} s, since {since}\n", age.as_secs());
     (StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
@@ -114,14 +110,14 @@ async fn livez(State(sources): Sources) -> (StatusCode, String) {
 struct Readiness {
     ready: bool,
     not_ready: Vec<NotReady>,
+    impaired: Vec<NotReady>,
 }
 
 async fn readyz(State(sources): Sources) -> (StatusCode, Json<Readiness>) {
-    let clusters = sources.about.get().clusters;
-    let not_ready = sources.status.read(|status| not_ready(&clusters, status));
+    let not_ready = sources.not_ready();
     let ready = not_ready.is_empty();
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(Readiness { ready, not_ready }))
+    (code, Json(Readiness { ready, not_ready, impaired: sources.impaired() }))
 }
 
 #[derive(Serialize)]
@@ -151,7 +147,7 @@ async fn status(State(sources): Sources) -> Json<Status> {
         uptime_seconds: sources.clock.uptime().as_secs(),
         config,
         configured_at: about.configured_at,
-        ready: not_ready(&about.clusters, &snapshot).is_empty(),
+        ready: sources.not_ready().is_empty(),
         warnings: about.warnings,
         at_next_start: about.at_next_start,
         reload: about.reload,
@@ -161,8 +157,10 @@ async fn status(State(sources): Sources) -> Json<Status> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::actors::heartbeat::Heartbeat;
+    use crate::actors::heartbeat::{self, Heartbeat};
     use crate::actors::status::StatusBoard;
     use crate::clock::Clock;
     use crate::metrics::{Metrics, MetricsSettings};
@@ -181,12 +179,15 @@ mod tests {
             about: AboutBoard::default(),
             administration: None,
         });
-        tokio::time::advance(HEARTBEAT_LIMIT).await;
+        tokio::time::advance(heartbeat::LIMIT).await;
         assert_eq!(livez(State(Arc::clone(&sources))).await.0, StatusCode::OK);
         tokio::time::advance(Duration::from_secs(1)).await;
         let (code, text) = livez(State(Arc::clone(&sources))).await;
         assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(text, "the actors gave no sign of life for 11 s\n");
+        assert_eq!(
+            text,
+            "the actors gave no sign of life for 7 s, since 1970-01-01T00:00:00.000Z\n"
+        );
         heartbeat.beat();
         assert_eq!(livez(State(sources)).await.0, StatusCode::OK);
     }

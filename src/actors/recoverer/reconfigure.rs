@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use super::{Recoverer, RecovererSettings, RecoveryPhase, RecoveryProgressed};
-use crate::actors::link::Link;
+use crate::actors::post::Post;
 use crate::effects::Cluster;
 
 /// From now on these settings, platforms and supervisors hold.
@@ -19,7 +19,7 @@ pub struct Reconfigure {
     /// The platforms by the cluster's name; in dry-run wrapped so that they change nothing.
     pub clusters: HashMap<Arc<str>, Arc<dyn Cluster>>,
     /// The way to each cluster's supervisor.
-    pub progress: HashMap<Arc<str>, Link<RecoveryProgressed>>,
+    pub progress: HashMap<Arc<str>, Post<RecoveryProgressed>>,
 }
 
 impl Recoverer {

@@ -23,7 +23,7 @@ pub(super) struct WatchedPods {
 
 impl Supervisor {
     pub(super) fn on_inventory(&mut self, inventory: Arc<Inventory>) {
-        if self.stopped {
+        if self.is_stopped() {
             return;
         }
         if inventory.synced {

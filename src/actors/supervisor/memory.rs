@@ -69,6 +69,7 @@ struct Inconclusive {
 #[derive(Debug, Clone, Default)]
 pub struct ClusterMemory {
     components: BTreeMap<Arc<str>, ComponentMemory>,
+    is_stopped: bool,
     inconclusive: Inconclusive,
 }
 
@@ -93,6 +94,16 @@ impl ClusterMemory {
         });
         memory.settings = settings;
         memory.kind = kind;
+    }
+
+    /// The process ends: nothing is watched any more.
+    pub fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// Whether nothing is watched any more.
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
     }
 
     /// Forgets a component; its open incident, if any, is handed back to be resolved.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::watch;
 
-use super::{ComponentPlan, Planner, Supervisor};
+use super::{ComponentPlan, DISCOVERY, Planner, Supervisor};
 use crate::actors::alerter::UpdateAlert;
 use crate::model::{Inventory, Touched};
+use crate::policy::backoff::RespawnSettings;
 
 /// What is told last about an incident of a component that the configuration does not name any
 /// more.
@@ -25,6 +26,8 @@ pub struct Reconfigure {
     pub depends_on: BTreeSet<Arc<str>>,
     /// The inventory of the platform; another channel is another platform.
     pub inventory: watch::Receiver<Arc<Inventory>>,
+    /// How its discovery is made anew after it has ended.
+    pub respawn: RespawnSettings,
 }
 
 /// The cluster is not configured any more: ends all probing, for good, and with it every
@@ -56,7 +59,7 @@ fn difference(before: &ComponentPlan, after: &ComponentPlan) -> Difference {
 impl Supervisor {
     fn reconfigure(&mut self, with: Reconfigure) -> Touched {
         let mut touched = Touched::default();
-        if self.stopped {
+        if self.is_stopped() {
             return touched;
         }
         let platform_changed = !with.inventory.same_channel(&self.parts.inventory);
@@ -69,6 +72,8 @@ impl Supervisor {
         self.parts.planner = with.planner;
         self.parts.depends_on = with.depends_on;
         self.parts.inventory = with.inventory;
+        self.parts.respawn = with.respawn;
+        self.children.set_respawn(DISCOVERY, with.respawn);
         if platform_changed {
             self.start_discovery();
         }
@@ -142,7 +147,7 @@ impl Supervisor {
         let open = self.memory().get(component).and_then(|known| known.incident.clone());
         if let Some(open) = open {
             let update = UpdateAlert { incident: open.id, action: NOT_WATCHED.to_owned() };
-            self.parts.peers.update.send_unbounded(update);
+            self.parts.peers.update.send(update);
         }
         self.parts.metrics.reconfigured("prober");
         self.forget(component);
@@ -159,7 +164,7 @@ impl Supervisor {
             self.parts.metrics.component_removed(&self.id(component));
         }
         touched.removed.add(format!("supervisor {}", self.parts.cluster));
-        self.stopped = true;
+        self.memory().stop();
         self.children.clear();
         touched
     }

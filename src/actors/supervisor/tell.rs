@@ -32,12 +32,12 @@ impl Supervisor {
             action: action.to_owned(),
             started_at: open.since,
         };
-        self.parts.peers.raise.send_unbounded(RaiseAlert(alert));
+        self.parts.peers.raise.send(RaiseAlert(alert));
     }
 
     pub(super) fn resolve(&self, open: OpenIncident) {
         let resolved = ResolveAlert { incident: open.id, ended_at: self.parts.clock.now() };
-        self.parts.peers.resolve.send_unbounded(resolved);
+        self.parts.peers.resolve.send(resolved);
     }
 
     pub(super) fn ask_for_recovery(&self, id: &ComponentId, open: &OpenIncident) {

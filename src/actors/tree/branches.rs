@@ -8,11 +8,12 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::{ClusterParts, SupervisorLinks, TreeParts, Watched};
-use crate::actors::alerter::{self, Alerter, ResolveAlert, UpdateAlert};
-use crate::actors::exit_guard::{self, ExitNotice};
+use crate::actors::alerter::{self, Alerter, AlerterInbox, ResolveAlert, UpdateAlert};
+use crate::actors::exit_guard::{self, ExitNotice, LastWords};
 use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
 use crate::actors::platform::PlatformCircuits;
+use crate::actors::post::Post;
 use crate::actors::recoverer::{self, Recoverer, RecoveryProgressed};
 use crate::actors::registry::{ActionRegistry, Surroundings};
 use crate::actors::root::RootChild;
@@ -24,6 +25,10 @@ use crate::actors::supervisor::{
 use crate::clock::Clock;
 use crate::effects::Cluster;
 use crate::metrics::Metrics;
+use crate::policy::backoff::RespawnSettings;
+use crate::policy::notification::AlertBook;
+use crate::policy::recovery::RecoveryLedger;
+use crate::policy::scaling::ScalingLedger;
 
 /// Room for reports in a supervisor's mailbox; beyond it the newest report of a component wins.
 const SUPERVISOR_MAILBOX: usize = 1_024;
@@ -73,15 +78,28 @@ pub(super) struct Common {
     registry: ActionRegistry,
     pacer: Pacer,
     pub(super) circuits: PlatformCircuits,
+    pub(super) lasting: Lasting,
     pub(super) board: StatusBoard,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
 }
 
+/// What the actors that act leave to their next incarnations.
+#[derive(Clone, Default)]
+pub(super) struct Lasting {
+    pub(super) inbox: AlerterInbox,
+    pub(super) book: Arc<Mutex<AlertBook>>,
+    pub(super) recoveries: Arc<Mutex<RecoveryLedger>>,
+    pub(super) scalings: Arc<Mutex<ScalingLedger>>,
+}
+
 impl Common {
     pub(super) fn new(parts: &TreeParts) -> Self {
+        let lasting = Lasting::default();
+        let AlerterInbox { raise, update, resolve } = lasting.inbox.clone();
         Self {
-            peers: Peers::default(),
+            peers: Peers { raise, update, resolve, ..Peers::default() },
+            lasting,
             registry: ActionRegistry::default(),
             pacer: Pacer::default(),
             circuits: PlatformCircuits::default(),
@@ -94,22 +112,22 @@ impl Common {
     pub(super) fn alerter(
         &self,
         first: alerter::Reconfigure,
+        respawn: RespawnSettings,
     ) -> (RootChild, Branch<alerter::Reconfigure>, Link<alerter::Drain>) {
-        let book = Arc::new(Mutex::default());
+        let Lasting { inbox, book, .. } = self.lasting.clone();
+        let waiting = inbox.clone();
         let (board, clock, metrics) = (self.board.clone(), self.clock, self.metrics.clone());
         let branch = Branch::new(first);
         let (made_with, published) = (branch.clone(), branch.link.clone());
         let make = move |_: &mut Context<Alerter>| {
             let alerter::Reconfigure { settings, receivers } = made_with.newest();
-            let (book, board) = (Arc::clone(&book), board.clone());
-            Alerter::new(settings, receivers, book, board, clock, metrics.clone())
+            let (inbox, book) = (inbox.clone(), Arc::clone(&book));
+            Alerter::new(settings, receivers, inbox, book, board.clone(), clock, metrics.clone())
         };
         let drain = Link::new();
-        let (peers, draining) = (self.peers.clone(), drain.clone());
-        let child = child("alerter", "alerter", PEER_MAILBOX, make, move |address| {
-            peers.raise.publish(address);
-            peers.update.publish(address);
-            peers.resolve.publish(address);
+        let draining = drain.clone();
+        let child = child(Kept::peer("alerter", respawn), make, move |address| {
+            waiting.publish(address);
             published.publish(address);
             draining.publish(address);
         });
@@ -130,8 +148,9 @@ impl Common {
     pub(super) fn recoverer(
         &self,
         first: recoverer::Reconfigure,
+        respawn: RespawnSettings,
     ) -> (RootChild, Branch<recoverer::Reconfigure>, Link<recoverer::Drain>) {
-        let ledger = Arc::new(Mutex::default());
+        let ledger = Arc::clone(&self.lasting.recoveries);
         let branch = Branch::new(first);
         let (made_with, published) = (branch.clone(), branch.link.clone());
         let common = self.clone();
@@ -142,7 +161,7 @@ impl Common {
         };
         let drain = Link::new();
         let (peers, draining) = (self.peers.clone(), drain.clone());
-        let child = child("recoverer", "recoverer", PEER_MAILBOX, make, move |address| {
+        let child = child(Kept::peer("recoverer", respawn), make, move |address| {
             peers.recover.publish(address);
             peers.healthy.publish(address);
             published.publish(address);
@@ -154,8 +173,9 @@ impl Common {
     pub(super) fn scaler(
         &self,
         first: scaler::Reconfigure,
+        respawn: RespawnSettings,
     ) -> (RootChild, Branch<scaler::Reconfigure>, Link<scaler::Drain>) {
-        let ledger = Arc::new(Mutex::default());
+        let ledger = Arc::clone(&self.lasting.scalings);
         let branch = Branch::new(first);
         let (made_with, published) = (branch.clone(), branch.link.clone());
         let common = self.clone();
@@ -166,7 +186,7 @@ impl Common {
         };
         let drain = Link::new();
         let (peers, draining) = (self.peers.clone(), drain.clone());
-        let child = child("scaler", "scaler", PEER_MAILBOX, make, move |address| {
+        let child = child(Kept::peer("scaler", respawn), make, move |address| {
             peers.load.publish(address);
             published.publish(address);
             draining.publish(address);
@@ -178,8 +198,11 @@ impl Common {
         &self,
         cluster: &ClusterParts,
         links: SupervisorLinks,
+        respawn: RespawnSettings,
     ) -> (RootChild, Watched) {
-        let first = supervisor_settings(cluster);
+        let first = supervisor_settings(cluster, respawn);
+        let key = supervisor_key(&cluster.name);
+        let kept = Kept { key, mailbox: SUPERVISOR_MAILBOX, ..Kept::peer("supervisor", respawn) };
         let memory: Arc<Mutex<ClusterMemory>> = Arc::default();
         let parts = SupervisorParts {
             cluster: Arc::clone(&cluster.name),
@@ -190,6 +213,9 @@ impl Common {
             reports: ReportOutbox::new(links.reports.clone(), self.metrics.clone()),
             pacer: self.pacer.clone(),
             inventory_link: links.inventory.clone(),
+            inbox: links.inbox.clone(),
+            respawn,
+            last_words: kept.last_words.clone(),
             peers: self.peers.clone(),
             board: self.board.clone(),
             clock: self.clock,
@@ -198,18 +224,17 @@ impl Common {
         let branch = Branch::new(first);
         let (made_with, published) = (branch.clone(), branch.link.clone());
         let make = move |ctx: &mut Context<Supervisor>| {
-            let supervisor::Reconfigure { planner, depends_on, inventory } = made_with.newest();
-            let parts = SupervisorParts { depends_on, planner, inventory, ..parts.clone() };
+            let supervisor::Reconfigure { planner, depends_on, inventory, respawn } =
+                made_with.newest();
+            let parts =
+                SupervisorParts { depends_on, planner, inventory, respawn, ..parts.clone() };
             Supervisor::new(parts, ctx.address())
         };
         let watched = Watched { links: links.clone(), memory, branch };
-        let key = supervisor_key(&cluster.name);
-        let child = child(&key, "supervisor", SUPERVISOR_MAILBOX, make, move |address| {
+        let child = child(kept, make, move |address| {
             links.reports.publish(address);
             links.inventory.publish(address);
-            links.recovery.publish(address);
-            links.scaling.publish(address);
-            links.stop.publish(address);
+            links.inbox.publish(address);
             links.retire.publish(address);
             published.publish(address);
         });
@@ -224,8 +249,8 @@ impl Common {
         let ended_at = self.clock.now();
         for open in memory.iter().filter_map(|(_, known)| known.incident.as_ref()) {
             let (incident, action) = (open.id.clone(), NOT_WATCHED.to_owned());
-            self.peers.update.send_unbounded(UpdateAlert { incident: incident.clone(), action });
-            self.peers.resolve.send_unbounded(ResolveAlert { incident, ended_at });
+            self.peers.update.send(UpdateAlert { incident: incident.clone(), action });
+            self.peers.resolve.send(ResolveAlert { incident, ended_at });
         }
     }
 }
@@ -235,39 +260,58 @@ pub(super) fn supervisor_key(cluster: &str) -> String {
     format!("supervisor/{cluster}")
 }
 
-fn child<A: Actor<Context = Context<A>>>(
-    key: &str,
+/// How a child of the root is known and kept.
+struct Kept {
+    key: String,
     kind: &'static str,
     mailbox: usize,
+    respawn: RespawnSettings,
+    last_words: LastWords,
+}
+
+impl Kept {
+    fn peer(kind: &'static str, respawn: RespawnSettings) -> Self {
+        let last_words = LastWords::default();
+        Self { key: kind.to_owned(), kind, mailbox: PEER_MAILBOX, respawn, last_words }
+    }
+}
+
+fn child<A: Actor<Context = Context<A>>>(
+    kept: Kept,
     make: impl Fn(&mut Context<A>) -> A + Clone + Send + 'static,
     publish: impl Fn(&Addr<A>) + Send + 'static,
 ) -> RootChild {
+    let Kept { key, kind, mailbox, respawn, last_words } = kept;
     let factory = Box::new(move |notice: ExitNotice| {
-        let running = exit_guard::start(mailbox, make.clone(), notice);
+        let running = exit_guard::start(mailbox, make.clone(), last_words.heard_by(notice));
         publish(&running.address);
         running.abort
     });
-    RootChild { key: key.to_owned(), kind, factory }
+    RootChild { key, kind, respawn, factory }
 }
 
 /// How the supervisor of `cluster` watches it.
-pub(super) fn supervisor_settings(cluster: &ClusterParts) -> supervisor::Reconfigure {
+pub(super) fn supervisor_settings(
+    cluster: &ClusterParts,
+    respawn: RespawnSettings,
+) -> supervisor::Reconfigure {
     supervisor::Reconfigure {
         planner: Arc::clone(&cluster.planner),
         depends_on: cluster.depends_on.clone(),
         inventory: cluster.platform.inventory(),
+        respawn,
     }
 }
 
-/// A link by the cluster's name.
-pub(super) type LinksByCluster<M> = HashMap<Arc<str>, Link<M>>;
+/// A post by the cluster's name.
+pub(super) type PostsByCluster<C> = HashMap<Arc<str>, Post<C>>;
 
 /// The ways from the recoverer and the scaler to each cluster's supervisor.
-pub(super) fn progress_links<'a>(
+pub(super) fn progress_posts<'a>(
     links: impl Iterator<Item = (&'a Arc<str>, &'a SupervisorLinks)>,
-) -> (LinksByCluster<RecoveryProgressed>, LinksByCluster<ScalingProgressed>) {
+) -> (PostsByCluster<RecoveryProgressed>, PostsByCluster<ScalingProgressed>) {
     let name = |(name, links): (&Arc<str>, &SupervisorLinks)| {
-        let (recovery, scaling) = (links.recovery.clone(), links.scaling.clone());
+        let (recovery, scaling) = (links.inbox.recovery.clone(), links.inbox.scaling.clone());
         ((Arc::clone(name), recovery), (Arc::clone(name), scaling))
     };
     links.map(name).unzip()

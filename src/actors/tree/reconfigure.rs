@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::branches::{progress_links, supervisor_key, supervisor_settings};
-use super::{ClusterParts, SupervisorLinks, Tree, TreePlan, plans_of_the_acting};
-use crate::actors::root::{AddChild, RemoveChild};
+use super::branches::{progress_posts, supervisor_key, supervisor_settings};
+use super::{ClusterParts, Respawns, SupervisorLinks, Tree, TreePlan, plans_of_the_acting};
+use crate::actors::root::{AddChild, RemoveChild, SetRespawn};
 use crate::actors::supervisor::Retire;
 use crate::effects::{Cluster, Notifier};
 use crate::model::Touched;
+use crate::policy::backoff::RespawnSettings;
 
 impl Tree {
     /// Follows `plan`. What is the same object as before (a planner's probe, a receiver, a
@@ -18,7 +19,7 @@ impl Tree {
     pub async fn reconfigure(&mut self, plan: TreePlan) -> Touched {
         let mut touched = Touched::default();
         let links = self.links_for(&plan);
-        let (recovery, scaling) = progress_links(links.iter());
+        let (recovery, scaling) = progress_posts(links.iter());
         let (alerter, recoverer, scaler) = plans_of_the_acting(&plan, recovery, scaling);
 
         compare_receivers(&self.plan.receivers, &plan.receivers, &mut touched);
@@ -48,7 +49,8 @@ impl Tree {
             self.scaler.reconfigure(scaler).await;
             self.changed("scaler", &mut touched);
         }
-        self.follow_clusters(&plan.clusters, links, &mut touched).await;
+        self.follow_respawns(plan.settings.respawns).await;
+        self.follow_clusters(&plan, links, &mut touched).await;
         self.plan = plan;
         touched
     }
@@ -67,9 +69,27 @@ impl Tree {
         plan.clusters.iter().map(links).collect()
     }
 
+    /// Nobody who lives is touched: it holds for the next end of each actor.
+    async fn follow_respawns(&self, respawns: Respawns) {
+        let before = self.plan.settings.respawns;
+        let supervisors = self.supervisors.keys().map(|name| supervisor_key(name));
+        let supervisors = supervisors.map(|key| (key, before.supervisor, respawns.supervisor));
+        let peers = [
+            ("alerter", before.alerter, respawns.alerter),
+            ("recoverer", before.recoverer, respawns.recoverer),
+            ("scaler", before.scaler, respawns.scaler),
+        ];
+        let peers = peers.into_iter().map(|(key, old, new)| (key.to_owned(), old, new));
+        for (key, _, respawn) in supervisors.chain(peers).filter(|(_, old, new)| old != new) {
+            if self.root.address.send(SetRespawn { key, respawn }).await.is_err() {
+                tracing::error!("the root is gone");
+            }
+        }
+    }
+
     async fn follow_clusters(
         &mut self,
-        clusters: &[ClusterParts],
+        plan: &TreePlan,
         mut links: HashMap<Arc<str>, SupervisorLinks>,
         touched: &mut Touched,
     ) {
@@ -78,13 +98,14 @@ impl Tree {
         for name in gone {
             self.remove_cluster(&name, touched).await;
         }
-        for cluster in clusters {
+        let respawn = plan.settings.respawns.supervisor;
+        for cluster in &plan.clusters {
             let before = self.plan.clusters.iter().find(|before| before.name == cluster.name);
             if before.is_some_and(|before| !Arc::ptr_eq(&before.platform, &cluster.platform)) {
                 self.common.circuits.forget(&cluster.name, &self.common.metrics);
             }
             if let Some(known) = self.supervisors.get(&cluster.name) {
-                let told = known.branch.reconfigure(supervisor_settings(cluster)).await;
+                let told = known.branch.reconfigure(supervisor_settings(cluster, respawn)).await;
                 // Without a living incarnation the next one is made with it.
                 let told = told.unwrap_or_else(|| {
                     let mut touched = Touched::default();
@@ -93,16 +114,21 @@ impl Tree {
                 });
                 touched.extend(told);
             } else if let Some(links) = links.remove(&cluster.name) {
-                self.add_cluster(cluster, links).await;
+                self.add_cluster(cluster, links, respawn).await;
                 touched.added.add(format!("supervisor {}", cluster.name));
             }
         }
     }
 
-    async fn add_cluster(&mut self, cluster: &ClusterParts, links: SupervisorLinks) {
-        let (child, watched) = self.common.supervisor(cluster, links);
+    async fn add_cluster(
+        &mut self,
+        cluster: &ClusterParts,
+        links: SupervisorLinks,
+        respawn: RespawnSettings,
+    ) {
+        let (child, watched) = self.common.supervisor(cluster, links, respawn);
         self.supervisors.insert(Arc::clone(&cluster.name), watched);
-        if self.root.send(AddChild(child)).await.is_err() {
+        if self.root.address.send(AddChild(child)).await.is_err() {
             tracing::error!(cluster = %cluster.name, "the root is gone, cluster not watched");
         }
         self.common.metrics.reconfigured("supervisor");
@@ -117,7 +143,7 @@ impl Tree {
             self.common.resolve_all(&watched.memory);
             touched.removed.add(format!("supervisor {name}"));
         }
-        if self.root.send(RemoveChild(supervisor_key(name))).await.is_err() {
+        if self.root.address.send(RemoveChild(supervisor_key(name))).await.is_err() {
             tracing::error!(cluster = %name, "the root is gone");
         }
         self.common.board.update(|status| {
