@@ -15,13 +15,12 @@ mod process;
 mod table;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::model::{
-    AlertStatus, CollectionProbe, ComponentId, HealthState, Outcome, PerformanceReport, PodUsage,
+    AlertStatus, CollectionProbe, ComponentId, HealthState, PerformanceReport, PodUsage,
     ProberKind, ReloadOutcome, Severity, TargetReport, Timestamp,
 };
 
