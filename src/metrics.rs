@@ -10,23 +10,24 @@ mod export;
 mod gauges;
 mod instruments;
 mod mailboxes;
+mod probes;
 mod process;
 mod table;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::model::{
-    AlertStatus, CollectionProbe, ComponentId, HealthState, Outcome, PerformanceReport, PodUsage,
+    AlertStatus, CollectionProbe, ComponentId, HealthState, PerformanceReport, PodUsage,
     ProberKind, ReloadOutcome, Severity, TargetReport, Timestamp,
 };
 
 pub use circuits::CircuitParty;
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
 pub use mailboxes::MailboxCount;
+pub use probes::ProbeMetrics;
 use table::aggregate_performance;
 
 use instruments::{Instruments, METER_NAME, Naming};
@@ -132,25 +133,9 @@ impl Metrics {
         Self { inner: Arc::new(Inner { instruments, table, mailboxes, naming }) }
     }
 
-    /// One probe ended.
-    pub fn probe_completed(
-        &self,
-        id: &ComponentId,
-        kind: ProberKind,
-        outcome: &Outcome,
-        took: Duration,
-    ) {
-        let instruments = &self.inner.instruments;
-        let mut labels = Naming::own(id);
-        labels.push(KeyValue::new("kind", kind.as_str()));
-        instruments.probe_duration.record(took.as_secs_f64(), &labels);
-        if let Outcome::Failed { reason } = outcome {
-            labels.push(KeyValue::new("reason", reason.kind.as_str()));
-            instruments.probe_failures.add(1, &labels);
-            labels.pop();
-        }
-        labels.push(KeyValue::new("outcome", outcome.as_str()));
-        instruments.probes.add(1, &labels);
+    /// What is counted with every probe of one component.
+    pub fn probes(&self, id: &ComponentId, kind: ProberKind) -> ProbeMetrics {
+        ProbeMetrics::new(self.clone(), id.clone(), kind)
     }
 
     /// A probe that was due had to wait, because too many were due at once.
@@ -296,8 +281,10 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::model::ReasonKind;
+    use crate::model::{Outcome, ReasonKind};
 
     fn metrics(cluster_label: bool) -> (Metrics, MetricsRegistry) {
         let settings = MetricsSettings { cluster_label, ..MetricsSettings::default() };
@@ -319,9 +306,10 @@ mod tests {
 
     fn feed_everything(metrics: &Metrics) {
         let id = querynode();
-        metrics.probe_completed(&id, ProberKind::Pods, &Outcome::Healthy, Duration::from_millis(3));
+        let probes = metrics.probes(&id, ProberKind::Pods);
+        probes.completed(&Outcome::Healthy, Duration::from_millis(3));
         let failed = Outcome::failed(ReasonKind::Timeout, "no answer within 5 s");
-        metrics.probe_completed(&id, ProberKind::Pods, &failed, Duration::from_secs(5));
+        probes.completed(&failed, Duration::from_secs(5));
         metrics.query_completed(&id, &canary(Some(42), None));
         metrics.state_changed(&id, HealthState::Healthy);
         metrics.probe_paced();

@@ -90,7 +90,7 @@ fn every_metric_is_in_the_readme_and_no_other() {
 fn feed(metrics: &Metrics) {
     let id = ComponentId::new("milvus-ha", "querynode");
     let failed = Outcome::failed(ReasonKind::Timeout, "no answer");
-    metrics.probe_completed(&id, ProberKind::Pods, &failed, Duration::from_secs(5));
+    metrics.probes(&id, ProberKind::Pods).completed(&failed, Duration::from_secs(5));
     let canary = CollectionProbe {
         collection: "products".into(),
         rows: Some(1),
