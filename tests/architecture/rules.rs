@@ -201,4 +201,4 @@ pub const TIME_READS: &[TimeRead] = &[
 ];
 
 /// What keeps an actor from its messages and timers until a future is done.
-pub const WAITS: [&str; 2] = [".wait(", "AtomicResponse"];
+pub const WAITS: [&str; 2] = ["ctx.wait(", "AtomicResponse"];
