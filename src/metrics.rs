@@ -15,13 +15,12 @@ mod process;
 mod table;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::model::{
-    AlertStatus, CollectionProbe, ComponentId, HealthState, Outcome, PerformanceReport, PodUsage,
+    AlertStatus, CollectionProbe, ComponentId, HealthState, PerformanceReport, PodUsage,
     ProberKind, Severity, TargetReport, Timestamp,
 };
 
@@ -242,8 +241,10 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::model::ReasonKind;
+    use crate::model::{Outcome, ReasonKind};
 
     fn metrics(cluster_label: bool) -> (Metrics, MetricsRegistry) {
         let settings = MetricsSettings { cluster_label, ..MetricsSettings::default() };
