@@ -15,12 +15,14 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use async_trait::async_trait;
+use falconer::actors::alerter::AlerterInbox;
 use falconer::actors::exit_guard;
 use falconer::actors::link::Link;
+use falconer::actors::post::CommandsArrived;
 use falconer::actors::prober::ProberSettings;
 use falconer::actors::status::StatusBoard;
 use falconer::actors::supervisor::{
-    ComponentPlan, Peers, Planner, ReportOutbox, Supervisor, SupervisorParts,
+    ComponentPlan, Peers, Planner, ReportOutbox, Supervisor, SupervisorInbox, SupervisorParts,
 };
 use falconer::clock::Clock;
 use falconer::effects::Probe;
@@ -198,7 +200,10 @@ impl Planner for Plans {
 }
 
 /// Takes the messages for the other actors and counts them.
-struct Counter(Rc<Cell<u64>>);
+struct Counter {
+    inbox: AlerterInbox,
+    messages: Rc<Cell<u64>>,
+}
 
 impl Actor for Counter {
     type Context = Context<Self>;
@@ -210,24 +215,31 @@ macro_rules! counted {
             type Result = ();
 
             fn handle(&mut self, _: $message, _: &mut Self::Context) {
-                self.0.set(self.0.get() + 1);
+                self.messages.set(self.messages.get() + 1);
             }
         }
     )*};
 }
 
-counted!(
-    falconer::actors::alerter::RaiseAlert,
-    falconer::actors::alerter::ResolveAlert,
-    falconer::actors::recoverer::Recover,
-    falconer::actors::recoverer::ComponentHealthy
-);
+counted!(falconer::actors::recoverer::Recover, falconer::actors::recoverer::ComponentHealthy);
+
+impl Handler<CommandsArrived> for Counter {
+    type Result = ();
+
+    fn handle(&mut self, _: CommandsArrived, _: &mut Self::Context) {
+        let inbox = &self.inbox;
+        let raised = std::iter::from_fn(|| inbox.raise.next()).count();
+        let resolved = std::iter::from_fn(|| inbox.resolve.next()).count();
+        self.messages.set(self.messages.get() + (raised + resolved) as u64);
+    }
+}
 
 async fn supervised(script: &'static Script) -> Run {
     let (metrics, _registry) = Metrics::new(&MetricsSettings::default()).expect("no endpoint");
     let messages = Rc::new(Cell::new(0));
-    let counter = Counter(Rc::clone(&messages)).start();
-    let peers = Peers::counted(&metrics);
+    let inbox = AlerterInbox::counted(&metrics);
+    let counter = Counter { inbox: inbox.clone(), messages: Rc::clone(&messages) }.start();
+    let peers = Peers::counted(&metrics, &inbox);
     peers.raise.publish(&counter);
     peers.resolve.publish(&counter);
     peers.recover.publish(&counter);
@@ -243,6 +255,9 @@ async fn supervised(script: &'static Script) -> Run {
         reports: outbox.clone(),
         pacer: falconer::actors::pacer::Pacer::default(),
         inventory_link: Link::new(),
+        inbox: SupervisorInbox::default(),
+        respawn: falconer::policy::backoff::RespawnSettings::default(),
+        last_words: exit_guard::LastWords::default(),
         peers,
         board: board.clone(),
         clock,

@@ -11,8 +11,11 @@
 //! | Supervisor | `LoadObserved` | Scaler |
 //! | Recoverer | `RecoveryProgressed` | Supervisor |
 //! | Scaler | `ScalingProgressed` | Supervisor |
+//! | a `Post` in which commands wait | `CommandsArrived` | Alerter, Supervisor |
 //! | every child's exit guard | `ChildExited` | its parent |
 //! | a parent's timer | `RespawnDue` | the parent itself |
+//! | the process, when its configuration changes | `Reconfigure`, one of each kind | Alerter, Recoverer, Scaler, Supervisor |
+//! | the process, when a cluster comes or goes | `AddChild`, `Retire` and `RemoveChild` | Root, Supervisor |
 //! | the process, when it ends | `StopProbing` | every Supervisor |
 //! | the process, when it ends | `Drain`, one of each kind | Recoverer, Scaler, Alerter |
 
@@ -20,10 +23,13 @@ pub mod alerter;
 pub mod children;
 pub mod discovery;
 pub mod exit_guard;
+#[cfg(any(test, feature = "fault-injection"))]
+mod fault_injection;
 pub mod heartbeat;
 pub mod link;
 pub mod pacer;
 pub mod platform;
+pub mod post;
 pub mod prober;
 pub mod recoverer;
 pub mod registry;

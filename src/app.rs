@@ -1,38 +1,44 @@
 //! The composition root: turns settings into effects, starts the supervision tree over them, and
 //! takes it down again. The only place that knows every layer.
 
+mod clusters;
 pub mod descriptors;
 mod mapping;
 mod once;
 mod parts;
 mod planner;
 mod platform;
+mod probes;
 mod receivers;
+mod reload;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinHandle;
 
-use crate::actors::alerter;
 use crate::actors::heartbeat::Heartbeat;
 use crate::actors::root::Fatal;
 use crate::actors::status::StatusBoard;
-use crate::actors::tree::{Tree, TreeParts};
+use crate::actors::tree::{Tree, TreeParts, TreePlan};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::metrics::{Metrics, MetricsRegistry, MetricsSettings};
-use crate::server::{About, Server, ServerSettings, ServerSources};
+use crate::model::ReloadTrigger;
+use crate::server::{About, AboutBoard, Server, ServerSettings, ServerSources};
 
 pub use once::probe_once;
 use parts::Plan;
 pub use planner::ClusterPlanner;
 pub use platform::{ClusterPlatform, Purpose, start_platform};
-
-/// How often the actors' thread gives a sign of life.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+pub use reload::ReloadSource;
+use reload::file::FileWatch;
+use reload::{Admin, Following, ReloadRequest, Reloader, WAITING_REQUESTS};
 
 /// How long the last push of metrics may take.
 const LAST_EXPORT: Duration = Duration::from_secs(3);
@@ -46,11 +52,16 @@ pub struct Options {
     pub config_path: Option<PathBuf>,
     /// What the configuration says without effect.
     pub warnings: Vec<String>,
+    /// The file to be read again when it changes; none = the settings hold to the end.
+    pub reload: Option<ReloadSource>,
 }
 
 /// The running system. Must be started and shut down inside an actix system.
 pub struct App {
-    tree: Tree,
+    following: Rc<Mutex<Following>>,
+    reloading: JoinHandle<()>,
+    reload: mpsc::Sender<ReloadRequest>,
+    drain_timeout: Rc<RefCell<Duration>>,
     server: Server,
     board: StatusBoard,
     metrics: MetricsRegistry,
@@ -67,33 +78,64 @@ impl App {
         crate::effects::tls::install_tls_provider();
         let settings = Arc::new(settings);
         let clock = Clock::system();
-        let plan = Plan::new(Arc::clone(&settings), options.dry_run);
-        let receivers = plan.receivers()?;
         let (metrics, registry) = Metrics::new(&metrics_settings(&settings, clock))
             .context("cannot set up the metrics")?;
+        metrics.config_loaded(clock.now());
         let board = StatusBoard::default();
-        let heartbeat = beat(clock);
+        let about = AboutBoard::new(about(&settings, &options, clock));
+        let (token, token_seen) = watch::channel(settings.server.admin_token_file.clone());
+        let (reload, requests) = mpsc::channel(WAITING_REQUESTS);
+        Plan::check(&settings)?;
         let server = Server::start(
             &ServerSettings::listening_on(settings.server.listen),
             ServerSources {
                 status: board.clone(),
                 metrics: registry.clone(),
-                heartbeat,
+                heartbeat: beat(clock),
                 clock,
-                about: about(&settings, &options),
+                about: about.clone(),
+                administration: Some(Arc::new(Admin {
+                    token: token_seen,
+                    requests: reload.clone(),
+                })),
             },
         )?;
-        let (fatal_sender, fatal) = mpsc::unbounded_channel();
-        let tree = Tree::start(TreeParts {
-            receivers,
-            clusters: plan.start_clusters(clock),
-            settings: plan.tree_settings(),
-            board: board.clone(),
+        let plan = Plan::new(Arc::clone(&settings), options.dry_run, clock)?;
+        let (tree, fatal) = start_tree(&plan, &board, clock, &metrics);
+        let drain_timeout = Rc::new(RefCell::new(settings.supervisor.drain_timeout.get()));
+        let following = Rc::new(Mutex::new(Following { tree, plan }));
+        let reloader = Reloader {
+            file: options.reload.map(|source| FileWatch::new(source.path, source.content)),
+            started: settings,
+            following: Rc::clone(&following),
+            drain_timeout: Rc::clone(&drain_timeout),
+            token,
+            about,
             clock,
             metrics,
-            fatal: fatal_sender,
-        });
-        Ok(Self { tree, server, board, metrics: registry, fatal })
+        };
+        let reloading = actix::spawn(reloader.run(requests));
+        Ok(Self {
+            following,
+            reloading,
+            reload,
+            drain_timeout,
+            server,
+            board,
+            metrics: registry,
+            fatal,
+        })
+    }
+
+    /// Reads the configuration again, soon; what comes of it is logged and shown in the status.
+    pub fn request_reload(&self, trigger: ReloadTrigger) {
+        // A full queue holds wishes enough: the next reading meets them all.
+        let _ = self.reload.try_send(ReloadRequest { trigger, reply: None });
+    }
+
+    /// How long the end may take, as it is configured now.
+    pub fn drain_timeout(&self) -> Duration {
+        *self.drain_timeout.borrow()
     }
 
     /// The observable state of all actors.
@@ -106,11 +148,18 @@ impl App {
         self.server.local_addr()
     }
 
-    /// Waits until an actor is beyond help, which may be never.
+    /// Waits until an actor, the server's thread or the reading of the configuration is beyond
+    /// help, which may be never.
     pub async fn fatal(&mut self) -> Fatal {
-        match self.fatal.recv().await {
-            Some(fatal) => fatal,
-            None => Fatal { actor: "root".to_owned(), reason: "ended unexpectedly".to_owned() },
+        let ended = |actor: &str| Fatal {
+            actor: actor.to_owned(),
+            reason: "ended unexpectedly".to_owned(),
+        };
+        tokio::select! {
+            fatal = self.fatal.recv() => fatal.unwrap_or_else(|| ended("root")),
+            () = self.server.ended() => ended("server"),
+            // It never returns, so it has panicked, perhaps in the middle of a change.
+            _ = &mut self.reloading => ended("reloader"),
         }
     }
 
@@ -118,10 +167,23 @@ impl App {
     /// returns within about `grace`.
     pub async fn shutdown(self, grace: Duration) {
         let clock = Clock::system();
-        self.tree.stop_probing();
-        // Processes that falconer owns may need most of the time to end in order.
-        self.tree.drain(alerter::Drain { deadline: grace / 3 }).await;
-        self.tree.release_platforms(grace.saturating_sub(clock.uptime())).await;
+        // A reload under way is given up where it is: what it changes is about to end.
+        self.reloading.abort();
+        let following = self.following.lock().await;
+        let Following { tree, plan } = &*following;
+        let grace = grace.saturating_sub(LAST_EXPORT.min(grace / 5));
+        tree.stop_probing();
+        // Processes that falconer owns may need most of the time to end in order; meanwhile people
+        // are told what is still to be told.
+        let release = async {
+            tree.hand_back(grace / 3).await;
+            let left = grace.saturating_sub(clock.uptime());
+            tokio::join!(tree.release_platforms(left), plan.clusters.release_unwatched(left));
+        };
+        let (undelivered, ()) = tokio::join!(tree.deliver(grace), release);
+        if undelivered > 0 {
+            tracing::warn!(undelivered, "not everybody could be told before the end");
+        }
         // Both wait for threads of their own; a collector that does not answer must not hold us.
         let (metrics, server) = (self.metrics, self.server);
         let last = tokio::task::spawn_blocking(move || {
@@ -130,6 +192,20 @@ impl App {
         });
         let _ = tokio::time::timeout(LAST_EXPORT, last).await;
     }
+}
+
+fn start_tree(
+    plan: &Plan,
+    board: &StatusBoard,
+    clock: Clock,
+    metrics: &Metrics,
+) -> (Tree, mpsc::UnboundedReceiver<Fatal>) {
+    let (fatal, beyond_help) = mpsc::unbounded_channel();
+    let TreePlan { clusters, receivers, settings } = plan.for_tree();
+    let (board, metrics) = (board.clone(), metrics.clone());
+    let tree =
+        Tree::start(TreeParts { clusters, receivers, settings, board, clock, metrics, fatal });
+    (tree, beyond_help)
 }
 
 fn metrics_settings(settings: &Settings, clock: Clock) -> MetricsSettings {
@@ -142,23 +218,20 @@ fn metrics_settings(settings: &Settings, clock: Clock) -> MetricsSettings {
     }
 }
 
-fn about(settings: &Settings, options: &Options) -> About {
+fn about(settings: &Settings, options: &Options, clock: Clock) -> About {
     About {
         clusters: settings.clusters.keys().map(|name| Arc::from(name.as_str())).collect(),
         config_path: options.config_path.clone(),
         warnings: options.warnings.clone(),
+        configured_at: clock.now(),
+        ..About::default()
     }
 }
 
 /// A heart that beats on the actors' thread as long as the system lives.
 fn beat(clock: Clock) -> Heartbeat {
     let heartbeat = Heartbeat::new(clock);
-    let beating = heartbeat.clone();
-    actix::spawn(async move {
-        loop {
-            tokio::time::sleep(HEARTBEAT).await;
-            beating.beat();
-        }
-    });
+    // Should it ever end, /livez fails: it is its own watchdog.
+    actix::spawn(heartbeat.clone().keep_beating());
     heartbeat
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::model::Timestamp;
 
 /// A wall clock that never jumps: read once at its making, then advanced by the monotonic clock.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clock {
     wall_at_start: Timestamp,
     started: Instant,

@@ -3,6 +3,7 @@
 //! Adapters live in the folders below; they know the model, the clock and the metrics, and nothing
 //! of actors or policies. Every method bounds its own time and the size of what it reads.
 
+mod background;
 pub mod cluster;
 pub mod descriptors;
 pub mod failure;

@@ -21,7 +21,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::model::{
     AlertStatus, CollectionProbe, ComponentId, HealthState, PerformanceReport, PodUsage,
-    ProberKind, Severity, TargetReport, Timestamp,
+    ProberKind, ReloadOutcome, Severity, TargetReport, Timestamp,
 };
 
 pub use circuits::CircuitParty;
@@ -104,7 +104,7 @@ struct Inner {
 impl Default for Metrics {
     fn default() -> Self {
         let nowhere = SdkMeterProvider::builder().build();
-        Self::on(&nowhere, Naming { cluster_label: false }, Timestamp::default())
+        Self::on(&nowhere, Naming::new(false), Timestamp::default())
     }
 }
 
@@ -116,7 +116,7 @@ impl Metrics {
     /// no error: it is tried again for ever.
     pub fn new(settings: &MetricsSettings) -> Result<(Self, MetricsRegistry), MetricsError> {
         let registry = MetricsRegistry::new(settings)?;
-        let naming = Naming { cluster_label: settings.cluster_label };
+        let naming = Naming::new(settings.cluster_label);
         let metrics = Self::on(registry.provider(), naming, settings.started_at);
         Ok((metrics, registry))
     }
@@ -125,7 +125,7 @@ impl Metrics {
         use opentelemetry::metrics::MeterProvider as _;
         let meter = provider.meter(METER_NAME);
         let table = SharedTable::default();
-        gauges::register(&meter, &table, naming);
+        gauges::register(&meter, &table, &naming);
         process::register(&meter, started_at);
         let mailboxes = Mailboxes::default();
         mailboxes.register(&meter);
@@ -188,6 +188,44 @@ impl Metrics {
         self.inner.instruments.respawns.add(1, &[KeyValue::new("actor", actor)]);
     }
 
+    /// A command to an actor of kind `actor` was given up: handling it has made the actor end twice.
+    pub fn command_given_up(&self, actor: &'static str) {
+        self.inner.instruments.given_up.add(1, &[KeyValue::new("actor", actor)]);
+    }
+
+    /// A changed configuration touched an actor of kind `actor`.
+    pub fn reconfigured(&self, actor: &'static str) {
+        self.inner.instruments.reconfigured.add(1, &[KeyValue::new("actor", actor)]);
+    }
+
+    /// falconer started with a configuration that it read at `at`.
+    pub fn config_loaded(&self, at: Timestamp) {
+        let Instruments { reloads, reload_successful, reload_succeeded_at, .. } =
+            &self.inner.instruments;
+        // So that the first one shows as an increase.
+        for outcome in ReloadOutcome::ALL {
+            reloads.add(0, &[KeyValue::new("outcome", outcome.as_str())]);
+        }
+        reload_successful.record(1, &[]);
+        reload_succeeded_at.record(at.as_millis() as f64 / 1_000.0, &[]);
+    }
+
+    /// The configuration was read again at `at`.
+    pub fn config_reloaded(&self, outcome: ReloadOutcome, at: Timestamp) {
+        let Instruments { reloads, reload_successful, reload_succeeded_at, .. } =
+            &self.inner.instruments;
+        reloads.add(1, &[KeyValue::new("outcome", outcome.as_str())]);
+        reload_successful.record(u64::from(outcome.is_success()), &[]);
+        if outcome.is_success() {
+            reload_succeeded_at.record(at.as_millis() as f64 / 1_000.0, &[]);
+        }
+    }
+
+    /// From now on the reference's families carry `cluster` too, or no longer.
+    pub fn tell_clusters_apart(&self, apart: bool) {
+        self.inner.naming.tell_clusters_apart(apart);
+    }
+
     /// A message to people was accepted or not by a receiver. `receiver` is a configured name.
     pub fn alert_sent(
         &self,
@@ -221,7 +259,9 @@ impl Metrics {
 
     /// What a component's own metrics pages say, over all its pods.
     pub fn performance(&self, id: &ComponentId, report: &PerformanceReport) {
-        self.inner.table.component(id, |series| series.performance = Some(report.clone()));
+        self.inner
+            .table
+            .component(id, |series| series.performance = Some(Box::new(report.clone())));
     }
 
     /// The same from the targets of one report; nothing changes where no target was scraped.
@@ -278,6 +318,10 @@ mod tests {
         mailbox.dropped();
         (0..3).for_each(|_| mailbox.put());
         metrics.respawned("prober");
+        metrics.command_given_up("alerter");
+        metrics.reconfigured("prober");
+        metrics.config_loaded(Timestamp::default());
+        metrics.config_reloaded(ReloadOutcome::Rejected, Timestamp::default());
         metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
         metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);
         metrics.replicas(&id, 3, 2);

@@ -1,15 +1,18 @@
-//! What falconer shows over HTTP: metrics, liveness, readiness, status. Read-only, on a thread and
-//! a runtime of its own, so that no client can disturb an actor. Never asks an actor anything: it
-//! reads what they have published.
+//! What falconer shows over HTTP: metrics, liveness, readiness, status; and, with a token, the one
+//! thing that changes state, reading the configuration again. On a thread and a runtime of its own,
+//! so that no client can disturb an actor. Never asks an actor anything: it reads what they have
+//! published.
 
+mod about;
+mod administration;
 mod connections;
 mod page;
 mod readiness;
 mod routes;
+mod watchdog;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -20,6 +23,9 @@ use crate::actors::heartbeat::Heartbeat;
 use crate::actors::status::StatusBoard;
 use crate::clock::Clock;
 use crate::metrics::MetricsRegistry;
+
+pub use about::{About, AboutBoard};
+pub use administration::{Administration, ReloadError};
 
 /// Where the server listens, and how much it takes from its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,19 +75,10 @@ pub struct ServerSources {
     pub heartbeat: Heartbeat,
     /// The time.
     pub clock: Clock,
-    /// What does not change while the process lives.
-    pub about: About,
-}
-
-/// What does not change while the process lives.
-#[derive(Debug, Clone, Default)]
-pub struct About {
-    /// The names of the configured clusters; readiness waits for each of them.
-    pub clusters: Vec<Arc<str>>,
-    /// The configuration file, if there is one.
-    pub config_path: Option<PathBuf>,
-    /// What the configuration says that somebody should know, e.g. a receiver that is missing.
-    pub warnings: Vec<String>,
+    /// How falconer is configured.
+    pub about: AboutBoard,
+    /// What may be changed over HTTP; `None` = nothing.
+    pub administration: Option<Arc<dyn Administration>>,
 }
 
 /// Why the server could not start.
@@ -116,6 +113,8 @@ fn in_words(error: &io::Error) -> String {
 pub struct Server {
     local_addr: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
+    /// Resolves when the thread ends, in whichever way.
+    ended: oneshot::Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -139,21 +138,31 @@ impl Server {
             tokio::net::TcpListener::from_std(listener).map_err(ServerError::Thread)?
         };
         let (stop, stopped) = oneshot::channel();
+        let (alive, ended) = oneshot::channel::<()>();
         let limits = settings.limits.clone();
         let thread = thread::Builder::new()
             .name("server".into())
             .spawn(move || {
+                // Dropped when the thread ends, also by a panic.
+                let _alive = alive;
+                runtime.spawn(watchdog::watch(sources.heartbeat.clone()));
                 let router = routes::router(sources);
                 runtime.block_on(connections::serve(listener, router, limits, stopped));
             })
             .map_err(ServerError::Thread)?;
         tracing::info!(address = %local_addr, "server listens");
-        Ok(Self { local_addr, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { local_addr, stop: Some(stop), ended, thread: Some(thread) })
     }
 
     /// The address it listens on, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Waits until the thread ends; before a shutdown that is never meant to happen.
+    pub async fn ended(&mut self) {
+        // Its far end is never sent to, only dropped.
+        let _ = (&mut self.ended).await;
     }
 
     /// Ends the server: no new connection, answers under way get two seconds. Blocks that long.

@@ -10,7 +10,7 @@ use falconer::config::settings::{
 use falconer::metrics::{ActionKind, ActionOutcome, CircuitParty, Metrics, MetricsSettings};
 use falconer::model::{
     AlertStatus, CollectionProbe, ComponentId, HealthState, Outcome, PerformanceReport, PodUsage,
-    ProberKind, ReasonKind, Severity,
+    ProberKind, ReasonKind, ReloadOutcome, Severity, Timestamp,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -105,6 +105,10 @@ fn feed(metrics: &Metrics) {
     mailbox.dropped();
     mailbox.put();
     metrics.respawned("prober");
+    metrics.command_given_up("alerter");
+    metrics.reconfigured("prober");
+    metrics.config_loaded(Timestamp::default());
+    metrics.config_reloaded(ReloadOutcome::Applied, Timestamp::default());
     metrics.alert_sent("email", Severity::Warning, AlertStatus::Firing, true);
     metrics.action(&id, ActionKind::ScaleUp, ActionOutcome::Started);
     metrics.replicas(&id, 2, 2);

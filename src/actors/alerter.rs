@@ -5,26 +5,34 @@
 //! actor: a respawned alerter goes on where the former one stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures::FutureExt as _;
 use futures::channel::oneshot;
 
+use super::exit_guard::panic_message;
+use super::post::CommandsArrived;
 use super::status::StatusBoard;
 use crate::clock::Clock;
 use crate::effects::{Notifier, NotifyError};
 use crate::metrics::{CircuitParty, Metrics};
-use crate::model::{IncidentId, Notification, Timestamp};
+use crate::model::{Notification, Timestamp};
 use crate::policy::circuit::CircuitChange;
 use crate::policy::notification::{
     Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, SendFailure, SendReason,
 };
 
+mod inbox;
+mod reconfigure;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub use inbox::{AlerterInbox, RaiseAlert, ResolveAlert, UpdateAlert};
+pub use reconfigure::Reconfigure;
 pub use snapshot::{AlerterSnapshot, ReceiverSnapshot};
 
 /// The shortest time for which the timer is set, so that rounding never makes it spin.
@@ -32,33 +40,6 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// Settings of the alerter. Its `receivers` are those that it is made with.
 pub type AlerterSettings = NotificationSettings;
-
-/// An incident has begun, or its severity, reason or evidence has changed.
-/// Sending it again for the same incident only updates what the next message will say; `action` is
-/// for [`UpdateAlert`] to tell.
-#[derive(Debug, Clone, PartialEq, Message)]
-#[rtype(result = "()")]
-pub struct RaiseAlert(pub Alert);
-
-/// What falconer does about an incident has changed. Unknown incidents are ignored.
-#[derive(Debug, Clone, PartialEq, Message)]
-#[rtype(result = "()")]
-pub struct UpdateAlert {
-    /// The incident.
-    pub incident: IncidentId,
-    /// What falconer does, did, or refuses to do and why.
-    pub action: String,
-}
-
-/// An incident is over.
-#[derive(Debug, Clone, PartialEq, Message)]
-#[rtype(result = "()")]
-pub struct ResolveAlert {
-    /// The incident.
-    pub incident: IncidentId,
-    /// When it ended.
-    pub ended_at: Timestamp,
-}
 
 /// The process ends: deliver what was never accepted, now, ignoring `group_wait` and back-off.
 /// Answers when nothing is in flight any more or the deadline has passed.
@@ -73,6 +54,7 @@ pub struct Drain {
 pub struct Alerter {
     settings: AlerterSettings,
     receivers: BTreeMap<Arc<str>, Arc<dyn Notifier>>,
+    inbox: AlerterInbox,
     book: Arc<Mutex<AlertBook>>,
     board: StatusBoard,
     clock: Clock,
@@ -94,23 +76,22 @@ struct Round {
 }
 
 impl Alerter {
-    /// An alerter for these receivers. `book` is what the former incarnation left; a new one for
-    /// the first.
+    /// An alerter for these receivers. `inbox` and `book` are what the former incarnation left; new
+    /// ones for the first.
     pub fn new(
         settings: AlerterSettings,
         receivers: Vec<Arc<dyn Notifier>>,
+        inbox: AlerterInbox,
         book: Arc<Mutex<AlertBook>>,
         board: StatusBoard,
         clock: Clock,
         metrics: Metrics,
     ) -> Self {
-        let receivers: BTreeMap<Arc<str>, Arc<dyn Notifier>> =
-            receivers.into_iter().map(|one| (Arc::from(one.name()), one)).collect();
-        let settings =
-            AlerterSettings { receivers: receivers.keys().cloned().collect(), ..settings };
+        let (settings, receivers) = Reconfigure { settings, receivers }.into_parts();
         Self {
             settings,
             receivers,
+            inbox,
             book,
             board,
             clock,
@@ -124,6 +105,20 @@ impl Alerter {
 
     fn book(&self) -> MutexGuard<'_, AlertBook> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_commands(&mut self, ctx: &mut Context<Self>) {
+        // In this order: what is known of an incident, what is done about it, and its end.
+        while let Some(RaiseAlert(alert)) = self.inbox.raise.next() {
+            self.raise(alert);
+        }
+        while let Some(UpdateAlert { incident, action }) = self.inbox.update.next() {
+            self.book().update(&incident, action);
+        }
+        while let Some(resolve) = self.inbox.resolve.next() {
+            self.resolve(&resolve);
+        }
+        self.advance(ctx);
     }
 
     fn raise(&mut self, alert: Alert) {
@@ -151,7 +146,7 @@ impl Alerter {
         }
         self.arm(round.wake, ctx);
         self.publish();
-        if self.in_flight.is_empty() && matches!(self.pace, Pace::Draining { .. }) {
+        if self.in_flight.is_empty() && self.pace == Pace::Draining {
             for waiting in self.drained.drain(..) {
                 // A sender that has stopped waiting is of no interest.
                 let _ = waiting.send(());
@@ -189,11 +184,7 @@ impl Alerter {
         self.in_flight.insert(Arc::clone(&receiver));
         let limit = self.settings.send_timeout;
         let sending = async move {
-            let sent = tokio::time::timeout(limit, notifier.notify(&notification)).await;
-            let result = sent.unwrap_or_else(|_| {
-                let receiver = notifier.name().to_owned();
-                Err(NotifyError::Timeout { receiver, seconds: limit.as_secs() })
-            });
+            let result = deliver(notifier.as_ref(), &notification, limit).await;
             (notification, result)
         };
         ctx.spawn(sending.into_actor(self).map(move |(notification, result), alerter, ctx| {
@@ -261,7 +252,7 @@ impl Alerter {
                 .keys()
                 .map(|name| (Arc::clone(name), receiver(name)))
                 .collect(),
-            draining: matches!(self.pace, Pace::Draining { .. }),
+            draining: self.pace == Pace::Draining,
         };
         drop(book);
         self.board.update(|status| status.alerter = snapshot.into());
@@ -270,9 +261,28 @@ impl Alerter {
     fn begin_drain(&mut self, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {
         let (done, drained) = oneshot::channel();
         self.drained.push(done);
-        self.pace = Pace::Draining { since: self.clock.now() };
-        self.advance(ctx);
+        self.pace = Pace::Draining;
+        self.take_commands(ctx);
         drained
+    }
+}
+
+/// One attempt within `limit`. A receiver with a bug costs its own messages only: a panic that took
+/// the actor down would hold up everybody's.
+async fn deliver(
+    notifier: &dyn Notifier,
+    notification: &Notification,
+    limit: Duration,
+) -> Result<(), NotifyError> {
+    let receiver = || notifier.name().to_owned();
+    let sending = AssertUnwindSafe(notifier.notify(notification)).catch_unwind();
+    match tokio::time::timeout(limit, sending).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(payload)) => {
+            let message = format!("panicked: {}", panic_message(payload.as_ref()));
+            Err(NotifyError::Refused { receiver: receiver(), message })
+        }
+        Err(_) => Err(NotifyError::Timeout { receiver: receiver(), seconds: limit.as_secs() }),
     }
 }
 
@@ -290,38 +300,24 @@ impl Actor for Alerter {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        #[cfg(any(test, feature = "fault-injection"))]
+        super::fault_injection::arm("alerter", &ctx.address());
+        // The receivers may be others than those that the former incarnation had.
+        self.follow_settings(&[]);
         let open = self.book().alerts().count();
         if open > 0 {
             tracing::info!(open, "alerter resumed with open alerts");
         }
-        self.advance(ctx);
+        self.inbox.begin_anew(self.clock, &self.metrics);
+        self.take_commands(ctx);
     }
 }
 
-impl Handler<RaiseAlert> for Alerter {
+impl Handler<CommandsArrived> for Alerter {
     type Result = ();
 
-    fn handle(&mut self, message: RaiseAlert, ctx: &mut Self::Context) {
-        self.raise(message.0);
-        self.advance(ctx);
-    }
-}
-
-impl Handler<UpdateAlert> for Alerter {
-    type Result = ();
-
-    fn handle(&mut self, message: UpdateAlert, _: &mut Self::Context) {
-        self.book().update(&message.incident, message.action);
-        self.publish();
-    }
-}
-
-impl Handler<ResolveAlert> for Alerter {
-    type Result = ();
-
-    fn handle(&mut self, message: ResolveAlert, ctx: &mut Self::Context) {
-        self.resolve(&message);
-        self.advance(ctx);
+    fn handle(&mut self, _: CommandsArrived, ctx: &mut Self::Context) {
+        self.take_commands(ctx);
     }
 }
 

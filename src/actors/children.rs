@@ -8,12 +8,11 @@ use actix::prelude::*;
 use tokio::task::AbortHandle;
 
 use super::exit_guard::{ExitNotice, ExitReason};
+use super::status::{ActorSnapshot, StatusBoard};
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::Timestamp;
-use crate::policy::backoff::{BackoffSettings, Intensity, IntensityCounter};
-
-/// A child with this many respawns in this time is beyond help: its failure escalates.
-pub const RESPAWN_INTENSITY: Intensity = Intensity { burst: 10, window: Duration::from_secs(600) };
+use crate::policy::backoff::{IntensityCounter, RespawnSettings};
 
 /// A child that lived this long starts its back-off from the beginning.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
@@ -34,11 +33,13 @@ pub struct ChildExited {
 }
 
 /// A child's back-off is over.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct RespawnDue {
     /// Which child.
     pub key: String,
+    /// The incarnation that has ended; a back-off of an older one says nothing.
+    pub incarnation: u64,
 }
 
 /// What a parent must do after a child ended.
@@ -47,33 +48,58 @@ pub enum ExitDecision {
     /// The notice is about an incarnation that is gone already, or a child that was removed.
     Ignore,
     /// Make it anew after this delay.
-    RespawnAfter(Duration),
+    RespawnAfter(Duration, RespawnDue),
     /// Too many respawns: the parent fails.
-    Escalate,
+    Escalate(BeyondHelp),
+}
+
+/// A child that ended too often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeyondHelp {
+    /// The child's name, unique in the process.
+    pub actor: String,
+    /// How often it ended, and why the last time.
+    pub reason: String,
+}
+
+/// What the children of one parent share with the outside.
+pub struct ChildrenParts {
+    /// Told of every end.
+    pub parent: Recipient<ChildExited>,
+    /// What stands before a child's key in its name, e.g. `milvus-ha/`.
+    pub path: String,
+    /// Where it is shown which actors have ended.
+    pub board: StatusBoard,
+    /// Time.
+    pub clock: Clock,
+    /// Where respawns are counted.
+    pub metrics: Metrics,
 }
 
 struct Child {
     kind: &'static str,
     factory: Factory,
-    backoff: BackoffSettings,
+    respawn: RespawnSettings,
     incarnation: u64,
     running: Option<AbortHandle>,
     started_at: Timestamp,
+    /// Respawns since the last incarnation that lived long.
     attempt: u32,
-    respawns: IntensityCounter,
+    ends: IntensityCounter,
+    respawns: u64,
 }
 
 /// All children of one parent. Dropping it aborts them.
 pub struct Children {
+    parts: ChildrenParts,
     children: BTreeMap<String, Child>,
-    parent: Recipient<ChildExited>,
     next_incarnation: u64,
 }
 
 impl Children {
-    /// No children yet; their ends will be told to `parent`.
-    pub fn new(parent: Recipient<ChildExited>) -> Self {
-        Self { children: BTreeMap::new(), parent, next_incarnation: 0 }
+    /// No children yet.
+    pub fn new(parts: ChildrenParts) -> Self {
+        Self { parts, children: BTreeMap::new(), next_incarnation: 0 }
     }
 
     /// Starts a child under `key`; one that was there under the same key is aborted.
@@ -81,23 +107,23 @@ impl Children {
         &mut self,
         key: String,
         kind: &'static str,
-        backoff: BackoffSettings,
+        respawn: RespawnSettings,
         factory: Factory,
-        now: Timestamp,
     ) {
         self.remove(&key);
         let child = Child {
             kind,
             factory,
-            backoff,
+            respawn,
             incarnation: 0,
             running: None,
-            started_at: now,
+            started_at: self.parts.clock.now(),
             attempt: 0,
-            respawns: IntensityCounter::default(),
+            ends: IntensityCounter::default(),
+            respawns: 0,
         };
         self.children.insert(key.clone(), child);
-        self.spawn(&key, now);
+        self.spawn(&key);
     }
 
     /// Ends a child for good. False where there was none.
@@ -105,6 +131,10 @@ impl Children {
         let Some(child) = self.children.remove(key) else {
             return false;
         };
+        if child.respawns > 0 || child.running.is_none() {
+            let name = self.name(key);
+            self.parts.board.update(|status| drop(status.actors.remove(&name)));
+        }
         if let Some(running) = child.running {
             running.abort();
         }
@@ -113,10 +143,16 @@ impl Children {
 
     /// Ends all children for good.
     pub fn clear(&mut self) {
-        for child in std::mem::take(&mut self.children).into_values() {
-            if let Some(running) = child.running {
-                running.abort();
-            }
+        let keys: Vec<String> = self.children.keys().cloned().collect();
+        for key in keys {
+            self.remove(&key);
+        }
+    }
+
+    /// From now on the child under `key` is made anew like this.
+    pub fn set_respawn(&mut self, key: &str, respawn: RespawnSettings) {
+        if let Some(child) = self.children.get_mut(key) {
+            child.respawn = respawn;
         }
     }
 
@@ -125,14 +161,10 @@ impl Children {
         self.children.contains_key(key)
     }
 
-    /// Judges an exit, logs and counts it. `random` is uniform in 0..1.
-    pub fn on_exit(
-        &mut self,
-        exit: &ChildExited,
-        now: Timestamp,
-        random: f64,
-        metrics: &Metrics,
-    ) -> ExitDecision {
+    /// Judges an exit, logs, counts and shows it. `random` is uniform in 0..1.
+    pub fn on_exit(&mut self, exit: &ChildExited, random: f64) -> ExitDecision {
+        let now = self.parts.clock.now();
+        let actor = self.name(&exit.key);
         let Some(child) = self.children.get_mut(&exit.key) else {
             return ExitDecision::Ignore;
         };
@@ -140,39 +172,69 @@ impl Children {
             return ExitDecision::Ignore;
         }
         child.running = None;
-        if now.since(child.started_at) >= STABLE_AFTER {
+        let lived = now.since(child.started_at);
+        if lived >= STABLE_AFTER {
             child.attempt = 0;
         }
-        if !child.respawns.record(RESPAWN_INTENSITY, now) {
-            tracing::error!(actor = exit.key, reason = ?exit.reason, "actor ends too often");
-            return ExitDecision::Escalate;
+        let reason = exit.reason.to_string();
+        let intensity = child.respawn.intensity;
+        if !child.ends.record(intensity, now) {
+            let window = humantime::format_duration(intensity.window);
+            let reason = format!("ended more than {} times in {window}: {reason}", intensity.burst);
+            tracing::error!(actor, reason, "actor ends too often");
+            return ExitDecision::Escalate(BeyondHelp { actor, reason });
         }
-        let delay = child.backoff.delay(child.attempt, random);
+        let delay = child.respawn.backoff.delay(child.attempt, random);
         child.attempt = child.attempt.saturating_add(1);
-        metrics.respawned(child.kind);
         let respawn_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        tracing::error!(actor = exit.key, reason = ?exit.reason, respawn_in_ms, "actor ended");
-        ExitDecision::RespawnAfter(delay)
+        tracing::error!(actor, reason, respawn_in_ms, "actor ended");
+        let snapshot = ActorSnapshot {
+            kind: child.kind,
+            respawns: child.respawns,
+            ended_at: now,
+            reason,
+            respawn_at: Some(now + delay),
+        };
+        self.parts.board.update(|status| drop(status.actors.insert(actor, snapshot)));
+        let due = RespawnDue { key: exit.key.clone(), incarnation: exit.incarnation };
+        ExitDecision::RespawnAfter(delay, due)
     }
 
-    /// Makes a new incarnation, if the child is still wanted and not running.
-    pub fn respawn(&mut self, key: &str, now: Timestamp) -> bool {
-        let waiting = self.children.get(key).is_some_and(|child| child.running.is_none());
-        if waiting {
-            self.spawn(key, now);
+    /// Makes a new incarnation, if the child is still wanted and nothing else has made one.
+    pub fn respawn(&mut self, due: &RespawnDue) -> bool {
+        let name = self.name(&due.key);
+        let Some(child) = self.children.get_mut(&due.key) else {
+            return false;
+        };
+        if child.running.is_some() || child.incarnation != due.incarnation {
+            return false;
         }
-        waiting
+        child.respawns += 1;
+        let respawns = child.respawns;
+        self.parts.metrics.respawned(child.kind);
+        self.parts.board.update(|status| {
+            if let Some(snapshot) = status.actors.get_mut(&name) {
+                snapshot.respawns = respawns;
+                snapshot.respawn_at = None;
+            }
+        });
+        self.spawn(&due.key);
+        true
     }
 
-    fn spawn(&mut self, key: &str, now: Timestamp) {
+    fn name(&self, key: &str) -> String {
+        format!("{}{key}", self.parts.path)
+    }
+
+    fn spawn(&mut self, key: &str) {
         let Some(child) = self.children.get_mut(key) else {
             return;
         };
         self.next_incarnation += 1;
         let incarnation = self.next_incarnation;
         child.incarnation = incarnation;
-        child.started_at = now;
-        let parent = self.parent.clone();
+        child.started_at = self.parts.clock.now();
+        let parent = self.parts.parent.clone();
         let key = key.to_owned();
         let notice: ExitNotice =
             Box::new(move |reason| parent.do_send(ChildExited { key, incarnation, reason }));
@@ -180,12 +242,12 @@ impl Children {
     }
 }
 
-/// Sends [`RespawnDue`] to `parent` after `delay`. Not a timer of the parent itself: many of them
-/// would slow each of its wake-ups.
-pub fn respawn_later(parent: Recipient<RespawnDue>, key: String, delay: Duration) {
+/// Sends `due` to `parent` after `delay`. Not a timer of the parent itself: many of them would slow
+/// each of its wake-ups.
+pub fn respawn_later(parent: Recipient<RespawnDue>, delay: Duration, due: RespawnDue) {
     actix::spawn(async move {
         tokio::time::sleep(delay).await;
-        parent.do_send(RespawnDue { key });
+        parent.do_send(due);
     });
 }
 
@@ -194,3 +256,6 @@ impl Drop for Children {
         self.clear();
     }
 }
+
+#[cfg(test)]
+mod tests;

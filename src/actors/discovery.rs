@@ -33,6 +33,8 @@ impl Actor for Discovery {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        #[cfg(any(test, feature = "fault-injection"))]
+        super::fault_injection::arm("discovery", &ctx.address());
         let watching = forward(self.inventory.clone(), self.supervisor.clone());
         // The platform adapter went away: the parent decides what that means.
         ctx.spawn(watching.into_actor(self).map(|(), _, ctx| ctx.stop()));

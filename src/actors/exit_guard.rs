@@ -5,9 +5,11 @@
 //! dropping it, so that `stopping` and `stopped` never run on broken state.
 
 use std::any::Any;
+use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll};
 
 use actix::dev::ContextFut;
@@ -22,8 +24,46 @@ pub enum ExitReason {
     Stopped,
     /// It panicked, with this message.
     Panicked(String),
+    /// It gave up because of one of its own children, in these words.
+    Escalated(String),
     /// Its parent ended it, or its thread went away.
     Aborted,
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("stopped unexpectedly"),
+            Self::Panicked(message) => write!(f, "panicked: {message}"),
+            Self::Escalated(words) => f.write_str(words),
+            Self::Aborted => f.write_str("aborted"),
+        }
+    }
+}
+
+/// Why an actor is about to stop itself, for its parent to hear. Shared by its incarnations.
+#[derive(Debug, Clone, Default)]
+pub struct LastWords {
+    words: Arc<Mutex<Option<String>>>,
+}
+
+impl LastWords {
+    /// To be said before the actor stops itself.
+    pub fn say(&self, words: String) {
+        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+    }
+
+    /// Puts the words, if any were said, in the place of [`ExitReason::Stopped`].
+    pub fn heard_by(&self, notice: ExitNotice) -> ExitNotice {
+        let words = Arc::clone(&self.words);
+        Box::new(move |reason| {
+            let said = words.lock().unwrap_or_else(PoisonError::into_inner).take();
+            notice(match (reason, said) {
+                (ExitReason::Stopped, Some(words)) => ExitReason::Escalated(words),
+                (reason, _) => reason,
+            });
+        })
+    }
 }
 
 /// Told exactly once, after the actor's mailbox has closed.
@@ -129,7 +169,8 @@ impl<A: Actor<Context = Context<A>>> Drop for Guard<A> {
     }
 }
 
-fn panic_message(payload: &(dyn Any + Send)) -> String {
+/// The words of a caught panic.
+pub fn panic_message(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()
         .map(ToString::to_string)

@@ -5,6 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::model::Timestamp;
+
+/// How often the heart beats.
+pub const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The actors' thread counts as blocked when its newest beat is older. With the interval of a beat
+/// and a look every other second it is seen well within ten seconds.
+pub const LIMIT: Duration = Duration::from_secs(6);
 
 /// Beaten once a second from the actors' thread; read by the server's. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -33,21 +41,39 @@ impl Heartbeat {
         Duration::from_millis(self.uptime_millis().saturating_sub(beaten_at))
     }
 
-    fn uptime_millis(&self) -> u64 {
-        u64::try_from(self.clock.uptime().as_millis()).unwrap_or(u64::MAX)
+    /// The time since the newest beat, and when it was; `None` while it is not too long ago.
+    pub fn late(&self) -> Option<(Duration, Timestamp)> {
+        let age = self.age();
+        (age > LIMIT).then(|| (age, self.clock.now().minus(age)))
     }
+
+    /// Beats on the thread that calls this, for as long as its runtime lives.
+    pub async fn keep_beating(self) {
+        loop {
+            self.beat();
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
+    fn uptime_millis(&self) -> u64 {
+        millis(self.clock.uptime())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
 
     #[tokio::test(start_paused = true)]
     async fn a_heart_that_stops_grows_old_until_it_beats_again() {
         let heartbeat = Heartbeat::new(Clock::starting_at(Timestamp::default()));
         tokio::time::advance(Duration::from_secs(11)).await;
         assert_eq!(heartbeat.age(), Duration::from_secs(11));
+        assert_eq!(heartbeat.late(), Some((Duration::from_secs(11), Timestamp::default())));
         heartbeat.clone().beat();
         assert_eq!(heartbeat.age(), Duration::ZERO);
     }

@@ -1,7 +1,7 @@
 //! How one actor reaches another: a slot in which the parent publishes the newest incarnation's
 //! address. Nobody holds an address of its own, so nobody talks to a dead one.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
@@ -24,8 +24,6 @@ where
     M::Result: Send,
 {
     slot: Arc<RwLock<Option<Recipient<M>>>>,
-    /// Commands that came while there was no living incarnation, for the next one.
-    parked: Arc<Mutex<Vec<M>>>,
     /// Counts what goes into the mailbox; whoever takes it out counts that.
     count: Option<MailboxCount>,
 }
@@ -37,7 +35,7 @@ where
 {
     /// A link that leads nowhere yet.
     pub fn new() -> Self {
-        Self { slot: Arc::new(RwLock::new(None)), parked: Arc::default(), count: None }
+        Self { slot: Arc::new(RwLock::new(None)), count: None }
     }
 
     /// The same link, which counts what it puts into the mailbox and what does not fit.
@@ -52,7 +50,7 @@ where
         }
     }
 
-    /// From now on messages go to `address`, first of all the parked ones.
+    /// From now on messages go to `address`.
     pub fn publish<A>(&self, address: &Addr<A>)
     where
         A: Actor + Handler<M>,
@@ -85,28 +83,22 @@ where
         }
     }
 
-    /// Puts the message into the mailbox whatever its bound; for commands that must not be lost
-    /// and are bounded by something else (incidents). Where there is no living incarnation the
-    /// message waits for the next one.
-    pub fn send_unbounded(&self, message: M) {
+    /// Puts the message into the mailbox whatever its bound; for wake-ups, of which there is never
+    /// more than one. False where nobody lives to be woken.
+    pub fn notify(&self, message: M) -> bool {
         let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
-        match slot.as_ref().filter(|recipient| recipient.connected()) {
-            Some(recipient) => {
-                recipient.do_send(message);
-                self.put();
-            }
-            None => self.parked().push(message),
+        let living = slot.as_ref().filter(|recipient| recipient.connected());
+        if let Some(recipient) = living {
+            recipient.do_send(message);
+            self.put();
         }
+        living.is_some()
     }
 
     /// Sends a question and waits for its answer; `None` where nobody lives to give one.
     pub async fn ask(&self, message: M) -> Option<M::Result> {
         let recipient = self.slot.read().unwrap_or_else(PoisonError::into_inner).clone()?;
         recipient.send(message).await.ok()
-    }
-
-    fn parked(&self) -> std::sync::MutexGuard<'_, Vec<M>> {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,11 +108,7 @@ where
     M::Result: Send,
 {
     fn clone(&self) -> Self {
-        Self {
-            slot: Arc::clone(&self.slot),
-            parked: Arc::clone(&self.parked),
-            count: self.count.clone(),
-        }
+        Self { slot: Arc::clone(&self.slot), count: self.count.clone() }
     }
 }
 

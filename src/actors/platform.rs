@@ -83,6 +83,14 @@ impl PlatformCircuits {
         }
     }
 
+    /// The platform of `cluster` is another one now, or none.
+    pub fn forget(&self, cluster: &Arc<str>, metrics: &Metrics) {
+        let forgotten = self.lock().remove(cluster);
+        if forgotten.is_some_and(|circuit| !circuit.is_closed()) {
+            metrics.circuit_closed(CircuitParty::Platform);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Circuit>> {
         self.circuits.lock().unwrap_or_else(PoisonError::into_inner)
     }

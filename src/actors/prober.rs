@@ -18,7 +18,7 @@ use crate::model::{
     ComponentId, Outcome, ProbeObservation, ProbeReport, ProbeTrigger, ProberKind, ReasonKind,
     Timestamp,
 };
-use crate::policy::backoff::BackoffSettings;
+use crate::policy::backoff::RespawnSettings;
 use crate::policy::circuit::{Circuit, CircuitChange};
 use crate::policy::schedule::{Schedule, silence};
 use actix::prelude::*;
@@ -44,8 +44,8 @@ pub struct ProberSettings {
     pub jitter: f64,
     /// Capacity of the prober's own mailbox.
     pub mailbox: usize,
-    /// Back-off of the actor's respawn.
-    pub backoff: BackoffSettings,
+    /// How the actor is made anew after it has ended.
+    pub respawn: RespawnSettings,
 }
 
 impl Default for ProberSettings {
@@ -55,7 +55,7 @@ impl Default for ProberSettings {
             timeout: Duration::from_secs(5),
             jitter: 0.1,
             mailbox: 16,
-            backoff: BackoffSettings::default(),
+            respawn: RespawnSettings::default(),
         }
     }
 }
@@ -261,6 +261,8 @@ impl Actor for Prober {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        #[cfg(any(test, feature = "fault-injection"))]
+        super::fault_injection::arm(&format!("prober/{}", self.parts.id.component), &ctx.address());
         self.begin(ctx);
     }
 }

@@ -3,6 +3,7 @@
 //! outlives it.
 
 mod act;
+mod reconfigure;
 mod settings;
 mod snapshot;
 #[cfg(test)]
@@ -15,10 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix::prelude::*;
 use serde::Serialize;
 
+pub use self::reconfigure::Reconfigure;
 pub use self::settings::RecovererSettings;
 pub use self::snapshot::{BudgetUse, RecovererSnapshot, RecoveryRecord};
 
-use super::link::Link;
+use super::post::{Command, Post};
 use super::registry::{ActionHolder, Surroundings};
 use crate::metrics::{ActionKind, ActionOutcome};
 use crate::model::{ComponentId, IncidentId, Reason, Timestamp, WorkloadRef};
@@ -92,8 +94,7 @@ impl RecoveryPhase {
 }
 
 /// What the recoverer tells the supervisor; only when something changed.
-#[derive(Debug, Clone, PartialEq, Message)]
-#[rtype(result = "()")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RecoveryProgressed {
     /// The incident.
     pub incident: IncidentId,
@@ -103,6 +104,14 @@ pub struct RecoveryProgressed {
     pub phase: RecoveryPhase,
     /// A sentence for people: what was done or refused, with its numbers.
     pub summary: String,
+}
+
+impl Command for RecoveryProgressed {
+    type Key = (ComponentId, IncidentId);
+
+    fn key(&self) -> Self::Key {
+        (self.component.clone(), self.incident.clone())
+    }
 }
 
 /// What was told last about a component, so that nothing is told twice.
@@ -128,7 +137,7 @@ struct News {
 pub struct Recoverer {
     settings: RecovererSettings,
     ledger: Arc<Mutex<RecoveryLedger>>,
-    progress: HashMap<Arc<str>, Link<RecoveryProgressed>>,
+    progress: HashMap<Arc<str>, Post<RecoveryProgressed>>,
     around: Surroundings,
     told: HashMap<ComponentId, Told>,
     recent: VecDeque<RecoveryRecord>,
@@ -144,7 +153,7 @@ impl Recoverer {
     pub fn new(
         settings: RecovererSettings,
         ledger: Arc<Mutex<RecoveryLedger>>,
-        progress: HashMap<Arc<str>, Link<RecoveryProgressed>>,
+        progress: HashMap<Arc<str>, Post<RecoveryProgressed>>,
         around: Surroundings,
     ) -> Self {
         Self {
@@ -246,9 +255,9 @@ impl Recoverer {
         );
         self.remember(&news);
         let component = news.component;
-        let Some(link) = self.progress.get(&component.cluster) else { return };
+        let Some(post) = self.progress.get(&component.cluster) else { return };
         let (incident, phase, summary) = (news.incident, news.phase, news.summary);
-        link.send_unbounded(RecoveryProgressed { incident, component, phase, summary });
+        post.send(RecoveryProgressed { incident, component, phase, summary });
     }
 
     fn release(&self, component: &ComponentId, workload: &WorkloadRef) {
@@ -266,6 +275,8 @@ impl Actor for Recoverer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        #[cfg(any(test, feature = "fault-injection"))]
+        super::fault_injection::arm("recoverer", &ctx.address());
         self.resume(ctx);
     }
 }

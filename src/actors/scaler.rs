@@ -3,6 +3,7 @@
 //! it.
 
 mod act;
+mod reconfigure;
 mod settings;
 mod snapshot;
 #[cfg(test)]
@@ -13,10 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::prelude::*;
 
+pub use self::reconfigure::Reconfigure;
 pub use self::settings::ScalerSettings;
 pub use self::snapshot::{ScalerSnapshot, ScalingRecord};
 
-use super::link::Link;
+use super::post::{Command, Post};
 use super::registry::{ActionHolder, Surroundings};
 use crate::model::{ComponentId, Timestamp, WorkloadRef};
 use crate::policy::scaling::{
@@ -34,13 +36,20 @@ const RECENT_LIMIT: usize = 50;
 pub struct LoadObserved(pub ScalingRequest);
 
 /// What the scaler tells the supervisor; only when its decision changed or an action ended.
-#[derive(Debug, Clone, PartialEq, Message)]
-#[rtype(result = "()")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ScalingProgressed {
     /// The component.
     pub component: ComponentId,
     /// A sentence for people: what was decided and why, with its numbers.
     pub summary: String,
+}
+
+impl Command for ScalingProgressed {
+    type Key = ComponentId;
+
+    fn key(&self) -> ComponentId {
+        self.component.clone()
+    }
 }
 
 /// falconer ends: decide nothing more. Answers with what is under way.
@@ -52,7 +61,7 @@ pub struct Drain;
 pub struct Scaler {
     settings: ScalerSettings,
     ledger: Arc<Mutex<ScalingLedger>>,
-    progress: HashMap<Arc<str>, Link<ScalingProgressed>>,
+    progress: HashMap<Arc<str>, Post<ScalingProgressed>>,
     around: Surroundings,
     /// The kind of what was told last about a component, so that nothing is told twice.
     told: HashMap<ComponentId, &'static str>,
@@ -69,7 +78,7 @@ impl Scaler {
     pub fn new(
         settings: ScalerSettings,
         ledger: Arc<Mutex<ScalingLedger>>,
-        progress: HashMap<Arc<str>, Link<ScalingProgressed>>,
+        progress: HashMap<Arc<str>, Post<ScalingProgressed>>,
         around: Surroundings,
     ) -> Self {
         Self {
@@ -139,9 +148,9 @@ impl Scaler {
         }
         tracing::info!(component = %component, kind, summary, "scaling progressed");
         self.remember(component, kind, &summary);
-        if let Some(link) = self.progress.get(&component.cluster) {
+        if let Some(post) = self.progress.get(&component.cluster) {
             let component = component.clone();
-            link.send_unbounded(ScalingProgressed { component, summary });
+            post.send(ScalingProgressed { component, summary });
         }
     }
 
@@ -160,6 +169,8 @@ impl Actor for Scaler {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        #[cfg(any(test, feature = "fault-injection"))]
+        super::fault_injection::arm("scaler", &ctx.address());
         self.resume(ctx);
     }
 }

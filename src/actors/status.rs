@@ -28,6 +28,8 @@ pub struct StatusSnapshot {
     pub recoverer: Arc<RecovererSnapshot>,
     /// The newest scaling decisions.
     pub scaler: Arc<ScalerSnapshot>,
+    /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
+    pub actors: BTreeMap<String, ActorSnapshot>,
 }
 
 /// What the actors show that serve all clusters.
@@ -39,6 +41,23 @@ pub struct ActorsStatus {
     pub recoverer: Arc<RecovererSnapshot>,
     /// The newest scaling decisions.
     pub scaler: Arc<ScalerSnapshot>,
+    /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
+    pub actors: BTreeMap<String, ActorSnapshot>,
+}
+
+/// An actor that has ended unexpectedly at least once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ActorSnapshot {
+    /// What kind of actor it is.
+    pub kind: &'static str,
+    /// How often it was made anew.
+    pub respawns: u64,
+    /// When it ended the last time.
+    pub ended_at: Timestamp,
+    /// Why it ended the last time.
+    pub reason: String,
+    /// When it is made anew; `None` while it lives.
+    pub respawn_at: Option<Timestamp>,
 }
 
 /// One cluster.
@@ -163,8 +182,8 @@ impl StatusBoard {
         let clusters = lock(&self.clusters).clone().into_iter();
         let clusters = clusters.map(|(name, cluster)| (name, cluster.snapshot())).collect();
         let actors = self.actors.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let ActorsStatus { alerter, recoverer, scaler } = actors;
-        StatusSnapshot { clusters, alerter, recoverer, scaler }
+        let ActorsStatus { alerter, recoverer, scaler, actors } = actors;
+        StatusSnapshot { clusters, alerter, recoverer, scaler, actors }
     }
 
     /// Looks at a copy of everything.
@@ -175,6 +194,11 @@ impl StatusBoard {
     /// The part of the cluster `name`, which is made where there is none yet.
     pub fn cluster(&self, name: &Arc<str>) -> ClusterBoard {
         lock(&self.clusters).entry(Arc::clone(name)).or_default().clone()
+    }
+
+    /// The cluster `name` is no longer shown.
+    pub fn remove_cluster(&self, name: &str) {
+        lock(&self.clusters).remove(name);
     }
 
     /// Changes what the actors show that serve all clusters. `change` must be short: it holds the

@@ -1,11 +1,13 @@
 //! One per Milvus cluster: judges every report, keeps incidents, and tells the Alerter, the
 //! Recoverer and the Scaler. Parent of the cluster's probers and of its discovery.
 
+mod inbox;
 mod inconclusive;
 mod inventory;
 mod memory;
 mod outbox;
 mod parts;
+mod reconfigure;
 mod reports;
 mod tell;
 #[cfg(test)]
@@ -17,23 +19,27 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::alerter::UpdateAlert;
-use super::children::{ChildExited, Children, ExitDecision, RespawnDue, respawn_later};
+use super::children::{
+    BeyondHelp, ChildExited, Children, ChildrenParts, ExitDecision, RespawnDue, respawn_later,
+};
 use super::discovery::Discovery;
 use super::exit_guard;
+use super::post::CommandsArrived;
 use super::prober::{Prober, ProberParts};
 use super::recoverer::{RecoveryPhase, RecoveryProgressed};
-use super::scaler::{LoadObserved, ScalingProgressed};
+use super::scaler::LoadObserved;
 use crate::model::{
     ComponentId, ComponentInventory, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
 };
-use crate::policy::backoff::BackoffSettings;
 use crate::policy::scaling::ScalingRequest;
 use actix::prelude::*;
 
+pub use inbox::{StopProbing, SupervisorInbox};
 use inventory::WatchedPods;
 pub use memory::ClusterMemory;
 pub use outbox::ReportOutbox;
 pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
+pub use reconfigure::{NOT_WATCHED, Reconfigure, Retire};
 use view::ClusterView;
 
 /// A probe has ended.
@@ -46,11 +52,6 @@ pub struct ProbeCompleted(pub ProbeReport);
 #[rtype(result = "()")]
 pub struct InventoryChanged(pub Arc<Inventory>);
 
-/// Ends all probing of this cluster, for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
-pub struct StopProbing;
-
 const DISCOVERY: &str = "discovery";
 
 /// The actor.
@@ -58,6 +59,8 @@ pub struct Supervisor {
     parts: SupervisorParts,
     view: ClusterView,
     children: Children,
+    /// What is watched, and how.
+    plans: BTreeMap<Arc<str>, ComponentPlan>,
     inventory: Arc<Inventory>,
     /// Components with a prober because discovery found them.
     discovered: BTreeSet<Arc<str>>,
@@ -69,22 +72,30 @@ pub struct Supervisor {
     in_a_row: usize,
     /// Whether the timer is set that takes what did not fit into the mailbox.
     is_overflow_due: bool,
-    stopped: bool,
 }
 
 impl Supervisor {
     /// A supervisor whose probers start with it. `address` is where its children report their end.
     pub fn new(parts: SupervisorParts, address: Addr<Self>) -> Self {
+        #[cfg(any(test, feature = "fault-injection"))]
+        super::fault_injection::arm(&format!("supervisor/{}", parts.cluster), &address);
+        let children = ChildrenParts {
+            parent: address.recipient(),
+            path: format!("{}/", parts.cluster),
+            board: parts.board.clone(),
+            clock: parts.clock,
+            metrics: parts.metrics.clone(),
+        };
         Self {
             view: ClusterView::new(&parts.cluster, &parts.board),
-            children: Children::new(address.recipient()),
+            children: Children::new(children),
+            plans: BTreeMap::new(),
             inventory: Arc::default(),
             discovered: BTreeSet::new(),
             pods: BTreeMap::new(),
             usage: Vec::new(),
             in_a_row: 0,
             is_overflow_due: false,
-            stopped: false,
             parts,
         }
     }
@@ -101,29 +112,43 @@ impl Supervisor {
 
     fn start_children(&mut self) {
         self.memory().follow(&self.inventory);
-        for plan in self.parts.planner.fixed() {
+        for plan in self.fixed_plans().into_values() {
             self.watch(plan);
         }
+        self.forget_unplanned();
+        self.start_discovery();
+    }
+
+    fn fixed_plans(&self) -> BTreeMap<Arc<str>, ComponentPlan> {
+        let plans = self.parts.planner.fixed().into_iter();
+        plans.map(|plan| (Arc::clone(&plan.component), plan)).collect()
+    }
+
+    /// Starts the discovery on the platform's inventory, in the place of the former one.
+    fn start_discovery(&mut self) {
         let inventory = self.parts.inventory.clone();
         let link = self.parts.inventory_link.clone();
         self.children.add(
             DISCOVERY.to_owned(),
             DISCOVERY,
-            BackoffSettings::default(),
+            self.parts.respawn,
             Box::new(move |notice| {
                 let (inventory, link) = (inventory.clone(), link.clone());
                 exit_guard::start(1, move |_| Discovery::new(inventory, link), notice).abort
             }),
-            self.parts.clock.now(),
         );
     }
 
+    /// Starts a prober, in the place of the component's former one; what is known of the
+    /// component stays.
     fn watch(&mut self, plan: ComponentPlan) {
+        self.plans.insert(Arc::clone(&plan.component), plan.clone());
         let now = self.parts.clock.now();
         let mut memory = self.memory();
         let known = memory.watch(&plan.component, plan.kind, plan.health, now);
         self.view.watched(&plan.component, known);
         self.parts.metrics.state_changed(&self.id(&plan.component), known.tracker.state());
+        memory.runs(&plan.component, self.inventory.components.contains_key(&plan.component));
         drop(memory);
         let probe_now = self.watch_pods(&plan);
         let parts = ProberParts {
@@ -147,34 +172,36 @@ impl Supervisor {
             prober.abort
         });
         let key = prober_key(&plan.component);
-        self.children.add(key, "prober", plan.prober.backoff, factory, now);
+        self.children.add(key, "prober", plan.prober.respawn, factory);
     }
 
     fn forget(&mut self, component: &Arc<str>) {
         self.children.remove(&prober_key(component));
         self.discovered.remove(component);
         self.pods.remove(component);
+        self.plans.remove(component);
         let incident = self.memory().forget(component);
+        // First of all: nothing that follows may keep people from hearing of the end.
+        if let Some(open) = incident {
+            self.resolve(open);
+        }
         self.view.forgotten(component);
         let id = self.id(component);
         self.parts.metrics.component_removed(&id);
         tracing::info!(component = %id, "component is gone, no longer watched");
-        if let Some(incident) = incident {
-            self.resolve(incident);
-        }
     }
 
-    fn on_child_exited(&mut self, exit: ChildExited, ctx: &mut Context<Self>) {
-        if self.stopped {
-            return;
-        }
-        let (now, random) = (self.parts.clock.now(), fastrand::f64());
-        match self.children.on_exit(&exit, now, random, &self.parts.metrics) {
+    fn on_child_exited(&mut self, exit: &ChildExited, ctx: &mut Context<Self>) {
+        match self.children.on_exit(exit, fastrand::f64()) {
             ExitDecision::Ignore => {}
-            ExitDecision::RespawnAfter(delay) => {
-                respawn_later(ctx.address().recipient(), exit.key, delay);
+            ExitDecision::RespawnAfter(delay, due) => {
+                respawn_later(ctx.address().recipient(), delay, due);
             }
-            ExitDecision::Escalate => ctx.stop(),
+            ExitDecision::Escalate(BeyondHelp { actor, reason }) => {
+                self.children.clear();
+                self.parts.last_words.say(format!("{actor} is beyond help: {reason}"));
+                ctx.stop();
+            }
         }
     }
 
@@ -215,7 +242,7 @@ impl Supervisor {
         self.memory().recovery_progressed(&progress.component.component, progress.phase);
         self.view.recovery(&progress.component, progress.summary.clone());
         let update = UpdateAlert { incident: progress.incident, action: progress.summary };
-        self.parts.peers.update.send_unbounded(update);
+        self.parts.peers.update.send(update);
     }
 
     /// A restarted component may fail while it comes up, and so may the service it is part of.
@@ -240,7 +267,11 @@ impl Actor for Supervisor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.parts.reports.begin_anew();
-        self.start_children();
+        self.parts.inbox.begin_anew(self.parts.clock, &self.parts.metrics);
+        if !self.is_stopped() {
+            self.start_children();
+        }
+        self.take_commands();
         self.arm_overflow(ctx);
     }
 }
@@ -261,19 +292,11 @@ impl Handler<InventoryChanged> for Supervisor {
     }
 }
 
-impl Handler<RecoveryProgressed> for Supervisor {
+impl Handler<CommandsArrived> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, message: RecoveryProgressed, _: &mut Self::Context) {
-        self.on_recovery(message);
-    }
-}
-
-impl Handler<ScalingProgressed> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, message: ScalingProgressed, _: &mut Self::Context) {
-        self.view.scaling(&message.component, message.summary);
+    fn handle(&mut self, _: CommandsArrived, _: &mut Self::Context) {
+        self.take_commands();
     }
 }
 
@@ -281,7 +304,7 @@ impl Handler<ChildExited> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, message: ChildExited, ctx: &mut Self::Context) {
-        self.on_child_exited(message, ctx);
+        self.on_child_exited(&message, ctx);
     }
 }
 
@@ -289,18 +312,7 @@ impl Handler<RespawnDue> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, message: RespawnDue, _: &mut Self::Context) {
-        if !self.stopped {
-            self.children.respawn(&message.key, self.parts.clock.now());
-        }
-    }
-}
-
-impl Handler<StopProbing> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, _: StopProbing, _: &mut Self::Context) {
-        self.stopped = true;
-        self.children.clear();
+        self.children.respawn(&message);
     }
 }
 

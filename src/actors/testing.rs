@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::link::Link;
 use super::platform::PlatformCircuits;
+use super::post::{Command, CommandsArrived, Post};
 use super::registry::{ActionRegistry, Surroundings};
 use super::status::StatusBoard;
 use crate::clock::Clock;
@@ -36,30 +37,74 @@ pub fn in_virtual_time<F: Future<Output = ()>>(test: F) {
     system.block_on(test);
 }
 
-/// Keeps every message of one type that is sent to it.
-pub struct Recorder<M> {
-    seen: Arc<Mutex<Vec<M>>>,
+/// Keeps everything of one type that is sent its way.
+pub struct Recorder<S, M> {
+    source: S,
+    seen: Seen<M>,
 }
 
-impl<M: Message<Result = ()> + Send + Unpin + 'static> Recorder<M> {
-    /// A recorder behind `link`, and what it has seen so far.
-    pub fn behind(link: &Link<M>) -> Arc<Mutex<Vec<M>>> {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let recorder = Self { seen: Arc::clone(&seen) };
-        link.publish(&recorder.start());
+/// What was sent so far.
+pub type Seen<M> = Arc<Mutex<Vec<M>>>;
+
+/// A way to an actor, behind which a [`Recorder`] can be put.
+pub trait Way {
+    /// What is sent on it.
+    type Sent: 'static;
+
+    /// Puts a recorder behind it.
+    fn record(&self, seen: Seen<Self::Sent>);
+}
+
+impl<M: Message<Result = ()> + Send + Unpin + 'static> Way for Link<M> {
+    type Sent = M;
+
+    fn record(&self, seen: Seen<M>) {
+        self.publish(&Recorder { source: (), seen }.start());
+    }
+}
+
+impl<C: Command + Unpin> Way for Post<C>
+where
+    C::Key: Unpin,
+{
+    type Sent = C;
+
+    fn record(&self, seen: Seen<C>) {
+        self.publish(&Recorder { source: self.clone(), seen }.start());
+    }
+}
+
+impl Recorder<(), ()> {
+    /// A recorder behind `way`, and what it has seen so far.
+    pub fn behind<W: Way>(way: &W) -> Seen<W::Sent> {
+        let seen = Seen::default();
+        way.record(Arc::clone(&seen));
         seen
     }
 }
 
-impl<M: Message<Result = ()> + Send + Unpin + 'static> Actor for Recorder<M> {
+impl<S: Unpin + 'static, M: Unpin + 'static> Actor for Recorder<S, M> {
     type Context = Context<Self>;
 }
 
-impl<M: Message<Result = ()> + Send + Unpin + 'static> Handler<M> for Recorder<M> {
+impl<M: Message<Result = ()> + Send + Unpin + 'static> Handler<M> for Recorder<(), M> {
     type Result = ();
 
     fn handle(&mut self, message: M, _: &mut Self::Context) {
         self.seen.lock().expect("no panics while recording").push(message);
+    }
+}
+
+impl<C: Command + Unpin> Handler<CommandsArrived> for Recorder<Post<C>, C>
+where
+    C::Key: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, _: CommandsArrived, _: &mut Self::Context) {
+        while let Some(command) = self.source.next() {
+            self.seen.lock().expect("no panics while recording").push(command);
+        }
     }
 }
 
@@ -82,6 +127,7 @@ pub enum Answer {
 #[derive(Default)]
 pub struct FakeCluster {
     state: Mutex<FakeState>,
+    inventory: watch::Sender<Arc<Inventory>>,
 }
 
 /// What it was asked for, and what it will answer.
@@ -114,6 +160,11 @@ impl FakeCluster {
         self.state.lock().expect("no panics while locked")
     }
 
+    /// Shows this inventory from now on.
+    pub fn publish(&self, inventory: Inventory) {
+        self.inventory.send_replace(Arc::new(inventory));
+    }
+
     /// The reasons of all events so far.
     pub fn event_reasons(&self) -> Vec<&'static str> {
         self.state().events.iter().map(|event| event.reason).collect()
@@ -134,7 +185,7 @@ impl FakeCluster {
 #[async_trait]
 impl Cluster for FakeCluster {
     fn inventory(&self) -> watch::Receiver<Arc<Inventory>> {
-        watch::channel(Arc::default()).1
+        self.inventory.subscribe()
     }
 
     async fn restart(&self, request: &RestartRequest) -> Result<Applied, ClusterError> {

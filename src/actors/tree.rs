@@ -3,27 +3,38 @@
 //! memory.
 
 mod branches;
+mod ending;
+#[cfg(test)]
+mod panics;
+mod reconfigure;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
-use futures::future::join_all;
 use tokio::sync::mpsc;
 
 use super::alerter::{self, AlerterSettings};
+use super::exit_guard::{self, Running};
 use super::link::Link;
 use super::recoverer::{self, RecovererSettings, RecoveryProgressed};
-use super::registry::ActionRegistry;
-use super::root::{Fatal, Root};
+use super::root::{Fatal, Root, RootChild, RootParts, root_ended};
 use super::scaler::{self, ScalerSettings, ScalingProgressed};
 use super::status::StatusBoard;
-use super::supervisor::{InventoryChanged, Planner, ProbeCompleted, StopProbing};
+use super::supervisor::{
+    self, ClusterMemory, InventoryChanged, Planner, ProbeCompleted, Retire, StopProbing,
+    SupervisorInbox,
+};
 use crate::clock::Clock;
 use crate::effects::{Cluster, Notifier};
 use crate::metrics::Metrics;
-use branches::Branches;
+use crate::policy::backoff::RespawnSettings;
+use branches::{Branch, Common, PostsByCluster, progress_posts};
+
+/// Room in the root's mailbox; what its children's guards say is never refused.
+const ROOT_MAILBOX: usize = 16;
 
 /// How the actors that act behave.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +45,21 @@ pub struct TreeSettings {
     pub recoverer: RecovererSettings,
     /// How workloads are sized.
     pub scaler: ScalerSettings,
+    /// How the actors themselves are made anew.
+    pub respawns: Respawns,
+}
+
+/// How each actor that is no prober is made anew after it has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Respawns {
+    /// Each supervisor, and its discovery.
+    pub supervisor: RespawnSettings,
+    /// The alerter.
+    pub alerter: RespawnSettings,
+    /// The recoverer.
+    pub recoverer: RespawnSettings,
+    /// The scaler.
+    pub scaler: RespawnSettings,
 }
 
 /// One cluster to supervise.
@@ -51,6 +77,16 @@ pub struct ClusterParts {
     pub recoverer_platform: Arc<dyn Cluster>,
     /// The same, as the scaler may use it.
     pub scaler_platform: Arc<dyn Cluster>,
+}
+
+/// What the tree consists of; another plan can be followed while it runs.
+pub struct TreePlan {
+    /// The clusters.
+    pub clusters: Vec<ClusterParts>,
+    /// The ways to reach people.
+    pub receivers: Vec<Arc<dyn Notifier>>,
+    /// How the actors behave.
+    pub settings: TreeSettings,
 }
 
 /// What the tree is made of.
@@ -71,15 +107,26 @@ pub struct TreeParts {
     pub fatal: mpsc::UnboundedSender<Fatal>,
 }
 
-/// The running tree. Must be started inside an actix system.
+/// The running tree. Must be started inside an actix system. Dropping it ends every actor.
 pub struct Tree {
-    // Held so that the root lives as long as the tree.
-    _root: Addr<Root>,
-    platforms: Vec<Arc<dyn Cluster>>,
-    stop: Vec<Link<StopProbing>>,
+    root: Running<Root>,
+    common: Common,
+    /// What it consists of now.
+    plan: TreePlan,
+    supervisors: BTreeMap<Arc<str>, Watched>,
+    alerter: Branch<alerter::Reconfigure>,
+    recoverer: Branch<recoverer::Reconfigure>,
+    scaler: Branch<scaler::Reconfigure>,
     drain_alerter: Link<alerter::Drain>,
     drain_recoverer: Link<recoverer::Drain>,
     drain_scaler: Link<scaler::Drain>,
+}
+
+/// One cluster's supervisor.
+struct Watched {
+    links: SupervisorLinks,
+    memory: Arc<Mutex<ClusterMemory>>,
+    branch: Branch<supervisor::Reconfigure>,
 }
 
 /// The links of one supervisor.
@@ -87,56 +134,96 @@ pub struct Tree {
 struct SupervisorLinks {
     reports: Link<ProbeCompleted>,
     inventory: Link<InventoryChanged>,
-    recovery: Link<RecoveryProgressed>,
-    scaling: Link<ScalingProgressed>,
-    stop: Link<StopProbing>,
+    inbox: SupervisorInbox,
+    retire: Link<Retire>,
 }
 
 impl Tree {
     /// Starts every actor.
     pub fn start(parts: TreeParts) -> Self {
-        let platforms = parts.clusters.iter().map(|c| Arc::clone(&c.platform)).collect();
-        let supervisors: HashMap<Arc<str>, SupervisorLinks> = parts
+        let common = Common::new(&parts);
+        let TreeParts { clusters, receivers, settings, board, clock, metrics, fatal } = parts;
+        let respawns = settings.respawns;
+        let plan = TreePlan { clusters, receivers, settings };
+        let links: HashMap<Arc<str>, SupervisorLinks> = plan
             .clusters
             .iter()
             .map(|cluster| (Arc::clone(&cluster.name), SupervisorLinks::default()))
             .collect();
-        let registry = ActionRegistry::default();
-        let mut branches = Branches::new(parts);
-        let drain_alerter = branches.add_alerter();
-        let drain_recoverer = branches.add_recoverer(&supervisors, &registry);
-        let drain_scaler = branches.add_scaler(&supervisors, &registry);
-        branches.add_supervisors(&supervisors);
-        let (children, parts) = branches.finish();
-        let root = Root::create(move |ctx| {
-            Root::new(children, ctx.address(), parts.fatal, parts.clock, parts.metrics)
-        });
-        let stop = supervisors.into_values().map(|links| links.stop).collect();
-        Self { _root: root, platforms, stop, drain_alerter, drain_recoverer, drain_scaler }
+        let (recovery, scaling) = progress_posts(links.iter());
+        let (alerter, recoverer, scaler) = plans_of_the_acting(&plan, recovery, scaling);
+        let (first, alerter, drain_alerter) = common.alerter(alerter, respawns.alerter);
+        let (second, recoverer, drain_recoverer) = common.recoverer(recoverer, respawns.recoverer);
+        let (third, scaler, drain_scaler) = common.scaler(scaler, respawns.scaler);
+        let mut children = vec![first, second, third];
+        let mut supervisors = BTreeMap::new();
+        for cluster in &plan.clusters {
+            let links = links.get(&cluster.name).cloned().unwrap_or_default();
+            let (child, watched) = common.supervisor(cluster, links, respawns.supervisor);
+            children.push(child);
+            supervisors.insert(Arc::clone(&cluster.name), watched);
+        }
+        let root = start_root(children, RootParts { fatal, board, clock, metrics });
+        Self {
+            root,
+            common,
+            plan,
+            supervisors,
+            alerter,
+            recoverer,
+            scaler,
+            drain_alerter,
+            drain_recoverer,
+            drain_scaler,
+        }
     }
 
     /// Ends all probing.
     pub fn stop_probing(&self) {
-        for supervisor in &self.stop {
-            supervisor.send_unbounded(StopProbing);
+        for supervisor in self.supervisors.values() {
+            supervisor.links.inbox.stop.send(StopProbing);
         }
     }
+}
 
-    /// Ends all deciding, and delivers what can be delivered before the deadline.
-    pub async fn drain(&self, drain: alerter::Drain) {
-        let acting = async {
-            self.drain_recoverer.ask(recoverer::Drain).await;
-            self.drain_scaler.ask(scaler::Drain).await;
-        };
-        let telling = self.drain_alerter.ask(drain);
-        let both = async { tokio::join!(acting, telling) };
-        if tokio::time::timeout(drain.deadline, both).await.is_err() {
-            tracing::warn!("not everything could be finished before the end");
-        }
-    }
+/// The root has no parent to make it anew: its end is told on the same way as that of a child which
+/// is beyond help.
+fn start_root(children: Vec<RootChild>, parts: RootParts) -> Running<Root> {
+    let notice = root_ended(parts.fatal.clone());
+    let make = move |ctx: &mut Context<Root>| Root::new(children, ctx.address(), parts);
+    exit_guard::start(ROOT_MAILBOX, make, notice)
+}
 
-    /// Ends watches, and the processes that falconer owns.
-    pub async fn release_platforms(&self, grace: Duration) {
-        join_all(self.platforms.iter().map(|platform| platform.shutdown(grace))).await;
+impl Drop for Tree {
+    fn drop(&mut self) {
+        self.root.abort.abort();
     }
+}
+
+/// The settings of the actors that act, as they take them.
+fn plans_of_the_acting(
+    plan: &TreePlan,
+    recovery: PostsByCluster<RecoveryProgressed>,
+    scaling: PostsByCluster<ScalingProgressed>,
+) -> (alerter::Reconfigure, recoverer::Reconfigure, scaler::Reconfigure) {
+    let platforms = |of: fn(&ClusterParts) -> &Arc<dyn Cluster>| {
+        let named = |cluster: &ClusterParts| (Arc::clone(&cluster.name), Arc::clone(of(cluster)));
+        plan.clusters.iter().map(named).collect::<HashMap<_, _>>()
+    };
+    let settings = &plan.settings;
+    let alerter = alerter::Reconfigure {
+        settings: settings.alerter.clone(),
+        receivers: plan.receivers.clone(),
+    };
+    let recoverer = recoverer::Reconfigure {
+        settings: settings.recoverer.clone(),
+        clusters: platforms(|cluster| &cluster.recoverer_platform),
+        progress: recovery,
+    };
+    let scaler = scaler::Reconfigure {
+        settings: settings.scaler.clone(),
+        clusters: platforms(|cluster| &cluster.scaler_platform),
+        progress: scaling,
+    };
+    (alerter, recoverer, scaler)
 }

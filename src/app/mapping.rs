@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::actors::alerter::AlerterSettings;
 use crate::actors::recoverer::RecovererSettings;
 use crate::actors::scaler::ScalerSettings;
+use crate::actors::tree::Respawns;
+use crate::config::Settings;
 use crate::config::settings::{self, PolicyType, ScalerMode};
 use crate::policy::notification::Route;
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
@@ -83,6 +85,17 @@ fn ladder_step(step: settings::LadderStep) -> Option<LadderStep> {
 
 fn budget(budget: settings::Budget) -> Budget {
     Budget { actions: budget.actions as usize, per: budget.per.get() }
+}
+
+/// How each actor that is no prober is made anew.
+pub fn respawns(settings: &Settings) -> Respawns {
+    let backoff = &settings.supervisor.backoff;
+    Respawns {
+        supervisor: settings.supervisor.respawn.to_policy(backoff),
+        alerter: settings.alerter.respawn.to_policy(backoff),
+        recoverer: settings.recoverer.defaults.respawn.to_policy(backoff),
+        scaler: settings.scaler.respawn.to_policy(backoff),
+    }
 }
 
 /// The scaler's settings.

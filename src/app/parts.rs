@@ -3,89 +3,89 @@
 
 use std::sync::Arc;
 
+use super::clusters::{Clusters, DryRun};
 use super::mapping;
-use super::planner::ClusterPlanner;
-use super::platform::{Purpose, start_platform};
-use super::receivers;
-use crate::actors::tree::{ClusterParts, TreeSettings};
+use super::receivers::Receivers;
+use crate::actors::tree::{TreePlan, TreeSettings};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::effects::cluster::dry_run::DryRunCluster;
-use crate::effects::{Cluster, Notifier};
 
-/// How falconer is configured, as its actors need it.
+/// How falconer is configured, as its actors need it, with the adapters that are there.
+#[derive(Clone)]
 pub struct Plan {
-    settings: Arc<Settings>,
+    /// The settings it follows from.
+    pub settings: Arc<Settings>,
+    /// The clusters on their platforms.
+    pub clusters: Clusters,
+    receivers: Receivers,
     /// Show every action instead of doing it, whatever the settings say.
     dry_run: bool,
 }
 
 impl Plan {
-    /// The plan that follows from `settings`.
-    pub fn new(settings: Arc<Settings>, dry_run: bool) -> Self {
-        Self { settings, dry_run }
-    }
-
-    fn dry_recoverer(&self) -> bool {
-        self.dry_run || self.settings.recoverer.defaults.dry_run
-    }
-
-    fn dry_scaler(&self) -> bool {
-        self.dry_run || self.settings.scaler.dry_run
-    }
-
-    /// How the actors that act behave.
-    pub fn tree_settings(&self) -> TreeSettings {
-        let settle = self.settings.probers.defaults.interval.get();
-        TreeSettings {
-            alerter: mapping::alerter(&self.settings.alerter),
-            recoverer: mapping::recoverer(&self.settings.recoverer, settle, self.dry_recoverer()),
-            scaler: mapping::scaler(&self.settings.scaler, self.dry_scaler()),
-        }
-    }
-
-    /// One notifier for each receiver.
+    /// Whether a plan can be made of `settings`; starts nothing.
     ///
     /// # Errors
     /// When a receiver cannot be built from its settings.
-    pub fn receivers(&self) -> anyhow::Result<Vec<Arc<dyn Notifier>>> {
-        receivers::build(&self.settings.alerter)
+    pub fn check(settings: &Settings) -> anyhow::Result<()> {
+        Receivers::default().following(&settings.alerter).map(|_| ())
     }
 
-    /// Starts the adapter of each cluster's platform.
-    pub fn start_clusters(&self, clock: Clock) -> Vec<ClusterParts> {
-        self.settings.clusters.keys().filter_map(|name| self.start_cluster(name, clock)).collect()
+    /// The plan that follows from `settings`; starts the adapter of each cluster's platform.
+    ///
+    /// # Errors
+    /// When a receiver cannot be built from its settings; then nothing is started.
+    pub fn new(settings: Arc<Settings>, dry_run: bool, clock: Clock) -> anyhow::Result<Self> {
+        Self::make(settings, dry_run, clock, &Clusters::default(), &Receivers::default())
     }
 
-    /// Starts the adapter of the cluster `name`; `None` where it is not configured.
-    pub fn start_cluster(&self, name: &str, clock: Clock) -> Option<ClusterParts> {
-        let settings = self.settings.clusters.get(name)?.clone();
-        // In dry-run not even a process is started: nothing is done to anything.
-        let purpose = if self.dry_run { Purpose::Observe } else { Purpose::Supervise };
-        let started = start_platform(name, &settings, purpose, clock);
-        let platform = Arc::clone(&started.cluster);
-        let name: Arc<str> = name.into();
-        let depends_on = settings.depends_on.iter().map(|one| Arc::from(one.as_str())).collect();
-        let planner = ClusterPlanner::new(
-            Arc::clone(&name),
-            Arc::clone(&self.settings),
-            settings,
-            started,
-            clock,
-        );
-        Some(ClusterParts {
-            name,
-            depends_on,
-            planner: Arc::new(planner),
-            recoverer_platform: only_shown(&platform, self.dry_recoverer()),
-            scaler_platform: only_shown(&platform, self.dry_scaler()),
-            platform,
-        })
+    /// The plan that follows from other settings: what they leave as it is, is the same object
+    /// in both.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn following(&self, settings: Arc<Settings>, clock: Clock) -> anyhow::Result<Self> {
+        Self::make(settings, self.dry_run, clock, &self.clusters, &self.receivers)
+    }
+
+    fn make(
+        settings: Arc<Settings>,
+        dry_run: bool,
+        clock: Clock,
+        clusters: &Clusters,
+        receivers: &Receivers,
+    ) -> anyhow::Result<Self> {
+        let receivers = receivers.following(&settings.alerter)?;
+        let clusters = clusters.following(&settings, dry_runs(&settings, dry_run), clock);
+        Ok(Self { settings, clusters, receivers, dry_run })
+    }
+
+    /// What the tree is to follow.
+    pub fn for_tree(&self) -> TreePlan {
+        TreePlan {
+            clusters: self.clusters.parts(),
+            receivers: self.receivers.all(),
+            settings: self.tree_settings(),
+        }
+    }
+
+    fn tree_settings(&self) -> TreeSettings {
+        let Settings { alerter, recoverer, scaler, probers, .. } = self.settings.as_ref();
+        let settle = probers.defaults.interval.get();
+        let dry_run = dry_runs(&self.settings, self.dry_run);
+        TreeSettings {
+            alerter: mapping::alerter(alerter),
+            recoverer: mapping::recoverer(recoverer, settle, dry_run.recoverer),
+            scaler: mapping::scaler(scaler, dry_run.scaler),
+            respawns: mapping::respawns(&self.settings),
+        }
     }
 }
 
-/// The platform itself, or in dry-run one that changes nothing.
-fn only_shown(platform: &Arc<dyn Cluster>, dry_run: bool) -> Arc<dyn Cluster> {
-    let platform = Arc::clone(platform);
-    if dry_run { Arc::new(DryRunCluster::new(platform)) } else { platform }
+fn dry_runs(settings: &Settings, all: bool) -> DryRun {
+    DryRun {
+        all,
+        recoverer: all || settings.recoverer.defaults.dry_run,
+        scaler: all || settings.scaler.dry_run,
+    }
 }

@@ -7,6 +7,7 @@ use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::{ComponentPlan, Planner};
 use crate::app::mapping::given;
 use crate::app::platform::ClusterPlatform;
+use crate::app::probes::{OnPlatform, ProbeSpec, Probes};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::settings::{
@@ -15,11 +16,9 @@ use crate::config::settings::{
 use crate::effects::Probe;
 use crate::effects::grpc::GrpcEndpoint;
 use crate::effects::milvus::credentials::Credentials;
-use crate::effects::probe::platform::PlatformProbe;
 use crate::effects::probe::{
-    Connection, GrpcProbe, GrpcProbeSettings, HttpProbe, HttpProbeSettings, MilvusProbe,
-    MilvusProbeSettings, PodsProbe, PodsProbeSettings, ProcessProbe, ProcessProbeSettings,
-    TcpProbe, TcpProbeSettings,
+    Connection, GrpcProbeSettings, HttpProbeSettings, MilvusProbeSettings, PodsProbeSettings,
+    ProcessProbeSettings, TcpProbeSettings,
 };
 use crate::model::ProberKind;
 use crate::policy::health::HealthSettings;
@@ -37,6 +36,7 @@ pub struct ClusterPlanner {
     settings: Arc<Settings>,
     cluster: ClusterSettings,
     platform: ClusterPlatform,
+    probes: Probes,
     clock: Clock,
 }
 
@@ -49,7 +49,21 @@ impl ClusterPlanner {
         platform: ClusterPlatform,
         clock: Clock,
     ) -> Self {
-        Self { name, settings, cluster, platform, clock }
+        Self { name, settings, cluster, platform, probes: Probes::default(), clock }
+    }
+
+    /// The same with the probes that are there already.
+    pub fn with_probes(self, probes: Probes) -> Self {
+        Self { probes, ..self }
+    }
+
+    fn probe(&self, component: &str, kind: ProberKind, spec: ProbeSpec) -> ComponentPlan {
+        let probe = self.probes.get(&component.into(), spec, self.clock);
+        self.plan(component, kind, probe)
+    }
+
+    fn on_platform(&self) -> OnPlatform {
+        OnPlatform(Arc::clone(&self.platform.cluster))
     }
 
     fn plan(&self, component: &str, kind: ProberKind, probe: Arc<dyn Probe>) -> ComponentPlan {
@@ -62,7 +76,7 @@ impl ClusterPlanner {
                 timeout: prober.timeout.get(),
                 jitter: prober.jitter,
                 mailbox: prober.mailbox,
-                backoff: prober.backoff.to_policy(),
+                respawn: prober.respawn.to_policy(&prober.backoff),
             },
             health: HealthSettings {
                 failure_threshold: prober.failure_threshold,
@@ -78,18 +92,16 @@ impl ClusterPlanner {
     fn dependency(&self, name: &str, prober: &settings::ProberSettings) -> Option<ComponentPlan> {
         let kind = prober.kind?;
         let connection = connection(prober.connection);
-        let probe: Arc<dyn Probe> = match kind {
-            ProberKind::Http => Arc::new(HttpProbe::new(HttpProbeSettings {
+        let spec = match kind {
+            ProberKind::Http => ProbeSpec::Http(HttpProbeSettings {
                 expected_status: prober.expect.status,
                 body_contains: Some(prober.expect.body_contains.clone())
                     .filter(|text| !text.is_empty()),
                 connection,
                 ..HttpProbeSettings::new(prober.url.as_str())
-            })),
-            ProberKind::Tcp => {
-                Arc::new(TcpProbe::new(TcpProbeSettings { address: prober.address.clone() }))
-            }
-            ProberKind::Grpc => Arc::new(GrpcProbe::new(grpc(prober))),
+            }),
+            ProberKind::Tcp => ProbeSpec::Tcp(TcpProbeSettings { address: prober.address.clone() }),
+            ProberKind::Grpc => ProbeSpec::Grpc(grpc(prober)),
             ProberKind::Milvus => self.service(name, prober),
             // These belong to what the platform runs and are planned with it.
             ProberKind::Pods
@@ -97,14 +109,14 @@ impl ClusterPlanner {
             | ProberKind::Resources
             | ProberKind::Platform => return None,
         };
-        Some(self.plan(name, kind, probe))
+        Some(self.probe(name, kind, spec))
     }
 
-    fn service(&self, name: &str, prober: &settings::ProberSettings) -> Arc<dyn Probe> {
+    fn service(&self, name: &str, prober: &settings::ProberSettings) -> ProbeSpec {
         let auth = &self.cluster.auth;
         let endpoint = if prober.url.is_empty() { &self.cluster.milvus } else { &prober.url };
         tracing::debug!(cluster = %self.name, prober = name, endpoint, "planning service prober");
-        Arc::new(MilvusProbe::new(MilvusProbeSettings {
+        ProbeSpec::Milvus(MilvusProbeSettings {
             endpoint: GrpcEndpoint {
                 url: endpoint.clone(),
                 ca_file: given(&auth.tls_ca_file),
@@ -115,7 +127,7 @@ impl ClusterPlanner {
             canary_collections: prober.canary_collections.clone(),
             connection: connection(prober.connection),
             clock: self.clock,
-        }))
+        })
     }
 
     /// Whether a prober of the table belongs to this cluster.
@@ -144,30 +156,22 @@ impl ClusterPlanner {
 
     fn pods(&self, component: &str) -> ComponentPlan {
         let prober = self.settings.prober(component);
-        let probe = PodsProbe::new(
-            PodsProbeSettings {
-                component: component.into(),
-                metrics_port: self.cluster.metrics_port,
-                connection: connection(prober.connection),
-                startup_grace: self.settings.supervisor.startup_grace.get(),
-            },
-            self.platform.cluster.inventory(),
-            self.clock,
-        );
-        self.plan(component, ProberKind::Pods, Arc::new(probe))
+        let settings = PodsProbeSettings {
+            component: component.into(),
+            metrics_port: self.cluster.metrics_port,
+            connection: connection(prober.connection),
+            startup_grace: self.settings.supervisor.startup_grace.get(),
+        };
+        self.probe(component, ProberKind::Pods, ProbeSpec::Pods(settings, self.on_platform()))
     }
 
     fn process(&self, component: &str, health: &str) -> ComponentPlan {
         let prober = self.settings.prober(component);
-        let probe = ProcessProbe::new(
-            ProcessProbeSettings {
-                connection: connection(prober.connection),
-                ..ProcessProbeSettings::new(component, health)
-            },
-            self.platform.cluster.inventory(),
-            self.clock,
-        );
-        self.plan(component, ProberKind::Process, Arc::new(probe))
+        let settings = ProcessProbeSettings {
+            connection: connection(prober.connection),
+            ..ProcessProbeSettings::new(component, health)
+        };
+        self.probe(component, ProberKind::Process, ProbeSpec::Process(settings, self.on_platform()))
     }
 }
 
@@ -178,12 +182,12 @@ impl Planner for ClusterPlanner {
             plans.insert(Arc::clone(&plan.component), plan);
         };
         let service = self.service(SERVICE, &self.settings.prober(SERVICE));
-        add(self.plan(SERVICE, ProberKind::Milvus, service));
+        add(self.probe(SERVICE, ProberKind::Milvus, service));
         let resources = Arc::clone(&self.platform.resources);
         add(self.plan(RESOURCES, ProberKind::Resources, resources));
         if self.cluster.platform == Platform::Kubernetes {
-            let probe = PlatformProbe::new(self.platform.cluster.inventory());
-            add(self.plan(PLATFORM, ProberKind::Platform, Arc::new(probe)));
+            let spec = ProbeSpec::Platform(self.on_platform());
+            add(self.probe(PLATFORM, ProberKind::Platform, spec));
         }
         self.workload_plans().into_iter().for_each(&mut add);
         for (name, prober) in &self.settings.probers.components {

@@ -1,4 +1,5 @@
-//! Builds the receivers that are configured.
+//! Builds the receivers that are configured, each once: one whose settings are as before is the
+//! very same object.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,31 +19,75 @@ use crate::effects::notify::webhook::{
 /// Deadline of one delivery over HTTP.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One notifier for each receiver in the settings.
-///
-/// # Errors
-/// When settings that look right cannot work, e.g. an address that is none.
-pub fn build(settings: &AlerterSettings) -> anyhow::Result<Vec<Arc<dyn Notifier>>> {
-    let mut receivers: Vec<Arc<dyn Notifier>> = Vec::new();
-    if settings.email.is_set() {
-        let email = EmailNotifier::new(email(&settings.email));
-        receivers.push(Arc::new(email.context("[alerter.email]")?));
+/// Everything that decides how one receiver is reached. Secrets are in it by the names of their
+/// files.
+#[derive(Clone, PartialEq)]
+enum ReceiverSpec {
+    Email(settings::EmailSettings),
+    Slack(settings::SlackSettings),
+    Webhook(String, settings::WebhookSettings),
+    Log,
+}
+
+impl ReceiverSpec {
+    fn make(&self) -> anyhow::Result<Arc<dyn Notifier>> {
+        Ok(match self {
+            Self::Email(settings) => {
+                Arc::new(EmailNotifier::new(email(settings)).context("[alerter.email]")?)
+            }
+            Self::Slack(settings) => Arc::new(SlackNotifier::new(SlackSettings {
+                webhook_url: settings.webhook_url_file.clone(),
+                timeout: HTTP_TIMEOUT,
+            })),
+            Self::Webhook(name, settings) => Arc::new(
+                WebhookNotifier::new(webhook_settings(name, settings))
+                    .with_context(|| format!("[alerter.webhook.{name}]"))?,
+            ),
+            Self::Log => Arc::new(LogNotifier),
+        })
     }
-    if settings.slack.webhook_url_file.is_set() {
-        receivers.push(Arc::new(SlackNotifier::new(SlackSettings {
-            webhook_url: settings.slack.webhook_url_file.clone(),
-            timeout: HTTP_TIMEOUT,
-        })));
+}
+
+fn specs(settings: &AlerterSettings) -> Vec<ReceiverSpec> {
+    let email = settings.email.is_set().then(|| ReceiverSpec::Email(settings.email.clone()));
+    let slack = &settings.slack;
+    let slack = slack.webhook_url_file.is_set().then(|| ReceiverSpec::Slack(slack.clone()));
+    let webhook = |(name, one): (&String, &settings::WebhookSettings)| {
+        ReceiverSpec::Webhook(name.clone(), one.clone())
+    };
+    let log = settings.log.enabled.then_some(ReceiverSpec::Log);
+    let webhooks = settings.webhook.iter().map(webhook);
+    email.into_iter().chain(slack).chain(webhooks).chain(log).collect()
+}
+
+/// The notifiers with what each was made from.
+#[derive(Clone, Default)]
+pub struct Receivers {
+    made: Vec<(ReceiverSpec, Arc<dyn Notifier>)>,
+}
+
+impl Receivers {
+    /// One notifier for each receiver in the settings, the present one where there is one.
+    ///
+    /// # Errors
+    /// When settings that look right cannot work, e.g. an address that is none.
+    pub fn following(&self, settings: &AlerterSettings) -> anyhow::Result<Self> {
+        let one = |spec: ReceiverSpec| {
+            let present = self.made.iter().find(|(made_from, _)| *made_from == spec);
+            let notifier = match present {
+                Some((_, notifier)) => Arc::clone(notifier),
+                None => spec.make()?,
+            };
+            Ok((spec, notifier))
+        };
+        let made: anyhow::Result<Vec<_>> = specs(settings).into_iter().map(one).collect();
+        Ok(Self { made: made? })
     }
-    for (name, webhook) in &settings.webhook {
-        let built = WebhookNotifier::new(webhook_settings(name, webhook))
-            .with_context(|| format!("[alerter.webhook.{name}]"))?;
-        receivers.push(Arc::new(built));
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<dyn Notifier>> {
+        self.made.iter().map(|(_, notifier)| Arc::clone(notifier)).collect()
     }
-    if settings.log.enabled {
-        receivers.push(Arc::new(LogNotifier));
-    }
-    Ok(receivers)
 }
 
 fn email(settings: &settings::EmailSettings) -> EmailSettings {

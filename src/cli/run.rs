@@ -8,14 +8,16 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::{App, Options, descriptors};
+use crate::app::{App, Options, ReloadSource, descriptors};
 use crate::config::{self, Loaded, Settings, settings};
+use crate::model::ReloadTrigger;
 use crate::telemetry::{self, LogFormat, TelemetrySettings};
 
 /// Supervise the clusters until SIGTERM or Ctrl-C, then drain.
 ///
 /// Starts one prober per component, tells people about what fails, restarts and scales within the
-/// configured bounds, and serves /metrics, /livez, /readyz and /api/v1/status.
+/// configured bounds, and serves /metrics, /livez, /readyz and /api/v1/status. SIGHUP, or a change of
+/// the file, makes it read its configuration again.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct RunArgs {
@@ -34,9 +36,12 @@ Examples:
 
 Exit codes:
   0  drained after SIGTERM or Ctrl-C
-  1  failed
+  1  failed, or ended at once by a second signal
   2  wrong arguments or wrong configuration; nothing was started
   70 an actor could not be kept alive; start falconer anew";
+
+/// The process ends with this code when it is not given the time to drain.
+const EXIT_FAILED: i32 = 1;
 
 /// The process ends with this code when an actor cannot be kept alive (`EX_SOFTWARE`).
 const EXIT_BEYOND_HELP: u8 = 70;
@@ -46,7 +51,9 @@ const EXIT_BEYOND_HELP: u8 = 70;
 /// # Errors
 /// When the configuration is wrong or the system cannot be started.
 pub fn execute(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let loaded = config::load(args.config.as_deref())?;
+    let path = args.config.unwrap_or_else(|| config::DEFAULT_FILE.into());
+    let source = ReloadSource::of(&path);
+    let loaded = config::load(Some(&path))?;
     loaded.require_clusters()?;
     telemetry::init(&telemetry_settings(&loaded.settings))?;
     log_panics();
@@ -55,29 +62,40 @@ pub fn execute(args: RunArgs) -> anyhow::Result<ExitCode> {
     for warning in &warnings {
         tracing::warn!(%warning, "configuration");
     }
-    System::new().block_on(supervise(loaded, warnings, args.dry_run))
+    System::new().block_on(supervise(loaded, warnings, source, args.dry_run))
 }
 
 async fn supervise(
     loaded: Loaded,
     warnings: Vec<String>,
+    source: ReloadSource,
     dry_run: bool,
 ) -> anyhow::Result<ExitCode> {
-    let grace = loaded.settings.supervisor.drain_timeout.get();
-    let options = Options { dry_run, config_path: Some(loaded.path), warnings };
+    let options =
+        Options { dry_run, config_path: Some(loaded.path), warnings, reload: Some(source) };
     let mut signals = Signals::new()?;
     let mut app = App::start(loaded.settings, options)?;
     tracing::info!(listen = %app.server_addr(), dry_run, "falconer is running");
-    let fatal = tokio::select! {
-        signal = signals.next() => {
-            tracing::info!(signal, "draining");
-            None
+    let fatal = loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Asked::ToReload => app.request_reload(ReloadTrigger::Signal),
+                Asked::ToEnd(signal) => {
+                    tracing::info!(signal, "draining");
+                    break None;
+                }
+            },
+            fatal = app.fatal() => break Some(fatal),
         }
-        fatal = app.fatal() => Some(fatal),
     };
+    let grace = app.drain_timeout();
     tokio::select! {
         () = app.shutdown(grace) => tracing::info!("drained"),
-        signal = signals.next() => tracing::warn!(signal, "second signal, ending at once"),
+        signal = signals.end() => {
+            tracing::warn!(signal, "second signal, ending at once");
+            // Not by returning: that would wait for threads which still deliver or read something.
+            std::process::exit(EXIT_FAILED);
+        }
     }
     Ok(match fatal {
         None => ExitCode::SUCCESS,
@@ -88,8 +106,17 @@ async fn supervise(
     })
 }
 
-/// The signals that ask for an orderly end.
+/// What a signal asks for.
+enum Asked {
+    /// The configuration is to be read again.
+    ToReload,
+    /// An orderly end; the signal's name.
+    ToEnd(&'static str),
+}
+
+/// The signals that ask for something.
 struct Signals {
+    hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -98,15 +125,27 @@ impl Signals {
     fn new() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => Asked::ToReload,
+            signal = Self::ended(&mut self.terminate, &mut self.interrupt) => Asked::ToEnd(signal),
+        }
+    }
+
+    async fn end(&mut self) -> &'static str {
+        Self::ended(&mut self.terminate, &mut self.interrupt).await
+    }
+
+    async fn ended(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
         }
     }
 }

@@ -7,6 +7,7 @@ mod files;
 mod names;
 mod probers;
 mod reactions;
+mod respawn;
 mod warnings;
 
 use std::net::IpAddr;

@@ -5,6 +5,7 @@ pub mod alerter;
 pub mod cluster;
 pub mod prober;
 pub mod recoverer;
+pub mod respawn;
 pub mod scaler;
 
 use std::collections::BTreeMap;
@@ -24,10 +25,9 @@ pub use alerter::{
 pub use cluster::{
     AuthSettings, ClusterSettings, Components, Layout, OnExit, Platform, ProcessSettings,
 };
-pub use prober::{
-    BackoffSettings, ConnectionMode, ExpectSettings, ProberDefaults, ProberSettings, Probers,
-};
+pub use prober::{ConnectionMode, ExpectSettings, ProberDefaults, ProberSettings, Probers};
 pub use recoverer::{Budget, LadderStep, RecovererDefaults, RecovererSettings, RecoverySettings};
+pub use respawn::{BackoffSettings, RespawnLimit};
 pub use scaler::{PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
 
 /// The whole of `actors.toml`, with every default filled in.
@@ -102,6 +102,10 @@ pub struct SupervisorSettings {
     pub startup_grace: HumanDuration,
     /// How long the drain at the end may take.
     pub drain_timeout: HumanDuration,
+    /// Between respawns of every actor that is no prober.
+    pub backoff: BackoffSettings,
+    /// How often a supervisor, or its discovery, may be made anew.
+    pub respawn: RespawnLimit,
 }
 
 impl Default for SupervisorSettings {
@@ -111,6 +115,8 @@ impl Default for SupervisorSettings {
             flap_threshold: 6,
             startup_grace: HumanDuration::from_secs(60),
             drain_timeout: HumanDuration::from_secs(25),
+            backoff: BackoffSettings::default(),
+            respawn: RespawnLimit::default(),
         }
     }
 }

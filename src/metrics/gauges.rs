@@ -124,7 +124,7 @@ fn figure(
     emit: Emit<'_>,
     figure: impl Fn(&PerformanceReport) -> Option<f64>,
 ) {
-    if let Some(value) = series.performance.as_ref().and_then(figure) {
+    if let Some(value) = series.performance.as_deref().and_then(figure) {
         emit(value, &[]);
     }
 }
@@ -136,9 +136,9 @@ fn spread(spread: Option<Spread>, emit: Emit<'_>) {
 }
 
 /// Makes every gauge of the table known to `meter`.
-pub(super) fn register(meter: &Meter, table: &SharedTable, naming: Naming) {
+pub(super) fn register(meter: &Meter, table: &SharedTable, naming: &Naming) {
     for specification in SPECIFICATIONS {
-        let table = table.clone();
+        let (table, naming) = (table.clone(), naming.clone());
         let (labels, observe) = (specification.labels, specification.observe);
         let _registered = meter
             .f64_observable_gauge(specification.name)

@@ -1,6 +1,9 @@
 //! The counters and histograms, and how series are labelled.
 
-use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use opentelemetry::{KeyValue, StringValue};
 
 use crate::model::ComponentId;
@@ -13,21 +16,32 @@ pub(super) const METER_NAME: &str = "falconer";
 const LATENCY_BOUNDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// Which labels name a component.
-#[derive(Debug, Clone, Copy)]
+/// Which labels name a component. Clones are one and the same.
+#[derive(Debug, Clone)]
 pub(super) struct Naming {
     /// Whether the reference's families also carry `cluster`: only with several clusters.
-    pub(super) cluster_label: bool,
+    cluster_label: Arc<AtomicBool>,
 }
 
 impl Naming {
+    /// With `cluster` in the reference's families, or without.
+    pub(super) fn new(cluster_label: bool) -> Self {
+        Self { cluster_label: Arc::new(AtomicBool::new(cluster_label)) }
+    }
+
+    /// As [`Naming::new`], from now on.
+    pub(super) fn tell_clusters_apart(&self, apart: bool) {
+        self.cluster_label.store(apart, Ordering::Relaxed);
+    }
+
     /// The labels of the reference's families: `own`, and `cluster` with several clusters.
     pub(super) fn reference(
-        self,
+        &self,
         id: &ComponentId,
         own: impl IntoIterator<Item = KeyValue>,
     ) -> Vec<KeyValue> {
-        let cluster = self.cluster_label.then(|| Self::cluster(id));
+        let apart = self.cluster_label.load(Ordering::Relaxed);
+        let cluster = apart.then(|| Self::cluster(id));
         own.into_iter().chain(cluster).collect()
     }
 
@@ -58,8 +72,13 @@ pub(super) struct Instruments {
     pub(super) open_circuits: UpDownCounter<i64>,
     pub(super) circuit_openings: Counter<u64>,
     pub(super) respawns: Counter<u64>,
+    pub(super) given_up: Counter<u64>,
     pub(super) alerts: Counter<u64>,
     pub(super) actions: Counter<u64>,
+    pub(super) reconfigured: Counter<u64>,
+    pub(super) reloads: Counter<u64>,
+    pub(super) reload_successful: Gauge<u64>,
+    pub(super) reload_succeeded_at: Gauge<f64>,
 }
 
 impl Instruments {
@@ -95,11 +114,31 @@ impl Instruments {
                 "How often an outside party stopped answering",
             ),
             respawns: counter("falconer_actor_respawns_total", "Actors made anew after they ended"),
+            given_up: counter(
+                "falconer_commands_given_up_total",
+                "Commands given up because handling them made their actor end twice",
+            ),
             alerts: counter("falconer_alerts_total", "Messages to people by how they fared"),
             actions: counter(
                 "falconer_actions_total",
                 "Restarts and changes of replicas by how they ended",
             ),
+            reconfigured: counter(
+                "falconer_actors_reconfigured_total",
+                "Actors that a changed configuration touched",
+            ),
+            reloads: counter(
+                "falconer_config_reloads_total",
+                "Readings of the configuration while falconer runs, by how they ended",
+            ),
+            reload_successful: meter
+                .u64_gauge("falconer_config_last_reload_successful")
+                .with_description("Whether the newest reading of the configuration found no fault")
+                .build(),
+            reload_succeeded_at: meter
+                .f64_gauge("falconer_config_last_reload_success_timestamp_seconds")
+                .with_description("When the configuration was last read without a fault")
+                .build(),
         }
     }
 }

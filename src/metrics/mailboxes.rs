@@ -21,12 +21,17 @@ pub struct MailboxCount(Arc<Counts>);
 impl MailboxCount {
     /// One message was put in.
     pub fn put(&self) {
-        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        self.changed(1);
     }
 
     /// So many messages were taken out, or went away with their mailbox.
     pub fn taken(&self, messages: i64) {
-        self.0.waiting.fetch_sub(messages, Ordering::Relaxed);
+        self.changed(-messages);
+    }
+
+    /// So many messages more (or fewer) wait.
+    pub fn changed(&self, by: i64) {
+        self.0.waiting.fetch_add(by, Ordering::Relaxed);
     }
 
     /// One message was replaced or left out because the mailbox was full.

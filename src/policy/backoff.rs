@@ -51,6 +51,21 @@ pub struct Intensity {
     pub window: Duration,
 }
 
+impl Default for Intensity {
+    fn default() -> Self {
+        Self { burst: 10, window: Duration::from_secs(600) }
+    }
+}
+
+/// How an actor is made anew after it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct RespawnSettings {
+    /// The time between its end and its next incarnation.
+    pub backoff: BackoffSettings,
+    /// An actor that ends more often than this is beyond help: its parent fails with it.
+    pub intensity: Intensity,
+}
+
 /// Counts events against an [`Intensity`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IntensityCounter {

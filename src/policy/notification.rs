@@ -8,14 +8,16 @@
 mod alert;
 mod book;
 mod delivery;
+mod reroute;
 mod route;
 
 pub use alert::{Alert, OpenAlert, ReceiverState};
-pub use book::{AlertBook, Finished, NextStep, SendFailure};
+pub use book::{AlertBook, Finished, NextStep, SendFailure, Undelivered};
 pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
+pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, Route};
 
 #[cfg(test)]

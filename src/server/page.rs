@@ -51,7 +51,16 @@ fn write_page(
         class = summary.worst.as_str(),
         text = Escaped(&summary.text()),
     )?;
-    for warning in &about.warnings {
+    if let Some(reload) = about.rejected() {
+        let at = reload.at;
+        write!(page, "<p class=\"note\">The configuration file was read at {at} and is faulty; ")?;
+        page.push_str("what was read before still holds.");
+        for problem in &reload.problems {
+            write!(page, "<br>{}", Escaped(problem))?;
+        }
+        page.push_str("</p>");
+    }
+    for warning in about.warnings.iter().chain(&about.at_next_start) {
         write!(page, "<p class=\"note\">{}</p>", Escaped(warning))?;
     }
     for (name, cluster) in &status.clusters {

@@ -1,31 +1,93 @@
-//! Whether falconer sees everything it was told to watch. Pure.
+//! Whether falconer sees everything it was told to watch, and can do what it was told to do about
+//! it. Pure.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::ServerSources;
 use crate::actors::status::{ClusterSnapshot, StatusSnapshot};
+
+/// What can be not ready; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Part {
+    /// The thread of the actors.
+    Thread,
+    /// What falconer was last told to do.
+    Configuration,
+    /// What a cluster consists of.
+    Discovery,
+    /// The first probe of a component.
+    Probe,
+    /// A way to tell people.
+    Receiver,
+    /// An actor that has ended and is about to be made anew.
+    Actor,
+}
 
 /// A part that is not ready, and why.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct NotReady {
-    /// The cluster.
-    pub(super) cluster: Arc<str>,
+    /// What kind of part.
+    pub(super) part: Part,
+    /// The cluster that it belongs to.
+    pub(super) cluster: Option<Arc<str>>,
     /// The component; `None` where the whole cluster is not known yet.
     pub(super) component: Option<Arc<str>>,
+    /// The receiver or the actor.
+    pub(super) name: Option<Arc<str>>,
     /// A sentence for people.
     pub(super) reason: String,
 }
 
-/// Every part of the `configured` clusters that is not ready; empty means ready.
-pub(super) fn not_ready(configured: &[Arc<str>], status: &StatusSnapshot) -> Vec<NotReady> {
-    configured
-        .iter()
-        .flat_map(|name| match status.clusters.get(name) {
-            Some(cluster) => not_ready_in(name, cluster),
-            None => vec![whole(name, "its supervisor has not reported yet".to_owned())],
-        })
-        .collect()
+impl NotReady {
+    fn new(part: Part, reason: String) -> Self {
+        Self { part, cluster: None, component: None, name: None, reason }
+    }
+
+    fn in_cluster(part: Part, cluster: &Arc<str>, reason: String) -> Self {
+        Self { cluster: Some(Arc::clone(cluster)), ..Self::new(part, reason) }
+    }
+
+    fn named(part: Part, name: impl Into<Arc<str>>, reason: String) -> Self {
+        Self { name: Some(name.into()), ..Self::new(part, reason) }
+    }
+}
+
+impl ServerSources {
+    /// Every part that is not ready; empty means ready.
+    pub(super) fn not_ready(&self) -> Vec<NotReady> {
+        let blocked = self.heartbeat.late().map(|(age, since)| {
+            let reason = format!("it gave no sign of life for {} s, since {since}", age.as_secs());
+            NotReady::new(Part::Thread, reason)
+        });
+        let clusters = self.about.get().clusters;
+        let parts = self.status.read(|status| not_ready(&clusters, status));
+        blocked.into_iter().chain(parts).collect()
+    }
+
+    /// What somebody should mend although falconer is ready without it.
+    pub(super) fn impaired(&self) -> Vec<NotReady> {
+        let about = self.about.get();
+        let faulty = about.rejected().map(|record| {
+            let reason = format!("the file read at {} is faulty, the former one holds", record.at);
+            NotReady::new(Part::Configuration, reason)
+        });
+        faulty.into_iter().collect()
+    }
+}
+
+/// Every part of the `configured` clusters and of falconer itself that is not ready.
+fn not_ready(configured: &[Arc<str>], status: &StatusSnapshot) -> Vec<NotReady> {
+    let clusters = configured.iter().flat_map(|name| match status.clusters.get(name) {
+        Some(cluster) => not_ready_in(name, cluster),
+        None => {
+            let reason = "its supervisor has not reported yet".to_owned();
+            vec![NotReady::in_cluster(Part::Discovery, name, reason)]
+        }
+    });
+    clusters.chain(receivers(status)).chain(actors(status)).collect()
 }
 
 fn not_ready_in(name: &Arc<str>, cluster: &ClusterSnapshot) -> Vec<NotReady> {
@@ -34,18 +96,75 @@ fn not_ready_in(name: &Arc<str>, cluster: &ClusterSnapshot) -> Vec<NotReady> {
             Some(error) => format!("discovery is not complete: {error}"),
             None => "discovery is not complete yet".to_owned(),
         };
-        return vec![whole(name, reason)];
+        return vec![NotReady::in_cluster(Part::Discovery, name, reason)];
     }
     let unprobed = cluster.components.iter().filter(|(_, component)| component.probed_at.is_none());
     unprobed
         .map(|(component, _)| NotReady {
-            cluster: Arc::clone(name),
             component: Some(Arc::clone(component)),
-            reason: "it was not probed yet".to_owned(),
+            ..NotReady::in_cluster(Part::Probe, name, "it was not probed yet".to_owned())
         })
         .collect()
 }
 
-fn whole(cluster: &Arc<str>, reason: String) -> NotReady {
-    NotReady { cluster: Arc::clone(cluster), component: None, reason }
+/// Those that were out of reach the last time somebody was to be told.
+fn receivers(status: &StatusSnapshot) -> impl Iterator<Item = NotReady> {
+    status.alerter.receivers.iter().filter_map(|(name, receiver)| {
+        let failed_at = receiver.state.failed_at?;
+        let error = receiver.state.last_error.as_deref().unwrap_or("no answer");
+        let reason = format!("out of reach at {failed_at}: {error}");
+        Some(NotReady::named(Part::Receiver, Arc::clone(name), reason))
+    })
+}
+
+fn actors(status: &StatusSnapshot) -> impl Iterator<Item = NotReady> {
+    status.actors.iter().filter_map(|(name, actor)| {
+        let respawn_at = actor.respawn_at?;
+        let reason = format!("{}; made anew at {respawn_at}", actor.reason);
+        Some(NotReady::named(Part::Actor, name.as_str(), reason))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::alerter::ReceiverSnapshot;
+    use crate::actors::status::ActorSnapshot;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn a_receiver_out_of_reach_and_an_actor_that_backs_off_are_named_with_their_reason() {
+        let mut status = StatusSnapshot::default();
+        let at = Timestamp::from_millis(1_767_225_600_000);
+        let mut receiver = ReceiverSnapshot::default();
+        Arc::make_mut(&mut status.alerter).receivers.insert("slack".into(), receiver.clone());
+        receiver.state.failed_at = Some(at);
+        receiver.state.last_error = Some("email: connection refused".to_owned());
+        Arc::make_mut(&mut status.alerter).receivers.insert("email".into(), receiver);
+        let alive = ActorSnapshot {
+            kind: "prober",
+            respawns: 1,
+            ended_at: at,
+            reason: "panicked: oh".to_owned(),
+            respawn_at: None,
+        };
+        status.actors.insert("a/prober/proxy".to_owned(), alive.clone());
+        status
+            .actors
+            .insert("a/prober/etcd".to_owned(), ActorSnapshot { respawn_at: Some(at), ..alive });
+        let found = not_ready(&[], &status);
+        let found: Vec<(Part, &str, &str)> = found
+            .iter()
+            .map(|one| (one.part, one.name.as_deref().unwrap_or_default(), one.reason.as_str()))
+            .collect();
+        let expected = [
+            (
+                Part::Receiver,
+                "email",
+                "out of reach at 2026-01-01T00:00:00.000Z: email: connection refused",
+            ),
+            (Part::Actor, "a/prober/etcd", "panicked: oh; made anew at 2026-01-01T00:00:00.000Z"),
+        ];
+        assert_eq!(found, expected);
+    }
 }

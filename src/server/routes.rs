@@ -1,26 +1,26 @@
 //! The paths that are served, and the answers' headers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::Serialize;
 
-use super::readiness::{NotReady, not_ready};
-use super::{ServerSources, page};
+use super::readiness::NotReady;
+use super::{ServerSources, administration, page};
 use crate::actors::status::StatusSnapshot;
-use crate::model::Timestamp;
+use crate::model::{ReloadRecord, Timestamp};
 
-/// The actors count as dead when their newest sign of life is older.
-const HEARTBEAT_LIMIT: Duration = Duration::from_secs(10);
 /// The version of this build.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The one path that changes something.
+const RELOAD: &str = "/api/v1/reload";
 
 /// On every answer. The page needs no script, no frame and nothing from outside.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -46,6 +46,7 @@ pub(super) fn router(sources: ServerSources) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/api/v1/status", get(status))
+        .route(RELOAD, post(administration::reload).fallback(only_post))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
         .method_not_allowed_fallback(|| async {
             (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are served\n")
@@ -54,9 +55,16 @@ pub(super) fn router(sources: ServerSources) -> Router {
         .with_state(Arc::new(sources))
 }
 
-/// Refuses bodies, which nothing here reads, and sets the headers.
+async fn only_post() -> impl IntoResponse {
+    let allow = [(header::ALLOW, "POST")];
+    (StatusCode::METHOD_NOT_ALLOWED, allow, "only POST is served here\n")
+}
+
+/// Refuses bodies, which nothing here reads, and sets the headers. A client may not know how to
+/// POST without a body: that one is left unread.
 async fn guard(request: Request, next: Next) -> Response {
-    let mut response = if request.body().is_end_stream() {
+    let may_have_a_body = request.method() == Method::POST && request.uri().path() == RELOAD;
+    let mut response = if may_have_a_body || request.body().is_end_stream() {
         next.run(request).await
     } else {
         let close = [(header::CONNECTION, "close")];
@@ -70,7 +78,7 @@ async fn guard(request: Request, next: Next) -> Response {
 
 async fn index(State(sources): Sources) -> Html<String> {
     let status = sources.status.snapshot();
-    Html(page::render(&status, &sources.about, sources.clock.now(), sources.clock.uptime()))
+    Html(page::render(&status, &sources.about.get(), sources.clock.now(), sources.clock.uptime()))
 }
 
 async fn style() -> impl IntoResponse {
@@ -91,11 +99,10 @@ async fn metrics(State(sources): Sources) -> Response {
 }
 
 async fn livez(State(sources): Sources) -> (StatusCode, String) {
-    let age = sources.heartbeat.age();
-    if age <= HEARTBEAT_LIMIT {
+    let Some((age, since)) = sources.heartbeat.late() else {
         return (StatusCode::OK, "alive\n".to_owned());
-    }
-    let text = format!("the actors gave no sign of life for {} s\n", age.as_secs());
+    };
+    let text = format!("the actors gave no sign of life for {} s, since {since}\n", age.as_secs());
     (StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
@@ -103,13 +110,14 @@ async fn livez(State(sources): Sources) -> (StatusCode, String) {
 struct Readiness {
     ready: bool,
     not_ready: Vec<NotReady>,
+    impaired: Vec<NotReady>,
 }
 
 async fn readyz(State(sources): Sources) -> (StatusCode, Json<Readiness>) {
-    let not_ready = sources.status.read(|status| not_ready(&sources.about.clusters, status));
+    let not_ready = sources.not_ready();
     let ready = not_ready.is_empty();
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(Readiness { ready, not_ready }))
+    (code, Json(Readiness { ready, not_ready, impaired: sources.impaired() }))
 }
 
 #[derive(Serialize)]
@@ -118,7 +126,12 @@ struct Status {
     now: Timestamp,
     uptime_seconds: u64,
     config: Option<String>,
+    configured_at: Timestamp,
     warnings: Vec<String>,
+    /// What the configuration says that takes effect at the next start only.
+    at_next_start: Vec<String>,
+    /// The newest reading of the configuration since the start.
+    reload: Option<ReloadRecord>,
     ready: bool,
     #[serde(flatten)]
     snapshot: StatusSnapshot,
@@ -126,26 +139,32 @@ struct Status {
 
 async fn status(State(sources): Sources) -> Json<Status> {
     let snapshot = sources.status.snapshot();
-    let config = sources.about.config_path.as_ref().map(|path| path.display().to_string());
+    let about = sources.about.get();
+    let config = about.config_path.as_ref().map(|path| path.display().to_string());
     Json(Status {
         version: VERSION,
         now: sources.clock.now(),
         uptime_seconds: sources.clock.uptime().as_secs(),
         config,
-        warnings: sources.about.warnings.clone(),
-        ready: not_ready(&sources.about.clusters, &snapshot).is_empty(),
+        configured_at: about.configured_at,
+        ready: sources.not_ready().is_empty(),
+        warnings: about.warnings,
+        at_next_start: about.at_next_start,
+        reload: about.reload,
         snapshot,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::actors::heartbeat::Heartbeat;
+    use crate::actors::heartbeat::{self, Heartbeat};
     use crate::actors::status::StatusBoard;
     use crate::clock::Clock;
     use crate::metrics::{Metrics, MetricsSettings};
-    use crate::server::About;
+    use crate::server::AboutBoard;
 
     #[tokio::test(start_paused = true)]
     async fn falconer_counts_as_dead_when_its_actors_stop_and_as_alive_when_they_go_on() {
@@ -157,14 +176,18 @@ mod tests {
             metrics,
             heartbeat: heartbeat.clone(),
             clock,
-            about: About::default(),
+            about: AboutBoard::default(),
+            administration: None,
         });
-        tokio::time::advance(HEARTBEAT_LIMIT).await;
+        tokio::time::advance(heartbeat::LIMIT).await;
         assert_eq!(livez(State(Arc::clone(&sources))).await.0, StatusCode::OK);
         tokio::time::advance(Duration::from_secs(1)).await;
         let (code, text) = livez(State(Arc::clone(&sources))).await;
         assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(text, "the actors gave no sign of life for 11 s\n");
+        assert_eq!(
+            text,
+            "the actors gave no sign of life for 7 s, since 1970-01-01T00:00:00.000Z\n"
+        );
         heartbeat.beat();
         assert_eq!(livez(State(sources)).await.0, StatusCode::OK);
     }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use paths::Mention;
-use rules::{Externals, LAYERS, Layer, MAX_LINES, TIME_READS};
+use rules::{Externals, LAYERS, Layer, MAX_LINES, TIME_READS, WAITS};
 use source::Source;
 
 /// Every `.rs` file below `src`, with its path relative to `src`.
@@ -51,6 +51,7 @@ fn violations(files: &[(String, String)]) -> Vec<String> {
         check_shape(source, &mut found);
         check_layer(source, &mut found);
         check_time(source, &mut found);
+        check_waiting(source, &mut found);
     }
     found
 }
@@ -108,6 +109,19 @@ fn check_time(source: &Source, found: &mut Vec<String>) {
     }
 }
 
+/// An actor that waits for a future takes no message and no timer of its own meanwhile, and no
+/// heartbeat shows it. None may.
+fn check_waiting(source: &Source, found: &mut Vec<String>) {
+    if source.layer() != "actors" {
+        return;
+    }
+    for wait in WAITS {
+        for line in source.lines_with(wait) {
+            found.push(format!("{}:{line}: an actor must not wait: {wait}", source.name));
+        }
+    }
+}
+
 #[test]
 fn the_code_keeps_to_the_house_plan() {
     let files = sources();
@@ -153,6 +167,8 @@ fn a_planted_violation_is_found_however_it_is_written() {
         ("effects/a.rs", "use std::time::{self, Duration}; fn f() { time::Instant::now(); }"),
         ("effects/a.rs", "use std::time::Instant as I; fn f() { I::now (); }"),
         ("actors/a.rs", "use tokio::time::Instant; fn f() { Instant::now(); }"),
+        ("actors/a.rs", "fn f() { ctx.wait(async {}.into_actor(self)); }"),
+        ("actors/a.rs", "type Result = AtomicResponse<Self, ()>;"),
         ("nonsense/a.rs", ""),
         ("actors/mod.rs", ""),
     ];

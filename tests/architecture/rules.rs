@@ -199,3 +199,6 @@ pub const TIME_READS: &[TimeRead] = &[
         layers: &["clock", "effects", "sim", "cli", "app"],
     },
 ];
+
+/// What keeps an actor from its messages and timers until a future is done.
+pub const WAITS: [&str; 2] = [".wait(", "AtomicResponse"];

@@ -43,6 +43,12 @@ impl Source {
         }
     }
 
+    /// The lines, counted from one, on which the code has these words.
+    pub fn lines_with(&self, words: &str) -> Vec<usize> {
+        let lines = self.code.lines().enumerate();
+        lines.filter(|(_, line)| line.contains(words)).map(|(number, _)| number + 1).collect()
+    }
+
     /// The first folder or file below `src`.
     pub fn layer(&self) -> &str {
         let first = self.name.split('/').next().unwrap_or_default();

@@ -2,12 +2,18 @@
 //! Pure decisions are tested beside their code, with virtual time.
 
 mod alerts;
+mod changes;
 mod config;
 mod demo;
 mod descriptors;
+mod ending;
 mod kube;
 mod milvus;
 mod probes;
 mod process;
+mod reload;
+mod respawning;
+mod running;
 mod server;
 mod sim;
+mod watchdog;

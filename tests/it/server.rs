@@ -13,7 +13,9 @@ use falconer::model::{
     ComponentHealth, ComponentId, HealthState, Outcome, PodUsage, ProberKind, Reason, ReasonKind,
     TargetReport, Timestamp,
 };
-use falconer::server::{About, Server, ServerError, ServerLimits, ServerSettings, ServerSources};
+use falconer::server::{
+    About, AboutBoard, Server, ServerError, ServerLimits, ServerSettings, ServerSources,
+};
 
 /// What a running server is fed from.
 struct Fixture {
@@ -58,11 +60,13 @@ fn sources() -> (Metrics, ServerSources) {
         metrics: registry,
         heartbeat: Heartbeat::new(clock),
         clock,
-        about: About {
+        about: AboutBoard::new(About {
             clusters: vec!["milvus-ha".into()],
             config_path: Some("actors.toml".into()),
             warnings: vec!["no receiver is configured".into()],
-        },
+            ..About::default()
+        }),
+        administration: None,
     };
     (metrics, sources)
 }

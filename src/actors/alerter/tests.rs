@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 
 use super::*;
+use crate::actors::exit_guard::{self, Running};
+use crate::actors::fault_injection::Crash;
 use crate::actors::testing::in_virtual_time;
-use crate::model::{AlertStatus, ComponentId, Reason, ReasonKind, Severity};
+use crate::model::{AlertStatus, ComponentId, IncidentId, Reason, ReasonKind, Severity};
 use crate::policy::notification::Delivery;
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -83,6 +85,7 @@ impl Notifier for Fake {
 
 struct Stage {
     clock: Clock,
+    inbox: AlerterInbox,
     board: StatusBoard,
     book: Arc<Mutex<AlertBook>>,
     settings: AlerterSettings,
@@ -94,6 +97,7 @@ impl Stage {
         settings.backoff.jitter = 0.0;
         Self {
             clock: Clock::starting_at(START),
+            inbox: AlerterInbox::default(),
             board: StatusBoard::default(),
             book: Arc::default(),
             settings,
@@ -111,17 +115,38 @@ impl Stage {
         })
     }
 
-    fn start(&self, fakes: &[&Arc<Fake>]) -> Addr<Alerter> {
+    fn start(&self, fakes: &[&Arc<Fake>]) -> Running<Alerter> {
         let receivers = fakes.iter().map(|fake| Arc::clone(*fake) as Arc<dyn Notifier>).collect();
-        Alerter::new(
+        let alerter = Alerter::new(
             self.settings.clone(),
             receivers,
+            self.inbox.clone(),
             Arc::clone(&self.book),
             self.board.clone(),
             self.clock,
             Metrics::default(),
-        )
-        .start()
+        );
+        let running = exit_guard::start(16, move |_| alerter, Box::new(|_| {}));
+        self.inbox.publish(&running.address);
+        running
+    }
+
+    async fn raise(&self, severity: Severity) {
+        self.inbox.raise.send(raise(severity));
+        a_moment().await;
+    }
+
+    async fn resolve(&self, seconds: u64) {
+        let ended_at = START + Duration::from_secs(seconds);
+        self.inbox.resolve.send(ResolveAlert { incident: incident(), ended_at });
+        a_moment().await;
+    }
+}
+
+/// Lets everybody work who can, without any time passing.
+async fn a_moment() {
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -146,10 +171,6 @@ fn raise(severity: Severity) -> RaiseAlert {
     })
 }
 
-fn resolve(seconds: u64) -> ResolveAlert {
-    ResolveAlert { incident: incident(), ended_at: START + Duration::from_secs(seconds) }
-}
-
 async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
@@ -161,13 +182,13 @@ fn an_incident_is_told_repeated_and_resolved() {
     in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[]);
-        let alerter = stage.start(&[&email]);
-        alerter.send(raise(Severity::Critical)).await.unwrap();
+        let _alerter = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
         let update =
             UpdateAlert { incident: incident(), action: "restarting deployment/querynode".into() };
-        alerter.send(update).await.unwrap();
+        stage.inbox.update.send(update);
         pass(400).await;
-        alerter.send(resolve(400)).await.unwrap();
+        stage.resolve(400).await;
         pass(1_000).await;
         assert_eq!(email.accepted(), [(5, Firing), (305, Firing), (400, Resolved)]);
         let last = email.last();
@@ -182,9 +203,9 @@ fn raising_again_sends_nothing_by_itself() {
     in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[]);
-        let alerter = stage.start(&[&email]);
+        let _alerter = stage.start(&[&email]);
         for _ in 0..20 {
-            alerter.send(raise(Severity::Critical)).await.unwrap();
+            stage.raise(Severity::Critical).await;
             pass(10).await;
         }
         assert_eq!(email.accepted(), [(5, Firing)]);
@@ -196,10 +217,10 @@ fn a_blip_within_group_wait_bothers_nobody() {
     in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[]);
-        let alerter = stage.start(&[&email]);
-        alerter.send(raise(Severity::Critical)).await.unwrap();
+        let _alerter = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
         pass(4).await;
-        alerter.send(resolve(4)).await.unwrap();
+        stage.resolve(4).await;
         pass(1_000).await;
         assert_eq!(email.tried.lock().unwrap().len(), 0);
     });
@@ -210,8 +231,8 @@ fn a_failed_send_is_retried_with_back_off_and_is_not_marked_as_sent() {
     in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[Answer::Unavailable; 3]);
-        let alerter = stage.start(&[&email]);
-        alerter.send(raise(Severity::Warning)).await.unwrap();
+        let _alerter = stage.start(&[&email]);
+        stage.raise(Severity::Warning).await;
         pass(6).await;
         let snapshot = stage.board.snapshot().alerter;
         let Delivery::Retrying { error, told, .. } = &snapshot.alerts[0].deliveries["email"] else {
@@ -233,10 +254,10 @@ fn a_receiver_that_missed_the_incident_is_told_the_whole_story_once() {
         let stage = Stage::new();
         let email = stage.fake("email", &[Answer::Unavailable; 4]);
         let slack = stage.fake("slack", &[]);
-        let alerter = stage.start(&[&email, &slack]);
-        alerter.send(raise(Severity::Critical)).await.unwrap();
+        let _alerter = stage.start(&[&email, &slack]);
+        stage.raise(Severity::Critical).await;
         pass(13).await;
-        alerter.send(resolve(13)).await.unwrap();
+        stage.resolve(13).await;
         pass(600).await;
         assert_eq!(slack.accepted(), [(5, Firing), (13, Resolved)]);
         assert_eq!(email.accepted(), [(20, Resolved)]);
@@ -249,11 +270,11 @@ fn a_receiver_that_hangs_does_not_slow_the_others() {
         let stage = Stage::new();
         let email = stage.fake("email", &[Answer::Hang]);
         let slack = stage.fake("slack", &[]);
-        let alerter = stage.start(&[&email, &slack]);
-        alerter.send(raise(Severity::Critical)).await.unwrap();
+        let _alerter = stage.start(&[&email, &slack]);
+        stage.raise(Severity::Critical).await;
         pass(10).await;
         assert!(stage.board.snapshot().alerter.receivers["email"].in_flight);
-        alerter.send(resolve(10)).await.unwrap();
+        stage.resolve(10).await;
         pass(600).await;
         assert_eq!(slack.accepted(), [(5, Firing), (10, Resolved)]);
         let tried: Vec<u64> = email.tried.lock().unwrap().iter().map(|(at, _)| *at).collect();
@@ -268,12 +289,12 @@ fn a_dead_receiver_is_tried_no_more_often_for_many_incidents_and_slows_nobody() 
         let stage = Stage::new();
         let email = stage.fake("email", &[Answer::Unavailable; 8]);
         let slack = stage.fake("slack", &[]);
-        let alerter = stage.start(&[&email, &slack]);
+        let _alerter = stage.start(&[&email, &slack]);
         for number in 0..10 {
             let component = ComponentId::new("milvus-ha", format!("component-{number}"));
             let incident = IncidentId::new(&component, START);
             let alert = RaiseAlert(Alert { incident, component, ..raise(Severity::Critical).0 });
-            alerter.send(alert).await.unwrap();
+            stage.inbox.raise.send(alert);
         }
         pass(200).await;
         assert_eq!(slack.accepted(), [(5, Firing); 10]);
@@ -290,12 +311,12 @@ fn a_receiver_gets_one_message_after_the_other_and_no_slower_receiver_matters() 
         let stage = Stage::new();
         let email = stage.fake("email", &[Answer::Slow; 3]);
         let slack = stage.fake("slack", &[]);
-        let alerter = stage.start(&[&email, &slack]);
+        let _alerter = stage.start(&[&email, &slack]);
         for name in ["proxy", "querynode", "datanode"] {
             let component = ComponentId::new("milvus-ha", name);
             let incident = IncidentId::new(&component, START);
             let alert = RaiseAlert(Alert { incident, component, ..raise(Severity::Critical).0 });
-            alerter.send(alert).await.unwrap();
+            stage.inbox.raise.send(alert);
         }
         pass(60).await;
         assert_eq!(slack.accepted(), [(5, Firing); 3]);
@@ -308,10 +329,10 @@ fn a_raised_severity_is_told_at_once() {
     in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[]);
-        let alerter = stage.start(&[&email]);
-        alerter.send(raise(Severity::Warning)).await.unwrap();
+        let _alerter = stage.start(&[&email]);
+        stage.raise(Severity::Warning).await;
         pass(60).await;
-        alerter.send(raise(Severity::Critical)).await.unwrap();
+        stage.raise(Severity::Critical).await;
         pass(10).await;
         assert_eq!(email.accepted(), [(5, Firing), (60, Firing)]);
         assert_eq!(email.last().severity, Severity::Critical);
@@ -322,17 +343,15 @@ fn a_raised_severity_is_told_at_once() {
 fn a_respawned_alerter_goes_on_from_the_book() {
     in_virtual_time(async {
         let stage = Stage::new();
-        let email = stage.fake("email", &[Answer::Accept, Answer::Panic]);
-        let alerter = stage.start(&[&email]);
-        alerter.send(raise(Severity::Warning)).await.unwrap();
+        let email = stage.fake("email", &[Answer::Accept, Answer::Hang]);
+        let first = stage.start(&[&email]);
+        stage.raise(Severity::Warning).await;
         pass(60).await;
-        // The escalation's send panics and takes the actor with it.
-        let task = tokio::task::spawn(async move {
-            let _ = alerter.send(raise(Severity::Critical)).await;
-            pass(1).await;
-            alerter.connected()
-        });
-        assert!(!task.await.unwrap(), "the first incarnation is dead");
+        // The first incarnation ends while the escalation is on its way.
+        stage.raise(Severity::Critical).await;
+        first.abort.abort();
+        a_moment().await;
+        assert!(!first.address.connected());
         let _second = stage.start(&[&email]);
         pass(20).await;
         assert_eq!(email.accepted(), [(5, Firing)], "what may be under way is not doubled");
@@ -343,14 +362,87 @@ fn a_respawned_alerter_goes_on_from_the_book() {
 }
 
 #[test]
+fn what_is_said_while_nobody_lives_to_hear_it_is_heard_by_the_next_incarnation() {
+    in_virtual_time(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[]);
+        let first = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
+        pass(60).await;
+        first.abort.abort();
+        a_moment().await;
+        stage.resolve(60).await;
+        pass(100).await;
+        assert_eq!(email.accepted(), [(5, Firing)]);
+        let _second = stage.start(&[&email]);
+        pass(1).await;
+        assert_eq!(email.accepted(), [(5, Firing), (160, Resolved)]);
+    });
+}
+
+#[test]
+fn a_resolve_in_the_mailbox_of_an_alerter_that_panics_is_not_lost() {
+    in_virtual_time(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[]);
+        let first = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
+        pass(60).await;
+        first.address.do_send(Crash::Handler);
+        stage.resolve(60).await;
+        assert!(!first.address.connected());
+        let _second = stage.start(&[&email]);
+        pass(10).await;
+        assert_eq!(email.accepted(), [(5, Firing), (60, Resolved)]);
+    });
+}
+
+#[test]
+fn a_receiver_with_a_bug_costs_its_own_messages_only() {
+    in_virtual_time(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[Answer::Panic, Answer::Panic]);
+        let slack = stage.fake("slack", &[]);
+        let alerter = stage.start(&[&email, &slack]);
+        stage.raise(Severity::Critical).await;
+        pass(10).await;
+        let snapshot = stage.board.snapshot().alerter;
+        let error = snapshot.receivers["email"].state.last_error.clone();
+        assert_eq!(error.as_deref(), Some("email: refused: panicked: a bug in a receiver"));
+        pass(600).await;
+        assert!(alerter.address.connected());
+        assert_eq!(slack.accepted()[0], (5, Firing));
+        assert!(!email.accepted().is_empty());
+    });
+}
+
+#[test]
+fn an_attempt_that_fails_in_the_instant_of_the_drain_is_made_once_more() {
+    in_virtual_time(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[Answer::Unavailable]);
+        let alerter = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
+        pass(5).await;
+        a_moment().await;
+        assert_eq!(email.tried.lock().unwrap().len(), 1);
+        alerter.address.send(Drain { deadline: Duration::from_secs(10) }).await.unwrap();
+        assert_eq!(email.accepted(), [(5, Firing)]);
+        assert!(
+            stage.book.lock().unwrap().undelivered(&stage.settings, stage.clock.now()).is_empty()
+        );
+    });
+}
+
+#[test]
 fn draining_delivers_what_waits_and_answers_when_it_is_done() {
     in_virtual_time(async {
         let stage = Stage::new();
         let email = stage.fake("email", &[]);
         let alerter = stage.start(&[&email]);
-        alerter.send(raise(Severity::Critical)).await.unwrap();
+        stage.raise(Severity::Critical).await;
         pass(1).await;
-        alerter.send(Drain { deadline: Duration::from_secs(10) }).await.unwrap();
+        alerter.address.send(Drain { deadline: Duration::from_secs(10) }).await.unwrap();
         assert_eq!(email.accepted(), [(1, Firing)]);
         assert_eq!(stage.clock.now().since(START).as_secs(), 1);
     });
@@ -363,8 +455,8 @@ fn draining_ends_at_its_deadline_though_a_receiver_hangs() {
         let email = stage.fake("email", &[Answer::Hang]);
         let slack = stage.fake("slack", &[Answer::Unavailable]);
         let alerter = stage.start(&[&email, &slack]);
-        alerter.send(raise(Severity::Critical)).await.unwrap();
-        alerter.send(Drain { deadline: Duration::from_secs(10) }).await.unwrap();
+        stage.raise(Severity::Critical).await;
+        alerter.address.send(Drain { deadline: Duration::from_secs(10) }).await.unwrap();
         assert_eq!(stage.clock.now().since(START).as_secs(), 10);
         assert_eq!(slack.accepted().len(), 1);
     });
@@ -376,7 +468,7 @@ fn an_idle_drain_answers_at_once() {
         let stage = Stage::new();
         let email = stage.fake("email", &[]);
         let alerter = stage.start(&[&email]);
-        alerter.send(Drain { deadline: Duration::from_secs(10) }).await.unwrap();
+        alerter.address.send(Drain { deadline: Duration::from_secs(10) }).await.unwrap();
         assert_eq!(stage.clock.now(), START);
     });
 }
@@ -387,10 +479,10 @@ fn without_send_resolved_the_alert_just_closes() {
         let mut stage = Stage::new();
         stage.settings.send_resolved = false;
         let email = stage.fake("email", &[]);
-        let alerter = stage.start(&[&email]);
-        alerter.send(raise(Severity::Critical)).await.unwrap();
+        let _alerter = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
         pass(20).await;
-        alerter.send(resolve(20)).await.unwrap();
+        stage.resolve(20).await;
         pass(20).await;
         assert_eq!(email.accepted(), [(5, Firing)]);
         assert!(stage.board.snapshot().alerter.alerts.is_empty());
@@ -401,10 +493,10 @@ fn without_send_resolved_the_alert_just_closes() {
 fn an_alert_without_any_receiver_shows_in_the_status_until_it_is_over() {
     in_virtual_time(async {
         let stage = Stage::new();
-        let alerter = stage.start(&[]);
-        alerter.send(raise(Severity::Critical)).await.unwrap();
+        let _alerter = stage.start(&[]);
+        stage.raise(Severity::Critical).await;
         assert_eq!(stage.board.snapshot().alerter.alerts.len(), 1);
-        alerter.send(resolve(1)).await.unwrap();
+        stage.resolve(1).await;
         assert_eq!(stage.board.snapshot().alerter.alerts.len(), 0);
     });
 }

@@ -136,6 +136,8 @@ impl Recoverer {
             }
         };
         self.tell(News { incident, component, phase, kind, summary, outcome: Some(outcome) });
+        // Also where there is nothing new to tell.
+        self.publish();
         self.arm_verification(ctx);
     }
 

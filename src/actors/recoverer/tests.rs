@@ -19,7 +19,7 @@ struct Bench {
     cluster: Arc<FakeCluster>,
     ledger: Arc<Mutex<RecoveryLedger>>,
     around: Surroundings,
-    progress: Link<RecoveryProgressed>,
+    progress: Post<RecoveryProgressed>,
     heard: Arc<Mutex<Vec<RecoveryProgressed>>>,
     settings: RecovererSettings,
     actor: Running<Recoverer>,
@@ -32,7 +32,7 @@ impl Bench {
 
     fn with(settings: RecovererSettings) -> Self {
         let (cluster, around) = surroundings();
-        let progress = Link::new();
+        let progress = Post::new();
         let heard = Recorder::behind(&progress);
         let ledger = Arc::new(Mutex::new(RecoveryLedger::default()));
         let actor = incarnation(&settings, &ledger, &progress, &around);
@@ -78,7 +78,7 @@ impl Bench {
 fn incarnation(
     settings: &RecovererSettings,
     ledger: &Arc<Mutex<RecoveryLedger>>,
-    progress: &Link<RecoveryProgressed>,
+    progress: &Post<RecoveryProgressed>,
     around: &Surroundings,
 ) -> Running<Recoverer> {
     let links = HashMap::from([(CLUSTER.into(), progress.clone())]);
@@ -354,6 +354,37 @@ fn draining_tells_what_is_under_way_and_begins_nothing_more() {
 }
 
 #[test]
+fn other_settings_hold_from_the_next_decision_on_and_the_ledger_stays() {
+    in_virtual_time(async {
+        let dry = RecovererSettings { dry_run: true, ..RecovererSettings::default() };
+        let bench = Bench::with(dry);
+        bench.cluster.state().answers.push_back(Answer::Show);
+        let since = bench.now();
+        bench.report(sick("proxy", since)).await;
+        assert_eq!(bench.phases(), [RecoveryPhase::DryRun]);
+
+        let other = FakeCluster::new();
+        let platform: Arc<dyn crate::effects::Cluster> = other.clone();
+        let mut settings = RecovererSettings::default();
+        settings.default.budget.actions = 2;
+        bench.actor.address.do_send(Reconfigure {
+            settings,
+            clusters: HashMap::from([(CLUSTER.into(), platform)]),
+            progress: HashMap::from([(CLUSTER.into(), bench.progress.clone())]),
+        });
+        bench.report(sick("proxy", since)).await;
+        assert_eq!(other.state().restarts.len(), 0, "the cooldown of what was shown holds");
+        assert_eq!(bench.phases().last(), Some(&RecoveryPhase::Refused), "and is told now");
+        sleep(minutes(6)).await;
+        bench.report(sick("proxy", since)).await;
+        assert_eq!(other.state().restarts.len(), 1, "done, on the platform that holds now");
+        assert_eq!(bench.restarts(), 1, "the former one was only shown it");
+        // What was shown counts, as it would have counted had it been done.
+        assert!(bench.last_words().contains("2 of 2 actions"), "{}", bench.last_words());
+    });
+}
+
+#[test]
 fn a_platform_that_fails_is_not_hammered_and_does_not_slow_another_cluster() {
     in_virtual_time(async {
         let mut bench = Bench::new();
@@ -410,5 +441,21 @@ fn an_action_under_way_is_verified_while_the_circuit_is_open() {
         sleep(Duration::from_secs(5)).await;
         assert_eq!(bench.phases().last(), Some(&RecoveryPhase::Recovered));
         assert_eq!(bench.around.circuits.pause(&CLUSTER.into(), bench.now()), None, "it answers");
+    });
+}
+
+#[test]
+fn the_board_does_not_show_an_action_whose_end_is_nothing_new() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let since = bench.now();
+        for error in every_cluster_error().into_iter().filter(ClusterError::is_retryable).take(2) {
+            bench.cluster.state().answers.push_back(Answer::Fail(error));
+            bench.report(sick("proxy", since)).await;
+            sleep(Duration::from_secs(40)).await;
+        }
+        assert_eq!(bench.restarts(), 2);
+        assert_eq!(bench.phases(), [RecoveryPhase::NotRecovered], "told once");
+        assert!(bench.around.board.snapshot().recoverer.in_flight.is_empty());
     });
 }

@@ -107,6 +107,8 @@ impl Scaler {
         };
         self.around.metrics.action(&component, direction(*from, *to), outcome);
         self.tell_anew(&component, kind, summary);
+        // Also where there is nothing new to tell.
+        self.publish();
         self.arm_watch(ctx);
     }
 

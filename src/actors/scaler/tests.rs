@@ -18,7 +18,7 @@ struct Bench {
     cluster: Arc<FakeCluster>,
     ledger: Arc<Mutex<ScalingLedger>>,
     around: Surroundings,
-    progress: Link<ScalingProgressed>,
+    progress: Post<ScalingProgressed>,
     heard: Arc<Mutex<Vec<ScalingProgressed>>>,
     settings: ScalerSettings,
     actor: Running<Scaler>,
@@ -33,7 +33,7 @@ impl Bench {
 
     fn with(settings: ScalerSettings) -> Self {
         let (cluster, around) = surroundings();
-        let progress = Link::new();
+        let progress = Post::new();
         let heard = Recorder::behind(&progress);
         let ledger = Arc::new(Mutex::new(ScalingLedger::default()));
         let actor = incarnation(&settings, &ledger, &progress, &around);
@@ -100,7 +100,7 @@ impl Bench {
 fn incarnation(
     settings: &ScalerSettings,
     ledger: &Arc<Mutex<ScalingLedger>>,
-    progress: &Link<ScalingProgressed>,
+    progress: &Post<ScalingProgressed>,
     around: &Surroundings,
 ) -> Running<Scaler> {
     let links = HashMap::from([(CLUSTER.into(), progress.clone())]);
@@ -300,5 +300,19 @@ fn nothing_is_scaled_while_the_platform_does_not_answer_and_at_once_when_it_does
         bench.report(bench.load(3, 95)).await;
         assert_eq!(bench.asked(), [(3, 4)]);
         assert_eq!(bench.around.circuits.pause(&CLUSTER.into(), bench.around.clock.now()), None);
+    });
+}
+
+#[test]
+fn the_board_does_not_show_a_change_whose_end_is_nothing_new() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        for error in every_cluster_error().into_iter().take(2) {
+            bench.cluster.state().answers.push_back(Answer::Fail(error));
+            bench.report(bench.load(2, 95)).await;
+            sleep(Duration::from_secs(40)).await;
+        }
+        assert_eq!(bench.asked(), [(2, 3), (2, 3)]);
+        assert!(bench.around.board.snapshot().scaler.in_flight.is_empty());
     });
 }

@@ -24,7 +24,7 @@ pub(super) struct WatchedPods {
 
 impl Supervisor {
     pub(super) fn on_inventory(&mut self, inventory: Arc<Inventory>) {
-        if self.stopped {
+        if self.is_stopped() {
             return;
         }
         if inventory.synced {
@@ -44,7 +44,7 @@ impl Supervisor {
         }
     }
 
-    fn follow_workloads(&mut self, inventory: &Inventory) {
+    pub(super) fn follow_workloads(&mut self, inventory: &Inventory) {
         let gone: Vec<Arc<str>> = self
             .discovered
             .iter()
@@ -70,12 +70,12 @@ impl Supervisor {
     /// The way to the prober that is about to be started, where changes of pods concern it.
     pub(super) fn watch_pods(&mut self, plan: &ComponentPlan) -> Option<Link<ProbeNow>> {
         if plan.kind != ProberKind::Pods {
+            self.pods.remove(&plan.component);
             return None;
         }
-        let watched = WatchedPods::default();
-        let link = watched.probe_now.clone();
-        self.pods.insert(Arc::clone(&plan.component), watched);
-        Some(link)
+        // What is known of the pods outlives a prober that is replaced.
+        let watched = self.pods.entry(Arc::clone(&plan.component)).or_default();
+        Some(watched.probe_now.clone())
     }
 
     fn look_at_pods(&mut self, before: &Inventory, inventory: &Inventory) {

@@ -99,6 +99,7 @@ struct Inconclusive {
 pub struct ClusterMemory {
     components: HashMap<Arc<str>, ComponentMemory>,
     totals: Totals,
+    is_stopped: bool,
     inconclusive: Inconclusive,
 }
 
@@ -116,7 +117,18 @@ impl ClusterMemory {
         let memory = entry.or_insert_with(|| ComponentMemory::new(kind, settings, now));
         memory.settings = settings;
         memory.kind = kind;
+        memory.cell.update(|shown| shown.kind = kind);
         memory
+    }
+
+    /// The process ends: nothing is watched any more.
+    pub fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// Whether nothing is watched any more.
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
     }
 
     /// Forgets a component; its open incident, if any, is over.
@@ -141,6 +153,15 @@ impl ClusterMemory {
         self.totals = Totals::default();
         for (name, memory) in &mut self.components {
             memory.runs = inventory.components.contains_key(name);
+            self.totals.joined(memory);
+        }
+    }
+
+    /// Learns of one component whether the platform runs it as a workload.
+    pub fn runs(&mut self, component: &str, runs: bool) {
+        if let Some(memory) = self.components.get_mut(component) {
+            self.totals.left(memory);
+            memory.runs = runs;
             self.totals.joined(memory);
         }
     }

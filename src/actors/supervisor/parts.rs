@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-use super::{ClusterMemory, InventoryChanged, ReportOutbox};
-use crate::actors::alerter::{RaiseAlert, ResolveAlert, UpdateAlert};
+use super::{ClusterMemory, InventoryChanged, ReportOutbox, SupervisorInbox};
+use crate::actors::alerter::{AlerterInbox, RaiseAlert, ResolveAlert, UpdateAlert};
+use crate::actors::exit_guard::LastWords;
 use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
+use crate::actors::post::Post;
 use crate::actors::prober::ProberSettings;
 use crate::actors::recoverer::{ComponentHealthy, Recover};
 use crate::actors::scaler::LoadObserved;
@@ -17,6 +19,7 @@ use crate::clock::Clock;
 use crate::effects::Probe;
 use crate::metrics::Metrics;
 use crate::model::{Inventory, ProberKind};
+use crate::policy::backoff::RespawnSettings;
 use crate::policy::health::HealthSettings;
 
 /// How one component is watched.
@@ -64,6 +67,12 @@ pub struct SupervisorParts {
     pub pacer: Pacer,
     /// Where discovery reports to.
     pub inventory_link: Link<InventoryChanged>,
+    /// Where outcomes wait for it.
+    pub inbox: SupervisorInbox,
+    /// How discovery is made anew after it has ended; each prober has its own.
+    pub respawn: RespawnSettings,
+    /// Heard by the parent when the supervisor gives up.
+    pub last_words: LastWords,
     /// The actors that act.
     pub peers: Peers,
     /// Observable state.
@@ -78,11 +87,11 @@ pub struct SupervisorParts {
 #[derive(Clone, Default)]
 pub struct Peers {
     /// To the Alerter.
-    pub raise: Link<RaiseAlert>,
+    pub raise: Post<RaiseAlert>,
     /// To the Alerter.
-    pub update: Link<UpdateAlert>,
+    pub update: Post<UpdateAlert>,
     /// To the Alerter.
-    pub resolve: Link<ResolveAlert>,
+    pub resolve: Post<ResolveAlert>,
     /// To the Recoverer.
     pub recover: Link<Recover>,
     /// To the Recoverer.
@@ -92,13 +101,14 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Ways whose messages are counted in `metrics`.
-    pub fn counted(metrics: &Metrics) -> Self {
-        let (alerter, recoverer) = (metrics.mailbox("alerter"), metrics.mailbox("recoverer"));
+    /// Ways whose messages are counted in `metrics`; to the Alerter through `inbox`.
+    pub fn counted(metrics: &Metrics, inbox: &AlerterInbox) -> Self {
+        let AlerterInbox { raise, update, resolve } = inbox.clone();
+        let recoverer = metrics.mailbox("recoverer");
         Self {
-            raise: Link::new().counted(alerter.clone()),
-            update: Link::new().counted(alerter.clone()),
-            resolve: Link::new().counted(alerter),
+            raise,
+            update,
+            resolve,
             recover: Link::new().counted(recoverer.clone()),
             healthy: Link::new().counted(recoverer),
             load: Link::new().counted(metrics.mailbox("scaler")),

@@ -20,9 +20,6 @@ const OVERFLOW_PAUSE: Duration = Duration::from_millis(1);
 impl Supervisor {
     pub(super) fn on_report(&mut self, report: ProbeReport, ctx: &mut Context<Self>) {
         self.parts.reports.taken();
-        if self.stopped {
-            return;
-        }
         self.judge(report);
         self.arm_overflow(ctx);
         self.in_a_row += 1;
@@ -46,9 +43,6 @@ impl Supervisor {
     }
 
     fn on_overflow_due(&mut self, ctx: &mut Context<Self>) {
-        if self.stopped {
-            return;
-        }
         for report in self.parts.reports.take_overflow(REPORTS_IN_A_ROW) {
             self.judge(report);
         }
@@ -66,12 +60,16 @@ impl Supervisor {
         let now = self.parts.clock.now();
         let weight = self.weight(&report, now);
         let mut memory = self.memory();
+        if memory.is_stopped() {
+            return None;
+        }
         let Some(judged) = memory.observe(&report, weight, now) else {
             drop(memory);
             self.note_unjudged(report);
             return None;
         };
         let Judged { known, transition, change, tell } = judged;
+        // First of all: nothing that follows may keep people from hearing of the end.
         if let IncidentChange::Resolved(incident) = change {
             self.resolve(incident);
         }
@@ -119,3 +117,6 @@ pub(super) fn log_transition(
     let (from, to) = (from.as_str(), to.as_str());
     tracing::info!(%component, from, to, reason, "component state changed");
 }
+
+#[cfg(test)]
+mod tests;

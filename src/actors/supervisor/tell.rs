@@ -36,12 +36,12 @@ impl Supervisor {
             action: action.to_owned(),
             started_at: open.since,
         };
-        self.parts.peers.raise.send_unbounded(RaiseAlert(alert));
+        self.parts.peers.raise.send(RaiseAlert(alert));
     }
 
     pub(super) fn resolve(&self, incident: IncidentId) {
         let resolved = ResolveAlert { incident, ended_at: self.parts.clock.now() };
-        self.parts.peers.resolve.send_unbounded(resolved);
+        self.parts.peers.resolve.send(resolved);
     }
 
     pub(super) fn tell_healthy(&self, component: &ComponentId, since: Timestamp) {

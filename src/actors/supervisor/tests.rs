@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::memory::IncidentChange;
 use super::*;
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
+use crate::actors::exit_guard::{LastWords, Running};
 use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
 use crate::actors::prober::ProberSettings;
@@ -22,6 +23,7 @@ use crate::model::{
     Outcome, Owner, ProbeObservation, ProbeTrigger, Reason, ReasonKind, Role, Severity, Timestamp,
     Workload, WorkloadKind, WorkloadRef,
 };
+use crate::policy::backoff::RespawnSettings;
 use crate::policy::health::{HealthSettings, Weight};
 use crate::policy::recovery::RecoveryRequest;
 
@@ -89,7 +91,9 @@ struct Fixture {
     resolved: Seen<ResolveAlert>,
     recover: Seen<Recover>,
     board: StatusBoard,
-    _address: Addr<Supervisor>,
+    parts: SupervisorParts,
+    reports: Link<ProbeCompleted>,
+    running: Running<Supervisor>,
 }
 
 impl Fixture {
@@ -114,16 +118,25 @@ impl Fixture {
             reports: ReportOutbox::new(link.clone(), Metrics::default()),
             pacer: Pacer::default(),
             inventory_link: Link::new(),
+            inbox: SupervisorInbox::default(),
+            respawn: RespawnSettings::default(),
+            last_words: LastWords::default(),
             peers,
             board: board.clone(),
             clock: Clock::starting_at(Timestamp::from_millis(1_000_000)),
             metrics: Metrics::default(),
         };
-        let inventory_link = parts.inventory_link.clone();
-        let address = Supervisor::create(move |ctx| Supervisor::new(parts, ctx.address()));
-        link.publish(&address);
-        inventory_link.publish(&address);
-        Self { probes, inventory, raised, resolved, recover, board, _address: address }
+        let running = incarnation(&parts, &link);
+        Self { probes, inventory, raised, resolved, recover, board, parts, reports: link, running }
+    }
+
+    /// Ends the present incarnation as a panic would.
+    fn end(&self) {
+        self.running.abort.abort();
+    }
+
+    fn respawn(&mut self) {
+        self.running = incarnation(&self.parts, &self.reports);
     }
 
     fn state(&self, component: &str) -> Option<HealthState> {
@@ -161,6 +174,16 @@ impl Fixture {
         let inventory = Inventory { synced: true, error: None, components };
         self.inventory.send_replace(Arc::new(inventory));
     }
+}
+
+fn incarnation(parts: &SupervisorParts, reports: &Link<ProbeCompleted>) -> Running<Supervisor> {
+    let made_of = parts.clone();
+    let make = move |ctx: &mut Context<Supervisor>| Supervisor::new(made_of, ctx.address());
+    let running = exit_guard::start(64, make, Box::new(|_| {}));
+    reports.publish(&running.address);
+    parts.inventory_link.publish(&running.address);
+    parts.inbox.publish(&running.address);
+    running
 }
 
 async fn seconds(count: u64) {
@@ -274,6 +297,45 @@ fn a_prober_that_panics_comes_back_after_its_back_off_and_its_sibling_never_noti
         assert!(after - before >= 50, "{} probes after the respawn", after - before);
         let sibling = fixture.probes["proxy"].probes.load(Ordering::SeqCst) - sibling_before;
         assert!((59..=61).contains(&sibling), "{sibling} probes of the sibling in 60 s");
+    });
+}
+
+#[test]
+fn a_component_that_vanished_between_two_incarnations_is_forgotten_and_its_alert_resolved() {
+    in_virtual_time(async {
+        let mut fixture = Fixture::start(&["proxy", "datanode"], true, &[]);
+        fixture.publish(&["proxy", "datanode"]);
+        seconds(3).await;
+        fixture.make_sick("datanode", true);
+        seconds(10).await;
+        assert_eq!(fixture.resolved.lock().unwrap().len(), 0);
+        fixture.end();
+        seconds(10).await;
+        fixture.publish(&["proxy"]);
+        fixture.respawn();
+        seconds(3).await;
+        assert_eq!(fixture.state("datanode"), None);
+        assert_eq!(fixture.state("proxy"), Some(HealthState::Healthy));
+        assert_eq!(fixture.resolved.lock().unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn a_supervisor_that_was_told_to_stop_while_it_was_backing_off_watches_nothing_when_it_is_back() {
+    in_virtual_time(async {
+        let mut fixture = Fixture::start(&["proxy"], false, &[]);
+        seconds(3).await;
+        fixture.end();
+        seconds(1).await;
+        let probes = fixture.probes["proxy"].probes.load(Ordering::SeqCst);
+        assert!(probes > 0);
+        fixture.parts.inbox.stop.send(StopProbing);
+        for _ in 0..2 {
+            fixture.respawn();
+            seconds(5).await;
+            assert_eq!(fixture.probes["proxy"].probes.load(Ordering::SeqCst), probes);
+            fixture.end();
+        }
     });
 }
 

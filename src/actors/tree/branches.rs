@@ -1,193 +1,318 @@
-//! How each actor of the tree is made, again and again: what its incarnations share, and where
-//! each publishes its address.
+//! How each actor of the tree is made, again and again: what its incarnations share, where each
+//! publishes its address, and which settings the next one gets.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::{ClusterParts, SupervisorLinks, TreeParts};
-use crate::actors::alerter::{self, Alerter};
-use crate::actors::exit_guard::{self, ExitNotice};
+use super::{ClusterParts, SupervisorLinks, TreeParts, Watched};
+use crate::actors::alerter::{self, Alerter, AlerterInbox, ResolveAlert, UpdateAlert};
+use crate::actors::exit_guard::{self, ExitNotice, LastWords};
 use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
 use crate::actors::platform::PlatformCircuits;
+use crate::actors::post::Post;
 use crate::actors::recoverer::{self, Recoverer, RecoveryProgressed};
 use crate::actors::registry::{ActionRegistry, Surroundings};
 use crate::actors::root::RootChild;
 use crate::actors::scaler::{self, Scaler, ScalingProgressed};
-use crate::actors::supervisor::{Peers, ReportOutbox, Supervisor, SupervisorParts};
+use crate::actors::status::StatusBoard;
+use crate::actors::supervisor::{
+    self, ClusterMemory, NOT_WATCHED, Peers, ReportOutbox, Supervisor, SupervisorParts,
+};
+use crate::clock::Clock;
 use crate::effects::Cluster;
+use crate::metrics::Metrics;
+use crate::policy::backoff::RespawnSettings;
+use crate::policy::notification::AlertBook;
+use crate::policy::recovery::RecoveryLedger;
+use crate::policy::scaling::ScalingLedger;
 
 /// Room for reports in a supervisor's mailbox; beyond it the newest report of a component wins.
 const SUPERVISOR_MAILBOX: usize = 1_024;
 /// Room in the mailboxes of the actors that act; their commands are bounded by incidents.
 const PEER_MAILBOX: usize = 256;
+/// How long an actor may take to answer that it has taken its new settings.
+const RECONFIGURE_WITHIN: Duration = Duration::from_secs(10);
 
-type Supervisors = HashMap<Arc<str>, SupervisorLinks>;
+/// An actor that can be given other settings: `R` says which. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Branch<R>
+where
+    R: Message + Clone + Send + 'static,
+    R::Result: Send,
+{
+    /// What the next incarnation is made with.
+    newest: Arc<Mutex<R>>,
+    link: Link<R>,
+}
 
-/// The root's children while they are put together.
-pub(super) struct Branches {
-    children: Vec<RootChild>,
-    parts: TreeParts,
+impl<R> Branch<R>
+where
+    R: Message + Clone + Send + 'static,
+    R::Result: Send,
+{
+    fn new(first: R) -> Self {
+        Self { newest: Arc::new(Mutex::new(first)), link: Link::new() }
+    }
+
+    fn newest(&self) -> R {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives the living incarnation and all later ones other settings. `None` where none lives
+    /// at the moment, or it did not answer in time.
+    pub(super) async fn reconfigure(&self, with: R) -> Option<R::Result> {
+        // First of all for an incarnation that is made while the message is under way.
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = with.clone();
+        tokio::time::timeout(RECONFIGURE_WITHIN, self.link.ask(with)).await.ok().flatten()
+    }
+}
+
+/// What every actor of the tree is made with, whatever the settings are.
+#[derive(Clone)]
+pub(super) struct Common {
     peers: Peers,
-    shared: Shared,
-}
-
-/// What actors of different kinds have in common.
-#[derive(Clone, Default)]
-struct Shared {
+    registry: ActionRegistry,
     pacer: Pacer,
-    circuits: PlatformCircuits,
+    pub(super) circuits: PlatformCircuits,
+    pub(super) lasting: Lasting,
+    pub(super) board: StatusBoard,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
 }
 
-impl Branches {
-    pub(super) fn new(parts: TreeParts) -> Self {
-        let peers = Peers::counted(&parts.metrics);
-        Self { children: Vec::new(), parts, peers, shared: Shared::default() }
-    }
+/// What the actors that act leave to their next incarnations.
+#[derive(Clone, Default)]
+pub(super) struct Lasting {
+    pub(super) inbox: AlerterInbox,
+    pub(super) book: Arc<Mutex<AlertBook>>,
+    pub(super) recoveries: Arc<Mutex<RecoveryLedger>>,
+    pub(super) scalings: Arc<Mutex<ScalingLedger>>,
+}
 
-    pub(super) fn finish(self) -> (Vec<RootChild>, TreeParts) {
-        (self.children, self.parts)
-    }
-
-    fn add<A: Actor<Context = Context<A>>>(
-        &mut self,
-        key: String,
-        kind: &'static str,
-        mailbox: usize,
-        make: impl Fn(&mut Context<A>) -> A + Clone + 'static,
-        publish: impl Fn(&Addr<A>) + 'static,
-    ) {
-        let factory = Box::new(move |notice: ExitNotice| {
-            let running = exit_guard::start(mailbox, make.clone(), notice);
-            publish(&running.address);
-            running.abort
-        });
-        self.children.push(RootChild { key, kind, factory });
-    }
-
-    pub(super) fn add_alerter(&mut self) -> Link<alerter::Drain> {
-        let settings = self.parts.settings.alerter.clone();
-        let receivers = self.parts.receivers.clone();
-        let book = Arc::new(Mutex::default());
-        let (board, clock) = (self.parts.board.clone(), self.parts.clock);
-        let metrics = self.parts.metrics.clone();
-        let make = move |_: &mut Context<Alerter>| {
-            let (settings, receivers) = (settings.clone(), receivers.clone());
-            let (book, board) = (Arc::clone(&book), board.clone());
-            Alerter::new(settings, receivers, book, board, clock, metrics.clone())
-        };
-        let drain = Link::new();
-        let (peers, draining) = (self.peers.clone(), drain.clone());
-        self.add("alerter".to_owned(), "alerter", PEER_MAILBOX, make, move |address| {
-            peers.raise.publish(address);
-            peers.update.publish(address);
-            peers.resolve.publish(address);
-            draining.publish(address);
-        });
-        drain
-    }
-
-    fn surroundings(
-        &self,
-        registry: &ActionRegistry,
-        platform: impl Fn(&ClusterParts) -> &Arc<dyn Cluster>,
-    ) -> Surroundings {
-        let named =
-            |cluster: &ClusterParts| (Arc::clone(&cluster.name), Arc::clone(platform(cluster)));
-        Surroundings {
-            clusters: self.parts.clusters.iter().map(named).collect(),
-            registry: registry.clone(),
-            circuits: self.shared.circuits.clone(),
-            board: self.parts.board.clone(),
-            clock: self.parts.clock,
-            metrics: self.parts.metrics.clone(),
+impl Common {
+    pub(super) fn new(parts: &TreeParts) -> Self {
+        let lasting =
+            Lasting { inbox: AlerterInbox::counted(&parts.metrics), ..Lasting::default() };
+        Self {
+            peers: Peers::counted(&parts.metrics, &lasting.inbox),
+            lasting,
+            registry: ActionRegistry::default(),
+            pacer: Pacer::default(),
+            circuits: PlatformCircuits::default(),
+            board: parts.board.clone(),
+            clock: parts.clock,
+            metrics: parts.metrics.clone(),
         }
     }
 
-    pub(super) fn add_recoverer(
-        &mut self,
-        supervisors: &Supervisors,
-        registry: &ActionRegistry,
-    ) -> Link<recoverer::Drain> {
-        let settings = self.parts.settings.recoverer.clone();
-        let around = self.surroundings(registry, |cluster| &cluster.recoverer_platform);
-        let ledger = Arc::new(Mutex::default());
-        let progress: HashMap<Arc<str>, Link<RecoveryProgressed>> = supervisors
-            .iter()
-            .map(|(name, links)| (Arc::clone(name), links.recovery.clone()))
-            .collect();
+    pub(super) fn alerter(
+        &self,
+        first: alerter::Reconfigure,
+        respawn: RespawnSettings,
+    ) -> (RootChild, Branch<alerter::Reconfigure>, Link<alerter::Drain>) {
+        let Lasting { inbox, book, .. } = self.lasting.clone();
+        let waiting = inbox.clone();
+        let (board, clock, metrics) = (self.board.clone(), self.clock, self.metrics.clone());
+        let branch = Branch::new(first);
+        let (made_with, published) = (branch.clone(), branch.link.clone());
+        let make = move |_: &mut Context<Alerter>| {
+            let alerter::Reconfigure { settings, receivers } = made_with.newest();
+            let (inbox, book) = (inbox.clone(), Arc::clone(&book));
+            Alerter::new(settings, receivers, inbox, book, board.clone(), clock, metrics.clone())
+        };
+        let drain = Link::new();
+        let draining = drain.clone();
+        let child = child(Kept::peer("alerter", respawn), make, move |address| {
+            waiting.publish(address);
+            published.publish(address);
+            draining.publish(address);
+        });
+        (child, branch, drain)
+    }
+
+    fn surroundings(&self, clusters: HashMap<Arc<str>, Arc<dyn Cluster>>) -> Surroundings {
+        Surroundings {
+            clusters,
+            registry: self.registry.clone(),
+            circuits: self.circuits.clone(),
+            board: self.board.clone(),
+            clock: self.clock,
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    pub(super) fn recoverer(
+        &self,
+        first: recoverer::Reconfigure,
+        respawn: RespawnSettings,
+    ) -> (RootChild, Branch<recoverer::Reconfigure>, Link<recoverer::Drain>) {
+        let ledger = Arc::clone(&self.lasting.recoveries);
+        let branch = Branch::new(first);
+        let (made_with, published) = (branch.clone(), branch.link.clone());
+        let common = self.clone();
         let make = move |_: &mut Context<Recoverer>| {
-            let (settings, ledger) = (settings.clone(), Arc::clone(&ledger));
-            Recoverer::new(settings, ledger, progress.clone(), around.clone())
+            let recoverer::Reconfigure { settings, clusters, progress } = made_with.newest();
+            let around = common.surroundings(clusters);
+            Recoverer::new(settings, Arc::clone(&ledger), progress, around)
         };
         let drain = Link::new();
         let (peers, draining) = (self.peers.clone(), drain.clone());
-        self.add("recoverer".to_owned(), "recoverer", PEER_MAILBOX, make, move |address| {
+        let child = child(Kept::peer("recoverer", respawn), make, move |address| {
             peers.recover.publish(address);
             peers.healthy.publish(address);
+            published.publish(address);
             draining.publish(address);
         });
-        drain
+        (child, branch, drain)
     }
 
-    pub(super) fn add_scaler(
-        &mut self,
-        supervisors: &Supervisors,
-        registry: &ActionRegistry,
-    ) -> Link<scaler::Drain> {
-        let settings = self.parts.settings.scaler.clone();
-        let around = self.surroundings(registry, |cluster| &cluster.scaler_platform);
-        let ledger = Arc::new(Mutex::default());
-        let progress: HashMap<Arc<str>, Link<ScalingProgressed>> = supervisors
-            .iter()
-            .map(|(name, links)| (Arc::clone(name), links.scaling.clone()))
-            .collect();
+    pub(super) fn scaler(
+        &self,
+        first: scaler::Reconfigure,
+        respawn: RespawnSettings,
+    ) -> (RootChild, Branch<scaler::Reconfigure>, Link<scaler::Drain>) {
+        let ledger = Arc::clone(&self.lasting.scalings);
+        let branch = Branch::new(first);
+        let (made_with, published) = (branch.clone(), branch.link.clone());
+        let common = self.clone();
         let make = move |_: &mut Context<Scaler>| {
-            let (settings, ledger) = (settings.clone(), Arc::clone(&ledger));
-            Scaler::new(settings, ledger, progress.clone(), around.clone())
+            let scaler::Reconfigure { settings, clusters, progress } = made_with.newest();
+            let around = common.surroundings(clusters);
+            Scaler::new(settings, Arc::clone(&ledger), progress, around)
         };
         let drain = Link::new();
         let (peers, draining) = (self.peers.clone(), drain.clone());
-        self.add("scaler".to_owned(), "scaler", PEER_MAILBOX, make, move |address| {
+        let child = child(Kept::peer("scaler", respawn), make, move |address| {
             peers.load.publish(address);
+            published.publish(address);
             draining.publish(address);
         });
-        drain
+        (child, branch, drain)
     }
 
-    pub(super) fn add_supervisors(&mut self, supervisors: &Supervisors) {
-        for cluster in self.parts.clusters.clone() {
-            self.add_supervisor(cluster, supervisors);
-        }
-    }
-
-    fn add_supervisor(&mut self, cluster: ClusterParts, supervisors: &Supervisors) {
-        let links = supervisors.get(&cluster.name).cloned().unwrap_or_default();
-        let key = format!("supervisor/{}", cluster.name);
+    pub(super) fn supervisor(
+        &self,
+        cluster: &ClusterParts,
+        links: SupervisorLinks,
+        respawn: RespawnSettings,
+    ) -> (RootChild, Watched) {
+        let first = supervisor_settings(cluster, respawn);
+        let key = supervisor_key(&cluster.name);
+        let kept = Kept { key, mailbox: SUPERVISOR_MAILBOX, ..Kept::peer("supervisor", respawn) };
+        let memory: Arc<Mutex<ClusterMemory>> = Arc::default();
         let parts = SupervisorParts {
-            cluster: cluster.name,
-            depends_on: cluster.depends_on,
-            planner: cluster.planner,
-            inventory: cluster.platform.inventory(),
-            memory: Arc::default(),
-            reports: ReportOutbox::new(links.reports.clone(), self.parts.metrics.clone()),
-            pacer: self.shared.pacer.clone(),
+            cluster: Arc::clone(&cluster.name),
+            depends_on: first.depends_on.clone(),
+            planner: Arc::clone(&first.planner),
+            inventory: first.inventory.clone(),
+            memory: Arc::clone(&memory),
+            reports: ReportOutbox::new(links.reports.clone(), self.metrics.clone()),
+            pacer: self.pacer.clone(),
             inventory_link: links.inventory.clone(),
+            inbox: links.inbox.clone(),
+            respawn,
+            last_words: kept.last_words.clone(),
             peers: self.peers.clone(),
-            board: self.parts.board.clone(),
-            clock: self.parts.clock,
-            metrics: self.parts.metrics.clone(),
+            board: self.board.clone(),
+            clock: self.clock,
+            metrics: self.metrics.clone(),
         };
-        let make =
-            move |ctx: &mut Context<Supervisor>| Supervisor::new(parts.clone(), ctx.address());
-        self.add(key, "supervisor", SUPERVISOR_MAILBOX, make, move |address| {
+        let branch = Branch::new(first);
+        let (made_with, published) = (branch.clone(), branch.link.clone());
+        let make = move |ctx: &mut Context<Supervisor>| {
+            let supervisor::Reconfigure { planner, depends_on, inventory, respawn } =
+                made_with.newest();
+            let parts =
+                SupervisorParts { depends_on, planner, inventory, respawn, ..parts.clone() };
+            Supervisor::new(parts, ctx.address())
+        };
+        let watched = Watched { links: links.clone(), memory, branch };
+        let child = child(kept, make, move |address| {
             links.reports.publish(address);
             links.inventory.publish(address);
-            links.recovery.publish(address);
-            links.scaling.publish(address);
-            links.stop.publish(address);
+            links.inbox.publish(address);
+            links.retire.publish(address);
+            published.publish(address);
         });
+        (child, watched)
     }
+}
+
+impl Common {
+    /// Ends the incidents of a cluster whose supervisor does not live to do so.
+    pub(super) fn resolve_all(&self, memory: &Mutex<ClusterMemory>) {
+        let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended_at = self.clock.now();
+        for open in memory.iter().filter_map(|(_, known)| known.incident.as_ref()) {
+            let (incident, action) = (open.id.clone(), NOT_WATCHED.to_owned());
+            self.peers.update.send(UpdateAlert { incident: incident.clone(), action });
+            self.peers.resolve.send(ResolveAlert { incident, ended_at });
+        }
+    }
+}
+
+/// The root's name for the supervisor of `cluster`.
+pub(super) fn supervisor_key(cluster: &str) -> String {
+    format!("supervisor/{cluster}")
+}
+
+/// How a child of the root is known and kept.
+struct Kept {
+    key: String,
+    kind: &'static str,
+    mailbox: usize,
+    respawn: RespawnSettings,
+    last_words: LastWords,
+}
+
+impl Kept {
+    fn peer(kind: &'static str, respawn: RespawnSettings) -> Self {
+        let last_words = LastWords::default();
+        Self { key: kind.to_owned(), kind, mailbox: PEER_MAILBOX, respawn, last_words }
+    }
+}
+
+fn child<A: Actor<Context = Context<A>>>(
+    kept: Kept,
+    make: impl Fn(&mut Context<A>) -> A + Clone + Send + 'static,
+    publish: impl Fn(&Addr<A>) + Send + 'static,
+) -> RootChild {
+    let Kept { key, kind, mailbox, respawn, last_words } = kept;
+    let factory = Box::new(move |notice: ExitNotice| {
+        let running = exit_guard::start(mailbox, make.clone(), last_words.heard_by(notice));
+        publish(&running.address);
+        running.abort
+    });
+    RootChild { key, kind, respawn, factory }
+}
+
+/// How the supervisor of `cluster` watches it.
+pub(super) fn supervisor_settings(
+    cluster: &ClusterParts,
+    respawn: RespawnSettings,
+) -> supervisor::Reconfigure {
+    supervisor::Reconfigure {
+        planner: Arc::clone(&cluster.planner),
+        depends_on: cluster.depends_on.clone(),
+        inventory: cluster.platform.inventory(),
+        respawn,
+    }
+}
+
+/// A post by the cluster's name.
+pub(super) type PostsByCluster<C> = HashMap<Arc<str>, Post<C>>;
+
+/// The ways from the recoverer and the scaler to each cluster's supervisor.
+pub(super) fn progress_posts<'a>(
+    links: impl Iterator<Item = (&'a Arc<str>, &'a SupervisorLinks)>,
+) -> (PostsByCluster<RecoveryProgressed>, PostsByCluster<ScalingProgressed>) {
+    let name = |(name, links): (&Arc<str>, &SupervisorLinks)| {
+        let (recovery, scaling) = (links.inbox.recovery.clone(), links.inbox.scaling.clone());
+        ((Arc::clone(name), recovery), (Arc::clone(name), scaling))
+    };
+    links.map(name).unzip()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lettre::message::Mailbox;
 
-use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, is_loopback, names};
+use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, is_loopback, names, respawn};
 use crate::config::path::KeyPath;
 use crate::config::settings::{EmailSettings, MailSecurity, Route, WebhookSettings};
 use crate::config::wording::{did_you_mean, list};
@@ -29,6 +29,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         Duration::ZERO,
         LONGEST_INTERVAL,
     );
+    respawn::limit(judge, &path.key("respawn"), alerter.respawn);
     if alerter.email.is_set() {
         email(judge, &path.key("email"), &alerter.email);
     }

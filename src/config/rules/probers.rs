@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, check_address, names};
+use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, check_address, names, respawn};
 use crate::config::path::KeyPath;
-use crate::config::settings::{BackoffSettings, ExpectSettings, ProberSettings};
+use crate::config::settings::{ExpectSettings, ProberSettings};
 use crate::config::wording::did_you_mean;
 use crate::model::ProberKind;
 
@@ -33,18 +33,8 @@ fn timing(judge: &mut Judge<'_>, path: &KeyPath, prober: &ProberSettings) {
     judge.number(&path.key("failure_threshold"), prober.failure_threshold, 1, 1_000);
     judge.number(&path.key("success_threshold"), prober.success_threshold, 1, 1_000);
     judge.number(&path.key("mailbox"), prober.mailbox, 1, 65_536);
-    backoff(judge, &path.key("backoff"), &prober.backoff);
-}
-
-fn backoff(judge: &mut Judge<'_>, path: &KeyPath, backoff: &BackoffSettings) {
-    judge.duration(&path.key("initial"), backoff.initial, SHORTEST_INTERVAL, LONGEST_INTERVAL);
-    judge.duration(&path.key("max"), backoff.max, SHORTEST_INTERVAL, LONGEST_INTERVAL);
-    judge.number(&path.key("factor"), backoff.factor, 1.0, 1_000.0);
-    judge.number(&path.key("jitter"), backoff.jitter, 0.0, 1.0);
-    if backoff.initial > backoff.max {
-        let (initial, max) = (backoff.initial, backoff.max);
-        judge.value(&path.key("initial"), format!("must not exceed \"max\": {initial} > {max}"));
-    }
+    respawn::backoff(judge, &path.key("backoff"), &prober.backoff);
+    respawn::limit(judge, &path.key("respawn"), prober.respawn);
 }
 
 /// The kind must be known, have what it needs, and nothing of another kind.
@@ -107,7 +97,7 @@ fn effective_kind(
     if names::is_component(judge.settings, name) {
         return Some(ProberKind::Pods);
     }
-    let hint = did_you_mean(name, names::built_in().chain(["backoff"]));
+    let hint = did_you_mean(name, names::built_in().chain(["backoff", "respawn"]));
     judge.table(path, format!("is no Milvus component, so it needs \"kind\"{hint}"));
     None
 }

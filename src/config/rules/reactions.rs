@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, names};
+use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, names, respawn};
 use crate::config::path::KeyPath;
 use crate::config::settings::{Budget, LadderStep, RecoverySettings, ScaleRules};
 use crate::config::wording::did_you_mean;
@@ -44,6 +44,7 @@ fn recoverer(judge: &mut Judge<'_>) {
     recovery(judge, &path, &RecoverySettings::from(defaults));
     budget(judge, &path.key("global_budget"), defaults.global_budget);
     judge.number(&path.key("max_concurrent"), defaults.max_concurrent, 1, 1_000);
+    respawn::limit(judge, &path.key("respawn"), defaults.respawn);
     for (name, settings) in &judge.settings.recoverer.components {
         let path = path.key(name);
         names::component_table(judge, &path, name);
@@ -106,6 +107,7 @@ fn scaler(judge: &mut Judge<'_>) {
                 .value(&components.index(index), format!("is no Milvus component: {name:?}{hint}"));
         }
     }
+    respawn::limit(judge, &path.key("respawn"), scaler.respawn);
     rules(judge, &path.key("scale_up"), &scaler.scale_up);
     rules(judge, &path.key("scale_down"), &scaler.scale_down);
 }
@@ -135,6 +137,8 @@ fn supervisor(judge: &mut Judge<'_>) {
     judge.duration(&path.key("startup_grace"), grace, Duration::ZERO, LONGEST_INTERVAL);
     let drain = supervisor.drain_timeout;
     judge.duration(&path.key("drain_timeout"), drain, MILLISECOND, LONGEST_TIMEOUT);
+    respawn::backoff(judge, &path.key("backoff"), &supervisor.backoff);
+    respawn::limit(judge, &path.key("respawn"), supervisor.respawn);
 }
 
 fn telemetry(judge: &mut Judge<'_>) {

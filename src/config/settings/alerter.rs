@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::respawn::RespawnLimit;
 use crate::config::secret::Secret;
 use crate::config::values::{self, HumanDuration};
 use crate::effects::secret::SecretFile;
@@ -24,6 +25,8 @@ pub struct AlerterSettings {
     pub send_resolved: bool,
     /// Who gets what; empty = everybody gets everything.
     pub routes: Vec<Route>,
+    /// How often the actor may be made anew.
+    pub respawn: RespawnLimit,
     /// `[alerter.email]`.
     pub email: EmailSettings,
     /// `[alerter.slack]`.
@@ -42,6 +45,7 @@ impl Default for AlerterSettings {
             group_interval: HumanDuration::from_secs(60),
             send_resolved: true,
             routes: Vec::new(),
+            respawn: RespawnLimit::default(),
             email: EmailSettings::default(),
             slack: SlackSettings::default(),
             log: LogReceiverSettings::default(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::respawn::{BackoffSettings, RespawnLimit};
 use crate::config::values::{self, HumanDuration};
 use crate::model::ProberKind;
 
@@ -53,43 +54,6 @@ pub enum ConnectionMode {
     Reuse,
 }
 
-/// Exponential back-off.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct BackoffSettings {
-    /// The first delay.
-    pub initial: HumanDuration,
-    /// Each next delay is this many times longer.
-    pub factor: f64,
-    /// No delay is longer, before jitter.
-    pub max: HumanDuration,
-    /// A delay is changed by up to this share of itself; 0 to 1.
-    pub jitter: f64,
-}
-
-impl Default for BackoffSettings {
-    fn default() -> Self {
-        Self {
-            initial: HumanDuration::from_secs(1),
-            factor: 2.0,
-            max: HumanDuration::from_secs(300),
-            jitter: 0.2,
-        }
-    }
-}
-
-impl BackoffSettings {
-    /// The same as the policy takes it.
-    pub fn to_policy(&self) -> crate::policy::backoff::BackoffSettings {
-        crate::policy::backoff::BackoffSettings {
-            initial: self.initial.get(),
-            factor: self.factor,
-            max: self.max.get(),
-            jitter: self.jitter,
-        }
-    }
-}
-
 /// The keys of `[probers]`: what every prober has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -110,6 +74,8 @@ pub struct ProberDefaults {
     pub connection: ConnectionMode,
     /// Between respawns of the actor.
     pub backoff: BackoffSettings,
+    /// How often it may be made anew.
+    pub respawn: RespawnLimit,
 }
 
 impl Default for ProberDefaults {
@@ -123,6 +89,7 @@ impl Default for ProberDefaults {
             mailbox: 16,
             connection: ConnectionMode::default(),
             backoff: BackoffSettings::default(),
+            respawn: RespawnLimit::default(),
         }
     }
 }
@@ -159,6 +126,8 @@ pub struct ProberSettings {
     pub connection: ConnectionMode,
     /// Between respawns of the actor.
     pub backoff: BackoffSettings,
+    /// How often it may be made anew.
+    pub respawn: RespawnLimit,
     /// What an `http` prober wants to see.
     pub expect: ExpectSettings,
 }
@@ -179,6 +148,7 @@ impl From<&ProberDefaults> for ProberSettings {
             mailbox: defaults.mailbox,
             connection: defaults.connection,
             backoff: defaults.backoff,
+            respawn: defaults.respawn,
             expect: ExpectSettings::default(),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::respawn::RespawnLimit;
 use crate::config::values::HumanDuration;
 
 /// `[recoverer]` itself and, by component, the result of laying `[recoverer.COMPONENT]` over it.
@@ -88,6 +89,8 @@ pub struct RecovererDefaults {
     pub budget: Budget,
     /// Actions on everything.
     pub global_budget: Budget,
+    /// How often the actor may be made anew.
+    pub respawn: RespawnLimit,
 }
 
 impl Default for RecovererDefaults {
@@ -101,6 +104,7 @@ impl Default for RecovererDefaults {
             max_concurrent: 1,
             budget: Budget::default(),
             global_budget: Budget { actions: 10, ..Budget::default() },
+            respawn: RespawnLimit::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::respawn::RespawnLimit;
 use crate::config::values::HumanDuration;
 
 /// How the number of replicas is found.
@@ -81,6 +82,8 @@ pub struct ScalerSettings {
     pub scale_up: ScaleRules,
     /// How fast replicas are removed.
     pub scale_down: ScaleRules,
+    /// How often the actor may be made anew.
+    pub respawn: RespawnLimit,
 }
 
 impl Default for ScalerSettings {
@@ -108,6 +111,7 @@ impl Default for ScalerSettings {
                 stabilization: HumanDuration::from_secs(300),
                 policies: vec![policy(50, 60)],
             },
+            respawn: RespawnLimit::default(),
         }
     }
 }

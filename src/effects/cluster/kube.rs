@@ -32,8 +32,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
+use crate::effects::background::keep_alive;
 use crate::effects::{Applied, Cluster, ClusterError, RestartRequest, ScaleRequest};
-use crate::model::{ClusterEvent, Inventory, Reason, RolloutStatus, WorkloadRef};
+use crate::model::{ClusterEvent, Inventory, Reason, ReasonKind, RolloutStatus, WorkloadRef};
 
 use operations::Operation;
 use samples::PodSample;
@@ -61,7 +62,14 @@ impl KubeCluster {
         });
         let mut tasks: Vec<_> = sources.into_iter().map(|(_, task)| tokio::spawn(task)).collect();
         let publisher = shared.clone();
-        tasks.push(tokio::spawn(async move { publisher.publish().await }));
+        tasks.push(tokio::spawn(keep_alive(
+            format!("{}: inventory", shared.settings.cluster),
+            move || {
+                let publisher = Arc::clone(&publisher);
+                async move { publisher.publish().await }
+            },
+            publishing_failed(&shared),
+        )));
         Arc::new(Self { shared, clock, events: AtomicU64::new(0), tasks: Mutex::new(tasks) })
     }
 
@@ -137,6 +145,15 @@ impl Cluster for KubeCluster {
         if timeout(grace, ended).await.is_err() {
             tracing::warn!(cluster = &*self.shared.settings.cluster, "kubernetes watches linger");
         }
+    }
+}
+
+/// Nobody must take the inventory for the present one while it is not made anew.
+fn publishing_failed(shared: &Arc<Shared>) -> impl FnMut(&str) + use<> {
+    let shared = Arc::clone(shared);
+    move |words| {
+        let text = format!("the inventory cannot be made: it panicked: {words}");
+        shared.publishing_failed(Reason::new(ReasonKind::PlatformUnavailable, text));
     }
 }
 

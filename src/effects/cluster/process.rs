@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -30,6 +31,7 @@ use self::shared::Shared;
 use self::stage::Stage;
 use super::ClusterError;
 use crate::clock::Clock;
+use crate::effects::background::keep_alive;
 use crate::effects::{Applied, Cluster, RestartRequest, ScaleRequest};
 use crate::model::{ClusterEvent, EventType, Inventory, RolloutStatus, Timestamp, WorkloadRef};
 
@@ -49,8 +51,12 @@ struct Owned {
 impl Owned {
     fn keeping(shared: &Arc<Shared>, shutdown: watch::Receiver<Option<Duration>>) -> Self {
         let (commands, mailbox) = mpsc::channel(MAILBOX);
-        let keeper = Keeper::new(Arc::clone(shared), mailbox, shutdown);
-        Self { commands, task: tokio::sync::Mutex::new(Some(tokio::spawn(keeper.run()))) }
+        let task = keep_alive(
+            format!("{}: keeper of {}", shared.cluster, shared.settings.name),
+            keepers(Arc::clone(shared), mailbox, shutdown),
+            restart_abandoned(Arc::clone(shared)),
+        );
+        Self { commands, task: tokio::sync::Mutex::new(Some(tokio::spawn(task))) }
     }
 }
 
@@ -212,6 +218,30 @@ impl Cluster for ProcessCluster {
     }
 }
 
+/// Makes the keeper of a process, and successors of one that panicked: those adopt what still runs.
+fn keepers(
+    shared: Arc<Shared>,
+    mailbox: mpsc::Receiver<Command>,
+    shutdown: watch::Receiver<Option<Duration>>,
+) -> impl FnMut() -> BoxFuture<'static, ()> {
+    let mailbox = Arc::new(tokio::sync::Mutex::new(mailbox));
+    let mut is_successor = false;
+    move || {
+        let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());
+        let mailbox = Arc::clone(&mailbox);
+        let may_start = !std::mem::replace(&mut is_successor, true);
+        Box::pin(async move {
+            let commands = mailbox.lock_owned().await;
+            Keeper::new(shared, commands, shutdown).run(may_start).await;
+        })
+    }
+}
+
+/// A restart that was under way when its keeper panicked is over, one way or the other.
+fn restart_abandoned(shared: Arc<Shared>) -> impl FnMut(&str) {
+    move |_| shared.change(|view| view.restarting = false)
+}
+
 /// Accepts a restart, or says that it was done before (`false`).
 ///
 /// # Errors
@@ -262,6 +292,7 @@ async fn run_command(process: &Process, request: &RestartRequest) -> Result<(), 
         result
     });
     ran.await.unwrap_or_else(|error| {
+        process.shared.change(|view| view.restarting = false);
         let object = request.workload.to_string();
         Err(ClusterError::Failed { operation: "restart", object, message: error.to_string() })
     })

@@ -18,7 +18,7 @@ use crate::model::{Outcome, ProbeObservation, Reason, ReasonKind};
 pub const BODY_LIMIT: usize = 64 * 1024;
 
 /// What to ask, and which answer is healthy.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpProbeSettings {
     /// The URL, `http://` or `https://`.
     pub url: String,

@@ -32,7 +32,7 @@ pub const MAX_CANARIES: usize = 32;
 const CONCURRENT_QUERIES: usize = 4;
 
 /// Whom to ask, as whom, and what.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MilvusProbeSettings {
     /// Where Milvus' proxy (or standalone server) listens, and how to trust it.
     pub endpoint: GrpcEndpoint,

@@ -54,6 +54,9 @@ pub struct ReceiverState {
     pub circuit: Circuit,
     /// When it was last found out of reach, while it is.
     pub failed_at: Option<Timestamp>,
+    /// Whether the attempt that found it so was begun because the process ends.
+    #[serde(skip)]
+    pub failed_last: bool,
     /// Why the newest failed attempt failed; cleared by a success.
     pub last_error: Option<String>,
     /// When it last accepted a message.
@@ -75,9 +78,7 @@ impl ReceiverState {
         };
         match pace {
             Pace::Normal => Some(until),
-            Pace::Draining { since } => {
-                self.failed_at.is_some_and(|failed| failed >= since).then_some(until)
-            }
+            Pace::Draining => self.failed_last.then_some(until),
         }
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::alert::{Alert, OpenAlert, ReceiverState};
 use super::delivery::{
-    CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told, decide,
+    CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
+    WaitReason, decide,
 };
 use super::route::NotificationSettings;
 use crate::model::{AlertStatus, IncidentId, Notification, Severity, Timestamp};
@@ -51,6 +52,19 @@ pub struct Finished {
     pub outcomes: BTreeMap<Arc<str>, CloseReason>,
 }
 
+/// A message that was due and was not accepted when the process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undelivered {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Who was to be told.
+    pub receiver: Arc<str>,
+    /// Whether the incident goes on or is over.
+    pub status: AlertStatus,
+    /// Why the newest attempt failed, if there was one.
+    pub error: Option<String>,
+}
+
 /// A message that could be sent now.
 struct Candidate {
     /// The smallest goes first: by severity, news before repeats, by age.
@@ -63,8 +77,8 @@ struct Candidate {
 /// The alerter's memory.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertBook {
-    alerts: BTreeMap<IncidentId, OpenAlert>,
-    receivers: BTreeMap<Arc<str>, ReceiverState>,
+    pub(super) alerts: BTreeMap<IncidentId, OpenAlert>,
+    pub(super) receivers: BTreeMap<Arc<str>, ReceiverState>,
 }
 
 impl AlertBook {
@@ -130,6 +144,34 @@ impl AlertBook {
         true
     }
 
+    /// What somebody should still be told and was not: for the last words of a process that ends.
+    pub fn undelivered(&self, settings: &NotificationSettings, now: Timestamp) -> Vec<Undelivered> {
+        let mut found = Vec::new();
+        for open in self.alerts.values() {
+            for (receiver, delivery) in &open.deliveries {
+                let severity = open.alert.severity;
+                let (pace, end) = (Pace::Draining, open.resolution);
+                let is_due = match decide(delivery, severity, end, settings, pace, now) {
+                    NotificationDecision::Send { reason, .. } => reason != SendReason::Repeat,
+                    NotificationDecision::Wait { reason, .. } => {
+                        reason != WaitReason::RepeatInterval
+                    }
+                    NotificationDecision::Close { .. } => false,
+                };
+                if is_due {
+                    let over = end.is_some();
+                    found.push(Undelivered {
+                        incident: open.alert.incident.clone(),
+                        receiver: Arc::clone(receiver),
+                        status: if over { AlertStatus::Resolved } else { AlertStatus::Firing },
+                        error: delivery.error().map(str::to_owned),
+                    });
+                }
+            }
+        }
+        found
+    }
+
     /// Closes what needs no further message and forgets the alerts that are over everywhere.
     pub fn settle(
         &mut self,
@@ -167,7 +209,7 @@ impl AlertBook {
             if let Some(until) = self.receiver(receiver).blocked_for(settings, pace, now) {
                 return NextStep::WaitUntil(until);
             }
-            if let Some(notification) = self.begin(&incident, receiver, status, now) {
+            if let Some(notification) = self.begin(&incident, receiver, status, pace, now) {
                 self.receivers.entry(Arc::from(receiver)).or_default().circuit.begin(now);
                 return NextStep::Send { notification: Box::new(notification), reason };
             }
@@ -210,6 +252,7 @@ impl AlertBook {
         incident: &IncidentId,
         receiver: &str,
         status: AlertStatus,
+        pace: Pace,
         now: Timestamp,
     ) -> Option<Notification> {
         let open = self.alerts.get_mut(incident)?;
@@ -220,7 +263,8 @@ impl AlertBook {
             Some(draft) if draft.status == status && draft.severity == severity => draft,
             Some(_) | None => Draft { status, severity, made_at: now },
         };
-        *delivery = Delivery::Sending { draft, failures, since: now, told };
+        let is_last = pace == Pace::Draining;
+        *delivery = Delivery::Sending { draft, failures, since: now, told, is_last };
         Some(open.message(draft))
     }
 
@@ -239,7 +283,7 @@ impl AlertBook {
         let Some(delivery) = open.and_then(|open| open.deliveries.get_mut(receiver)) else {
             return CircuitChange::Stayed;
         };
-        let Delivery::Sending { draft, failures, told, .. } = *delivery else {
+        let Delivery::Sending { draft, failures, told, is_last, .. } = *delivery else {
             return CircuitChange::Stayed;
         };
         let state = self.receivers.entry(Arc::from(receiver)).or_default();
@@ -253,6 +297,7 @@ impl AlertBook {
                 state.last_error = Some(error.clone());
                 let (retry_at, change) = if outage {
                     state.failed_at = Some(now);
+                    state.failed_last = is_last;
                     let change = state.circuit.unanswered(&settings.circuit(), random, now);
                     (state.circuit.open_until().unwrap_or(now), change)
                 } else {
@@ -262,7 +307,16 @@ impl AlertBook {
                 };
                 let failures = failures.saturating_add(1);
                 let failed_at = now;
-                (Delivery::Retrying { draft, failures, failed_at, retry_at, error, told }, change)
+                let next = Delivery::Retrying {
+                    draft,
+                    failures,
+                    failed_at,
+                    retry_at,
+                    error,
+                    told,
+                    is_last,
+                };
+                (next, change)
             }
         };
         *delivery = next;

@@ -60,6 +60,9 @@ pub enum Delivery {
         since: Timestamp,
         /// The newest firing message that was accepted before.
         told: Option<Told>,
+        /// Whether it was begun because the process ends.
+        #[serde(skip)]
+        is_last: bool,
     },
     /// The newest firing message was accepted.
     Delivered {
@@ -80,6 +83,9 @@ pub enum Delivery {
         error: String,
         /// The newest firing message that was accepted before.
         told: Option<Told>,
+        /// Whether the newest one was begun because the process ends.
+        #[serde(skip)]
+        is_last: bool,
     },
     /// Nothing is left to be said.
     Closed {
@@ -89,6 +95,17 @@ pub enum Delivery {
 }
 
 impl Delivery {
+    /// Why the newest attempt failed.
+    pub(super) fn error(&self) -> Option<&str> {
+        match self {
+            Self::Retrying { error, .. } => Some(error),
+            Self::Waiting { .. }
+            | Self::Sending { .. }
+            | Self::Delivered { .. }
+            | Self::Closed { .. } => None,
+        }
+    }
+
     /// The message under way, its failed attempts, and what was accepted before.
     pub(super) fn progress(&self) -> (Option<Draft>, u32, Option<Told>) {
         match self {
@@ -179,10 +196,7 @@ pub enum Pace {
     /// All intervals hold.
     Normal,
     /// The process ends: what was never accepted is tried once more, at once.
-    Draining {
-        /// When draining began.
-        since: Timestamp,
-    },
+    Draining,
 }
 
 /// Decides about one alert at one receiver. `severity` is the incident's present one, `resolution`
@@ -197,10 +211,15 @@ pub fn decide(
 ) -> NotificationDecision {
     match delivery {
         Delivery::Waiting { due } => first(*due, resolution, pace, now),
-        Delivery::Sending { draft, since, .. } => {
+        Delivery::Sending { draft, since, is_last, .. } => {
             let until = *since + settings.send_timeout + ABANDONED_MARGIN;
             let status = if resolution.is_some() { AlertStatus::Resolved } else { draft.status };
-            if now < until { wait(until, WaitReason::InFlight) } else { abandoned(status) }
+            let is_over = match pace {
+                Pace::Normal => now >= until,
+                // Only asked for a receiver with nothing in flight: a former incarnation began it.
+                Pace::Draining => !is_last || now >= until,
+            };
+            if is_over { abandoned(status) } else { wait(until, WaitReason::InFlight) }
         }
         Delivery::Delivered { told } => match resolution {
             Some(_) if settings.send_resolved => send(AlertStatus::Resolved, SendReason::Resolved),
@@ -208,7 +227,7 @@ pub fn decide(
             None if severity > told.severity => send(AlertStatus::Firing, SendReason::Escalated),
             None => repeat(told.at + settings.repeat_interval, now),
         },
-        Delivery::Retrying { failed_at, retry_at, told, .. } => {
+        Delivery::Retrying { retry_at, told, is_last, .. } => {
             if let Some(end) = resolution {
                 if told.is_some() && !settings.send_resolved {
                     return close(CloseReason::ResolvedNotWanted);
@@ -219,7 +238,7 @@ pub fn decide(
             }
             let due = match pace {
                 Pace::Normal => now >= *retry_at,
-                Pace::Draining { since } => *failed_at < since || now >= *retry_at,
+                Pace::Draining => !is_last || now >= *retry_at,
             };
             match (due, resolution, told) {
                 (false, ..) => wait(*retry_at, WaitReason::Backoff),
@@ -241,7 +260,7 @@ fn first(
     match (resolution, pace) {
         (Some(end), _) if end.seen_at < due => close(CloseReason::NeverSent),
         (Some(_), _) => send(AlertStatus::Resolved, SendReason::WholeStory),
-        (None, Pace::Draining { .. }) => send(AlertStatus::Firing, SendReason::First),
+        (None, Pace::Draining) => send(AlertStatus::Firing, SendReason::First),
         (None, Pace::Normal) if now >= due => send(AlertStatus::Firing, SendReason::First),
         (None, Pace::Normal) => wait(due, WaitReason::GroupWait),
     }
@@ -299,7 +318,7 @@ mod tests {
 
     fn sending() -> Delivery {
         let draft = draft(AlertStatus::Firing);
-        Delivery::Sending { draft, failures: 0, since: at(5), told: None }
+        Delivery::Sending { draft, failures: 0, since: at(5), told: None, is_last: false }
     }
 
     fn retrying(told: bool) -> Delivery {
@@ -310,6 +329,7 @@ mod tests {
             retry_at: at(20),
             error: "connection refused".into(),
             told: told.then_some(Told { at: at(5), severity: Severity::Warning }),
+            is_last: false,
         }
     }
 
@@ -373,13 +393,22 @@ mod tests {
     #[test]
     fn draining_skips_the_waits_once() {
         let settings = NotificationSettings::default();
-        let judge = |delivery: &Delivery, since: u64| {
-            let pace = Pace::Draining { since: at(since) };
-            decide(delivery, Severity::Warning, None, &settings, pace, at(12))
+        let judge = |delivery: &Delivery| {
+            decide(delivery, Severity::Warning, None, &settings, Pace::Draining, at(12))
         };
-        assert_eq!(judge(&waiting(), 1), send(AlertStatus::Firing, SendReason::First));
-        assert_eq!(judge(&retrying(false), 11), send(AlertStatus::Firing, SendReason::Retry));
-        assert_eq!(judge(&retrying(false), 9), wait(at(20), WaitReason::Backoff));
-        assert_eq!(judge(&delivered(), 9), wait(at(305), WaitReason::RepeatInterval));
+        let tried_again = |mut delivery: Delivery| {
+            if let Delivery::Retrying { is_last, .. } | Delivery::Sending { is_last, .. } =
+                &mut delivery
+            {
+                *is_last = true;
+            }
+            delivery
+        };
+        assert_eq!(judge(&waiting()), send(AlertStatus::Firing, SendReason::First));
+        assert_eq!(judge(&retrying(false)), send(AlertStatus::Firing, SendReason::Retry));
+        assert_eq!(judge(&tried_again(retrying(false))), wait(at(20), WaitReason::Backoff));
+        assert_eq!(judge(&sending()), send(AlertStatus::Firing, SendReason::Abandoned));
+        assert_eq!(judge(&tried_again(sending())), wait(at(36), WaitReason::InFlight));
+        assert_eq!(judge(&delivered()), wait(at(305), WaitReason::RepeatInterval));
     }
 }

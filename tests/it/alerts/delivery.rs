@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::prelude::*;
-use falconer::actors::alerter::{Alerter, AlerterSettings, Drain, RaiseAlert, ResolveAlert};
+use falconer::actors::alerter::{
+    Alerter, AlerterInbox, AlerterSettings, Drain, RaiseAlert, ResolveAlert,
+};
 use falconer::actors::status::StatusBoard;
 use falconer::clock::Clock;
 use falconer::effects::Notifier;
@@ -22,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Stage {
     mail: SmtpSink,
     hook: WebhookSink,
+    inbox: AlerterInbox,
     board: StatusBoard,
     clock: Clock,
 }
@@ -31,6 +34,7 @@ impl Stage {
         Self {
             mail: SmtpSink::start().unwrap(),
             hook: WebhookSink::start().unwrap(),
+            inbox: AlerterInbox::default(),
             board: StatusBoard::default(),
             clock: Clock::system(),
         }
@@ -48,7 +52,11 @@ impl Stage {
         ];
         let book = Arc::new(Mutex::new(AlertBook::default()));
         let metrics = Metrics::default();
-        Alerter::new(settings, receivers, book, self.board.clone(), self.clock, metrics).start()
+        let (inbox, board) = (self.inbox.clone(), self.board.clone());
+        let alerter = Alerter::new(settings, receivers, inbox, book, board, self.clock, metrics);
+        let address = alerter.start();
+        self.inbox.publish(&address);
+        address
     }
 
     fn raise(&self) -> RaiseAlert {
@@ -104,12 +112,12 @@ fn a_mail_refused_for_now_is_retried_and_arrives_once() {
     System::new().block_on(async {
         let stage = Stage::new();
         stage.mail.behave(SmtpBehaviour::RejectRecipients("451 4.3.0 try again later".into()));
-        let alerter = stage.alerter();
-        alerter.send(stage.raise()).await.unwrap();
+        let _alerter = stage.alerter();
+        stage.inbox.raise.send(stage.raise());
         stage.failed("email").await;
         stage.mail.behave(SmtpBehaviour::Accept);
         stage.mail("[CRITICAL] Milvus Alert: querynode is unhealthy").await;
-        alerter.send(stage.resolve()).await.unwrap();
+        stage.inbox.resolve.send(stage.resolve());
         let resolved = stage.mail("[RESOLVED] Milvus Alert: querynode is unhealthy").await;
         assert!(resolved.body().contains("Lasted:"), "{}", resolved.body());
         assert_eq!(stage.mail.mails().len(), 2);
@@ -125,7 +133,7 @@ fn a_webhook_that_answers_500_and_then_200_is_told_once() {
         let stage = Stage::new();
         stage.hook.answer_with(WebhookAnswer::status(500));
         let alerter = stage.alerter();
-        alerter.send(stage.raise()).await.unwrap();
+        stage.inbox.raise.send(stage.raise());
         stage.failed("webhook.oncall").await;
         stage.hook.answer_with(WebhookAnswer::status(200));
         let told = stage.hook.requests().wait_for(PATIENCE, |request| request.answered == 200);
@@ -142,10 +150,10 @@ fn a_mail_server_that_hangs_does_not_slow_the_webhook() {
     System::new().block_on(async {
         let stage = Stage::new();
         stage.mail.behave(SmtpBehaviour::Hang);
-        let alerter = stage.alerter();
-        alerter.send(stage.raise()).await.unwrap();
+        let _alerter = stage.alerter();
+        stage.inbox.raise.send(stage.raise());
         stage.hook.requests().wait_for(PATIENCE, |_| true).await.unwrap();
-        alerter.send(stage.resolve()).await.unwrap();
+        stage.inbox.resolve.send(stage.resolve());
         let resolved = stage.hook.requests().wait_for(PATIENCE, |request| {
             request.json().is_some_and(|body| body["status"] == "resolved")
         });
@@ -161,7 +169,7 @@ fn a_drain_gets_the_waiting_mail_out() {
         let stage = Stage::new();
         stage.mail.behave(SmtpBehaviour::HangUp);
         let alerter = stage.alerter();
-        alerter.send(stage.raise()).await.unwrap();
+        stage.inbox.raise.send(stage.raise());
         stage.failed("email").await;
         // Drained is what failed before, to the millisecond.
         tokio::time::sleep(Duration::from_millis(2)).await;

@@ -11,11 +11,12 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
+use crate::actors::exit_guard::LastWords;
 use crate::actors::pacer::Pacer;
 use crate::actors::prober::ProberSettings;
 use crate::actors::recoverer::Recover;
 use crate::actors::status::StatusBoard;
-use crate::actors::supervisor::{Peers, Planner, ReportOutbox, SupervisorParts};
+use crate::actors::supervisor::{Peers, Planner, ReportOutbox, SupervisorInbox, SupervisorParts};
 use crate::actors::testing::{CLUSTER, Recorder, in_virtual_time, workload};
 use crate::clock::Clock;
 use crate::effects::Probe;
@@ -24,6 +25,7 @@ use crate::model::{
     ComponentHealth, HealthState, Outcome, Pod, PodCondition, ProbeObservation, ReasonKind,
     Resources, Severity, TargetReport,
 };
+use crate::policy::backoff::RespawnSettings;
 use crate::policy::health::HealthSettings;
 
 const COMPONENT: &str = "querynode";
@@ -136,6 +138,9 @@ impl Fixture {
             reports: ReportOutbox::new(link.clone(), Metrics::default()),
             pacer: Pacer::default(),
             inventory_link: inventory_link.clone(),
+            inbox: SupervisorInbox::default(),
+            respawn: RespawnSettings::default(),
+            last_words: LastWords::default(),
             peers,
             board: board.clone(),
             clock,

@@ -7,8 +7,10 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client};
 
 use super::objects::{trim_meta, trim_pod, trim_replica_set, trim_template};
-use super::state::{Shared, WatchKind};
+use super::state::{Shared, Trouble, WatchKind};
 use super::watching::{Source, keep};
+use crate::effects::background::keep_alive;
+use crate::model::{Reason, ReasonKind};
 
 /// One endless task per watch.
 pub fn all(shared: &Arc<Shared>) -> Vec<(WatchKind, BoxFuture<'static, ()>)> {
@@ -113,7 +115,19 @@ where
         + Sync
         + 'static,
 {
-    (source.kind, Box::pin(keep(shared.clone(), source)))
+    let (kind, shared) = (source.kind, Arc::clone(shared));
+    let name = format!("{}: watch of {}", shared.settings.cluster, kind.as_str());
+    let told = Arc::clone(&shared);
+    let watching = keep_alive(
+        name,
+        move || keep(Arc::clone(&shared), source.clone()),
+        move |words| {
+            let text = format!("the watch of {} panicked: {words}", kind.as_str());
+            let reason = Reason::new(ReasonKind::PlatformUnavailable, text);
+            told.set_trouble(kind, Some(Trouble::Failed(reason)));
+        },
+    );
+    (kind, Box::pin(watching))
 }
 
 fn dynamic(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {

@@ -174,6 +174,12 @@ impl Shared {
         }
     }
 
+    /// The inventory could not be made; another try follows even if nothing changes.
+    pub fn publishing_failed(&self, reason: Reason) {
+        self.inventory.send_modify(|current| Arc::make_mut(current).error = Some(reason));
+        self.changed.notify_one();
+    }
+
     fn rebuild(&self) -> Inventory {
         let mut state = self.state();
         let gaps = Gaps {

@@ -25,6 +25,7 @@ const OBJECT_LIMIT: usize = 20_000;
 const SOUND_AFTER: Duration = Duration::from_secs(2);
 
 /// How objects of one kind are had and where they are put.
+#[derive(Clone)]
 pub struct Source<K> {
     /// Which watch this is.
     pub kind: WatchKind,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::process::Child;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::group;
@@ -67,7 +67,8 @@ enum Event {
 /// The task's state.
 pub(super) struct Keeper {
     shared: Arc<Shared>,
-    commands: mpsc::Receiver<Command>,
+    /// Held for life, and given back to a successor even by a panic.
+    commands: OwnedMutexGuard<mpsc::Receiver<Command>>,
     shutdown: watch::Receiver<Option<Duration>>,
     pid_file: Option<PidFile>,
     kept: Option<Kept>,
@@ -81,7 +82,7 @@ impl Keeper {
     /// A keeper that has done nothing yet. `shutdown` turns to a grace when falconer ends.
     pub(super) fn new(
         shared: Arc<Shared>,
-        commands: mpsc::Receiver<Command>,
+        commands: OwnedMutexGuard<mpsc::Receiver<Command>>,
         shutdown: watch::Receiver<Option<Duration>>,
     ) -> Self {
         Self {
@@ -96,9 +97,10 @@ impl Keeper {
         }
     }
 
-    /// Keeps the process until falconer ends.
-    pub(super) async fn run(mut self) {
-        self.take_over();
+    /// Keeps the process until falconer ends. A keeper that may not start it at once only adopts
+    /// what runs.
+    pub(super) async fn run(mut self, may_start: bool) {
+        self.take_over(may_start);
         loop {
             match self.next_event().await {
                 Event::Command(Command::Restart { key, begun }) => self.restart(key, begun).await,
@@ -133,7 +135,7 @@ impl Keeper {
         self.starts_again = 0;
         self.start_again_at = None;
         if self.pid_file.is_none() {
-            self.take_over();
+            self.take_over(true);
             if self.kept.as_ref().is_some_and(|kept| kept.leader.is_some()) {
                 return drop(begun.send(Ok(())));
             }
@@ -234,7 +236,7 @@ impl Keeper {
 
     async fn look(&mut self) {
         if self.pid_file.is_none() {
-            self.take_over();
+            self.take_over(true);
         }
         self.rotate_log().await;
         self.start_again_if_due();

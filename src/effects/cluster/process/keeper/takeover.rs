@@ -13,9 +13,12 @@ use crate::model::Timestamp;
 /// How long a new process must stay before it counts as started.
 const SETTLE: Duration = Duration::from_secs(1);
 
+/// What is said of a process that ended while nobody kept it.
+const LOST: &str = "it ended while its keeper was made anew";
+
 impl Keeper {
-    /// Locks the pid file, then adopts the process that still runs or starts one.
-    pub(super) fn take_over(&mut self) {
+    /// Locks the pid file, then adopts the process that still runs, or starts one where it may.
+    pub(super) fn take_over(&mut self, may_start: bool) {
         let path = PidFile::path_beside(&self.shared.settings.log_file);
         let locked = self
             .shared
@@ -26,9 +29,11 @@ impl Keeper {
         match locked {
             Ok(pid_file) => {
                 self.pid_file = Some(pid_file);
-                if !self.adopt()
-                    && let Err(message) = self.start()
-                {
+                if self.adopt() {
+                    return;
+                }
+                let started = if may_start { self.start() } else { Err(LOST.to_owned()) };
+                if let Err(message) = started {
                     self.shared.enter(Stage::Ended { message });
                 }
             }

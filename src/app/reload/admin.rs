@@ -1,0 +1,56 @@
+//! How the server's thread asks for a reload, and which token it wants to see first.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::effects::secret::SecretFile;
+use crate::model::{ReloadRecord, ReloadTrigger};
+use crate::server::{Administration, ReloadError};
+
+/// How long a client waits for the outcome.
+const OUTCOME_WITHIN: Duration = Duration::from_secs(30);
+
+/// A wish that the configuration be read again.
+#[derive(Debug)]
+pub struct ReloadRequest {
+    /// Why.
+    pub trigger: ReloadTrigger,
+    /// Where the outcome is told.
+    pub reply: Option<oneshot::Sender<ReloadRecord>>,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Admin {
+    /// Where the token is; its file is read at each use.
+    pub token: watch::Receiver<SecretFile>,
+    /// To whoever reloads.
+    pub requests: mpsc::Sender<ReloadRequest>,
+}
+
+#[async_trait]
+impl Administration for Admin {
+    async fn token(&self) -> Result<Option<String>, String> {
+        let file = self.token.borrow().clone();
+        if !file.is_set() {
+            return Ok(None);
+        }
+        file.read().await.map(Some).map_err(|error| error.to_string())
+    }
+
+    async fn reload(&self) -> Result<ReloadRecord, ReloadError> {
+        let (reply, outcome) = oneshot::channel();
+        let request = ReloadRequest { trigger: ReloadTrigger::Api, reply: Some(reply) };
+        self.requests.try_send(request).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => ReloadError::Busy,
+            mpsc::error::TrySendError::Closed(_) => ReloadError::Ending,
+        })?;
+        match tokio::time::timeout(OUTCOME_WITHIN, outcome).await {
+            Ok(Ok(record)) => Ok(record),
+            Ok(Err(_)) => Err(ReloadError::Ending),
+            Err(_) => Err(ReloadError::Late),
+        }
+    }
+}

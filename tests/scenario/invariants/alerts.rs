@@ -1,0 +1,227 @@
+//! Promises about alerts: none without cause, none lost, none twice.
+
+use std::time::Duration;
+
+use falconer::actors::status::StatusSnapshot;
+use falconer::model::{AlertStatus, Notification, Severity, Timestamp};
+
+use falconer::policy::notification::Delivery;
+
+use crate::world::death::Actor;
+use crate::world::receiver::{Accepted, Mood, Story};
+use crate::world::{At, State};
+
+/// A report can reach its supervisor this much later than it was made.
+const REPORTING: Duration = Duration::from_secs(400);
+
+/// The first back-off after a failure, with its jitter.
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(800);
+
+impl State {
+    /// A message is on its way to a receiver.
+    pub fn check_message(&mut self, index: usize, message: &Notification) {
+        let mut wrong = self.wrong_timing(index, message);
+        wrong.extend(self.wrong_cause(message));
+        if let Some(story) = self.receivers[index].stories.get(&message.incident) {
+            wrong.extend(self.wrong_again(story, message));
+        }
+        let (name, incident) = (self.receivers[index].name.clone(), &message.incident);
+        let (status, severity) = (message.status.as_str(), message.severity.as_str());
+        for why in wrong {
+            self.violate(format!("{name} is sent {status} {severity} {incident}: {why}"));
+        }
+    }
+
+    fn wrong_timing(&self, index: usize, message: &Notification) -> Vec<String> {
+        let (now, receiver, mut wrong) = (self.now(), &self.receivers[index], Vec::new());
+        let settings = &self.plan.settings.alerter;
+        if receiver.on_the_way > 0 {
+            wrong.push("another message is on its way there".to_owned());
+        }
+        let told = settings.receivers_for(message.severity);
+        let told_before = settings.receivers_for(Severity::Warning);
+        if !told.contains(&receiver.name) && !told_before.contains(&receiver.name) {
+            wrong.push("no route leads there".to_owned());
+        }
+        if self.ending_since.is_some() {
+            return wrong;
+        }
+        if message.status == AlertStatus::Firing
+            && now.since(message.started_at) < settings.group_wait
+        {
+            wrong.push("group_wait is not over".to_owned());
+        }
+        if receiver.failed_at.is_some_and(|at| now.since(at) < SHORTEST_BACKOFF) {
+            wrong.push("it was out of reach a moment ago".to_owned());
+        }
+        wrong
+    }
+
+    /// Whether what the message says is so.
+    fn wrong_cause(&self, message: &Notification) -> Vec<String> {
+        let Some(at) = self.place_of_incident(&message.incident) else {
+            return vec!["there is no such component".to_owned()];
+        };
+        let (log, mut wrong) = (&self.target(at).log, Vec::new());
+        let earliest = message.started_at.minus(REPORTING);
+        let since = |instant: Option<Timestamp>| instant.is_some_and(|at| at >= earliest);
+        if !log.ever_sick {
+            wrong.push("the component was always healthy".to_owned());
+        }
+        let cause = match message.severity {
+            Severity::Critical => since(log.last_unhealthy),
+            Severity::Warning => since(log.last_degraded) || since(log.last_unhealthy),
+        };
+        if !cause {
+            wrong.push("its probes gave no cause".to_owned());
+        }
+        if message.status == AlertStatus::Resolved
+            && self.target(at).gone_since.is_none()
+            && log.began_anew.is_none_or(|at| at < message.started_at)
+            && log.last_healthy.is_none_or(|at| at < message.started_at)
+        {
+            wrong.push("its probes were not healthy again".to_owned());
+        }
+        wrong
+    }
+
+    /// Whether the receiver had to be told this after what it was told before.
+    fn wrong_again(&self, story: &Story, message: &Notification) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let same = |accepted: &Accepted| {
+            accepted.made_at == message.sent_at && accepted.severity == message.severity
+        };
+        if let Some(resolved) = &story.resolved {
+            if resolved.known {
+                wrong.push("it was told that it is over".to_owned());
+            } else if message.status == AlertStatus::Firing || !same(resolved) {
+                wrong.push("it may know that it is over, and cannot recognise this".to_owned());
+            }
+        }
+        if message.status == AlertStatus::Resolved {
+            return wrong;
+        }
+        let repeat = self.plan.settings.alerter.repeat_interval;
+        for accepted in &story.firing {
+            if accepted.known && same(accepted) {
+                wrong.push("it has accepted this very message".to_owned());
+            }
+            let worse = message.severity > accepted.severity;
+            let told_at = if accepted.known { accepted.at } else { accepted.made_at };
+            let too_soon = message.sent_at.since(told_at) < repeat;
+            if !same(accepted) && !worse && too_soon {
+                wrong.push("repeat_interval is not over".to_owned());
+            }
+        }
+        wrong
+    }
+
+    /// How long a receiver that is well again may be kept waiting.
+    fn patience(&self) -> Duration {
+        let settings = &self.plan.settings.alerter;
+        let longest = settings.backoff.max.max(settings.refused_backoff.max);
+        longest.mul_f64(1.2) + settings.send_timeout + Duration::from_secs(90)
+    }
+
+    /// Every second: nobody waits for a message that should have come.
+    pub fn check_told(&mut self) {
+        let (now, patience) = (self.now(), self.patience());
+        let must_know = self.plan.settings.alerter.receivers_for(Severity::Critical);
+        let group_wait = self.plan.settings.alerter.group_wait;
+        let mut wrong = Vec::new();
+        for at in self.all_places() {
+            let target = self.target(at);
+            let Some(since) = target.log.surely_unhealthy else { continue };
+            if target.gone_since.is_some() {
+                continue;
+            }
+            let late = now.since(since + group_wait) > patience;
+            for receiver in self.receivers.iter().filter(|_| late) {
+                let calm = now.since(receiver.calm_since) > patience;
+                let open = |story: &Story| story.component == target.id && story.is_open();
+                let told = receiver.stories.values().any(open);
+                if calm && !told && must_know.contains(&receiver.name) {
+                    let (id, name, since) = (&target.id, &receiver.name, self.time(since));
+                    wrong.push(format!("{name} was not told that {id} is unhealthy since {since}"));
+                }
+            }
+        }
+        wrong.extend(self.unresolved(patience));
+        for why in wrong {
+            self.violate(why);
+        }
+    }
+
+    /// Messages that it is over which should have come.
+    fn unresolved(&self, patience: Duration) -> Vec<String> {
+        let (now, mut wrong) = (self.now(), Vec::new());
+        if !self.plan.settings.alerter.send_resolved {
+            return wrong;
+        }
+        for receiver in &self.receivers {
+            let calm = now.since(receiver.calm_since) > patience;
+            for (incident, _) in receiver.stories.iter().filter(|(_, s)| calm && s.is_open()) {
+                let over = self.place_of_incident(incident).and_then(|at| self.over_since(at));
+                let over = over.or(receiver.next_began(incident));
+                if over.is_some_and(|since| now.since(since) > patience) {
+                    let name = &receiver.name;
+                    wrong.push(format!("{name} was not told that {incident} is over"));
+                }
+            }
+        }
+        wrong
+    }
+
+    /// Since when falconer must know that nothing ails the target.
+    fn over_since(&self, at: At) -> Option<Timestamp> {
+        let target = self.target(at);
+        let gone = target.gone_since.map(|at| at.max(target.log.untracked_until));
+        let off = target.log.off_since.map(|at| at.max(target.log.untracked_until));
+        gone.or(off).or(target.log.surely_healthy)
+    }
+
+    /// falconer has ended in the middle of trouble: whoever could be told was told.
+    pub fn check_drained(&mut self, status: &StatusSnapshot) {
+        let Some(ending_since) = self.ending_since else { return };
+        if self.deaths.back_by(Actor::Alerter).is_some_and(|back_by| back_by > ending_since) {
+            return;
+        }
+        let mut wrong = Vec::new();
+        for alert in &status.alerter.alerts {
+            for receiver in self.receivers.iter().filter(|one| one.mood == Mood::Fine) {
+                let untold = match alert.deliveries.get(&receiver.name) {
+                    Some(Delivery::Waiting { .. } | Delivery::Sending { .. }) => true,
+                    Some(Delivery::Retrying { told, .. }) => told.is_none(),
+                    Some(Delivery::Delivered { .. } | Delivery::Closed { .. }) | None => false,
+                };
+                if untold {
+                    let (name, incident) = (&receiver.name, &alert.alert.incident);
+                    wrong.push(format!("falconer ended, and {name} was not told of {incident}"));
+                }
+            }
+        }
+        for why in wrong {
+            self.violate(why);
+        }
+    }
+
+    /// Nobody is left with a message that is no longer true.
+    pub fn check_all_told(&mut self) {
+        if !self.plan.settings.alerter.send_resolved {
+            return;
+        }
+        let open = |story: &Story| story.is_open();
+        let left: Vec<String> = self
+            .receivers
+            .iter()
+            .flat_map(|receiver| {
+                let stories = receiver.stories.iter().filter(|(_, story)| open(story));
+                stories
+                    .map(|(incident, _)| format!("{} still believes in {incident}", receiver.name))
+            })
+            .collect();
+        for why in left {
+            self.violate(why);
+        }
+    }
+}
