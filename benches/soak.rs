@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use support::falconer::{self, Falconer};
 use support::lateness::Arrivals;
 use support::mail::{MailFault, MailServer};
+use support::noise::Noise;
 use support::proc;
 use support::process::pause;
 use support::report::{self, mean, rounded};
@@ -259,8 +260,11 @@ fn main() -> anyhow::Result<()> {
     let length = report::seconds("FALCONER_SOAK_SECONDS", 3_600);
     let seed = report::seconds("FALCONER_SOAK_SEED", 1).as_secs();
     let mut soak = Soak::begin(seed)?;
+    let noise = Noise::listen();
     let ended = soak.run(length);
+    let machine = noise.summary();
     let mut figures = soak.figures(seed, &ended)?;
+    figures["machine"] = machine;
     figures["exit_code"] = json!(soak.falconer.terminate()?.code());
     report::print("soak", &figures);
     Ok(())

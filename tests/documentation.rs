@@ -90,7 +90,7 @@ fn every_metric_is_in_the_readme_and_no_other() {
 fn feed(metrics: &Metrics) {
     let id = ComponentId::new("milvus-ha", "querynode");
     let failed = Outcome::failed(ReasonKind::Timeout, "no answer");
-    metrics.probe_completed(&id, ProberKind::Pods, &failed, Duration::from_secs(5));
+    metrics.probes(&id, ProberKind::Pods).completed(&failed, Duration::from_secs(5));
     let canary = CollectionProbe {
         collection: "products".into(),
         rows: Some(1),
@@ -101,8 +101,9 @@ fn feed(metrics: &Metrics) {
     metrics.state_changed(&id, HealthState::Healthy);
     metrics.probe_paced();
     metrics.circuit_opened(CircuitParty::Target);
-    metrics.mailbox_dropped("supervisor");
-    metrics.mailbox_depth_changed("supervisor", 1);
+    let mailbox = metrics.mailbox("supervisor");
+    mailbox.dropped();
+    mailbox.put();
     metrics.respawned("prober");
     metrics.command_given_up("alerter");
     metrics.reconfigured("prober");

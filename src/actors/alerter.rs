@@ -255,7 +255,7 @@ impl Alerter {
             draining: self.pace == Pace::Draining,
         };
         drop(book);
-        self.board.update(|status| status.alerter = snapshot);
+        self.board.update(|status| status.alerter = snapshot.into());
     }
 
     fn begin_drain(&mut self, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {

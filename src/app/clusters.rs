@@ -304,6 +304,10 @@ mod tests {
                 ),
             )
         };
+        let clock = Clock::system();
+        let follow = |before: &Clusters, settings: &Arc<Settings>| {
+            before.following(settings, NOTHING_DRY, clock)
+        };
         let probes = |clusters: &Clusters| -> BTreeMap<Arc<str>, _> {
             let plans = clusters.parts()[0].planner.fixed().into_iter();
             plans.map(|plan| (plan.component, plan.probe)).collect()

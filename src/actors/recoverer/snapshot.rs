@@ -71,7 +71,7 @@ impl Recoverer {
     /// Publishes the present state.
     pub(super) fn publish(&self) {
         let snapshot = self.snapshot();
-        self.around.board.update(|status| status.recoverer = snapshot);
+        self.around.board.update(|status| status.recoverer = snapshot.into());
     }
 
     fn snapshot(&self) -> RecovererSnapshot {

@@ -146,9 +146,7 @@ impl Tree {
         if self.root.address.send(RemoveChild(supervisor_key(name))).await.is_err() {
             tracing::error!(cluster = %name, "the root is gone");
         }
-        self.common.board.update(|status| {
-            status.clusters.remove(name);
-        });
+        self.common.board.remove_cluster(name);
         self.common.circuits.forget(name, &self.common.metrics);
         self.common.metrics.reconfigured("supervisor");
         tracing::info!(cluster = %name, "cluster is not configured any more, no longer watched");
