@@ -39,4 +39,5 @@ pub mod status;
 pub mod supervisor;
 #[cfg(test)]
 mod testing;
+mod throttle;
 pub mod tree;

@@ -281,8 +281,10 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::model::ReasonKind;
+    use crate::model::{Outcome, ReasonKind};
 
     fn metrics(cluster_label: bool) -> (Metrics, MetricsRegistry) {
         let settings = MetricsSettings { cluster_label, ..MetricsSettings::default() };
