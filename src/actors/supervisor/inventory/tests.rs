@@ -18,7 +18,7 @@ use crate::actors::prober::ProberSettings;
 use crate::actors::recoverer::Recover;
 use crate::actors::status::StatusBoard;
 use crate::actors::supervisor::{
-    Peers, Planner, ProbeCompleted, ReportOutbox, StopProbing, SupervisorInbox, SupervisorParts,
+    Peers, Planner, ProbeCompleted, ReportOutbox, SupervisorInbox, SupervisorParts,
 };
 use crate::actors::testing::{CLUSTER, Recorder, in_virtual_time, workload};
 use crate::clock::Clock;
