@@ -77,7 +77,7 @@ pub fn run(seed: u64, duration: Duration) -> Outcome {
     // What production code draws (jitter) comes from here.
     fastrand::seed(seed);
     system.block_on(async move {
-        let result = Run::start(seed, duration).to_its_end().await;
+        let result = Run::start(seed, duration).run_to_its_end().await;
         *kept.lock().expect("nobody panics here") = Some(result);
     });
     let mut outcome = outcome.lock().expect("nobody panics here");
@@ -118,7 +118,7 @@ impl Run {
         Self { plan, world, tree, board, fatal, started }
     }
 
-    async fn to_its_end(mut self) -> Outcome {
+    async fn run_to_its_end(mut self) -> Outcome {
         let troubled = self.live(self.plan.duration, true).await;
         if troubled {
             match self.plan.ending {

@@ -224,7 +224,6 @@ impl State {
         match self.dice.number(0, 9) {
             0 | 1 => Fate::Lost(quick),
             2 => Fate::Garbled(quick),
-            3 | 4 => Fate::Unavailable(quick),
             5 => Fate::Conflict(quick),
             6 if self.dice.chance(0.3) => Fate::Forbidden(quick),
             6 | 7 => Fate::Silent,
