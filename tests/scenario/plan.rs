@@ -9,7 +9,7 @@ use falconer::actors::alerter::AlerterSettings;
 use falconer::actors::prober::ProberSettings;
 use falconer::actors::recoverer::RecovererSettings;
 use falconer::actors::scaler::ScalerSettings;
-use falconer::actors::tree::TreeSettings;
+use falconer::actors::tree::{Respawns, TreeSettings};
 use falconer::model::{Autoscaler, Owner, ProberKind, Role, Severity};
 use falconer::policy::backoff::BackoffSettings;
 use falconer::policy::health::HealthSettings;
@@ -127,6 +127,7 @@ impl Plan {
                 alerter: alerter(dice, &receivers),
                 recoverer: recoverer(dice, dry_run),
                 scaler: scaler(dice, dry_run),
+                respawns: Respawns::default(),
             },
             receivers,
         }

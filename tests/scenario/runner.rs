@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::System;
-use falconer::actors::alerter::Drain;
 use falconer::actors::root::Fatal;
 use falconer::actors::status::StatusBoard;
 use falconer::actors::tree::{ClusterParts, Tree, TreeParts};
@@ -209,12 +208,15 @@ impl Run {
             state.say("--- falconer ends");
         }
         self.tree.stop_probing();
-        self.tree.drain(Drain { deadline: GRACE }).await;
+        let (left, ()) = tokio::join!(self.tree.deliver(GRACE), self.tree.hand_back(GRACE));
         self.tree.release_platforms(GRACE).await;
         let mut state = self.world.lock();
         let ended = state.now();
         if state.ending_since.is_some_and(|since| ended.since(since) > GRACE + STEP) {
             state.violate("falconer did not end in time".to_owned());
+        }
+        if state.calm && left > 0 {
+            state.violate(format!("{left} messages were left although nothing keeps them"));
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use falconer::actors::children::RESPAWN_INTENSITY;
 use falconer::model::Timestamp;
+use falconer::policy::backoff::Intensity;
 
 use super::{At, State};
 
@@ -59,14 +59,15 @@ impl Deaths {
 
     /// Whether it may be made to die once more.
     fn may(&self, actor: Actor, now: Timestamp) -> bool {
+        let Intensity { burst, window } = Intensity::default();
         let limit = match actor {
             // Too many of these end their supervisor, which is allowed.
-            Actor::Prober(_) => RESPAWN_INTENSITY.burst + 2,
+            Actor::Prober(_) => burst + 2,
             Actor::Alerter | Actor::Recoverer | Actor::Scaler | Actor::Supervisor(_) => {
-                RESPAWN_INTENSITY.burst - SPARE
+                burst - SPARE
             }
         };
-        self.within(actor, RESPAWN_INTENSITY.window, now) < limit
+        self.within(actor, window, now) < limit
     }
 }
 
@@ -83,8 +84,8 @@ impl State {
         self.counts.faults += 1;
         self.died(actor);
         if let Actor::Prober(at) = actor {
-            let window = RESPAWN_INTENSITY.window;
-            if self.deaths.within(actor, window, now) > RESPAWN_INTENSITY.burst {
+            let Intensity { burst, window } = Intensity::default();
+            if self.deaths.within(actor, window, now) > burst {
                 // More than its supervisor puts up with.
                 self.died(Actor::Supervisor(at.cluster));
             }
