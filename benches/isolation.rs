@@ -6,8 +6,11 @@
 //! each target every second; null where they are not installed. A scrape there may take 1 s at most,
 //! so its probes of targets that hang end after 0.5 s instead of 5 s: for it the fault is milder.
 //!
-//! Lateness is that of the 700 others, as the targets see it, against schedules fitted to both
-//! minutes. `FALCONER_ISOLATION_SECONDS` changes the length of a minute. The last line is one JSON
+//! A third minute follows for falconer alone, in which the 300 answer 500 at once: as many incidents,
+//! and five times as many reports about them.
+//!
+//! Lateness is that of the 700 others, as the targets see it, against schedules fitted to all
+//! minutes of one watcher. `FALCONER_ISOLATION_SECONDS` changes the length of a minute. The last line is one JSON
 //! object.
 
 mod support;
@@ -72,7 +75,7 @@ fn mebibytes(kib: u64) -> Value {
     rounded(kib as f64 / 1024.0, 1)
 }
 
-/// One watcher's two minutes.
+/// One watcher's minutes.
 struct Comparison {
     unstalled: Lateness,
     stalled: Lateness,
@@ -115,34 +118,46 @@ impl Minute {
     }
 }
 
+/// Two minutes, or three where the watcher `also_failing` is to be seen.
 fn compare(
     targets: &mut Targets,
     watcher: &dyn Watcher,
     length: Duration,
+    also_failing: bool,
 ) -> anyhow::Result<Comparison> {
     targets.set(0..COUNT, Mode::Answer)?;
     pause(WARM_UP)?;
     targets.take()?;
     let first = Minute::spend(targets, watcher, Mode::Answer, length)?;
     let second = Minute::spend(targets, watcher, Mode::Hang, length)?;
+    let third = if also_failing {
+        targets.set(0..COUNT, Mode::Answer)?;
+        pause(WARM_UP)?;
+        Some(Minute::spend(targets, watcher, Mode::Fail, length)?)
+    } else {
+        None
+    };
     // What was due in the last moment may still be on its way.
     pause(INTERVAL)?;
     let mut seen = Arrivals::default();
     seen.extend(targets.take()?);
     let lateness = |minute: &Minute| seen.lateness(0..HEALTHY, INTERVAL, &minute.window);
     let (unstalled, stalled) = (lateness(&first), lateness(&second));
-    let figures = json!({
+    let mut figures = json!({
         "unstalled": first.figures(&seen, &unstalled),
         "stalled": second.figures(&seen, &stalled),
         "p99_ratio": rounded(stalled.p99() / unstalled.p99(), 3),
     });
+    if let Some(third) = third {
+        figures["failing"] = third.figures(&seen, &lateness(&third));
+    }
     Ok(Comparison { unstalled, stalled, figures })
 }
 
 fn with_falconer(targets: &mut Targets, length: Duration) -> anyhow::Result<Comparison> {
     let falconer = Falconer::start(&falconer::configuration(targets, INTERVAL, TIMEOUT, ""))?;
     falconer.wait_until_ready(READY_LIMIT)?;
-    let comparison = compare(targets, &falconer, length)?;
+    let comparison = compare(targets, &falconer, length, true)?;
     falconer.terminate()?;
     Ok(comparison)
 }
@@ -150,7 +165,7 @@ fn with_falconer(targets: &mut Targets, length: Duration) -> anyhow::Result<Comp
 fn with_blackbox(targets: &mut Targets, length: Duration) -> anyhow::Result<Option<Comparison>> {
     targets.set(0..COUNT, Mode::Answer)?;
     let Some(rival) = Blackbox::start(targets)? else { return Ok(None) };
-    let comparison = compare(targets, &rival, length)?;
+    let comparison = compare(targets, &rival, length, false)?;
     rival.end()?;
     Ok(Some(comparison))
 }

@@ -2,9 +2,10 @@
 //! connection, one contender after another on the same targets in the same run, in several rounds:
 //!
 //! - `falconer`: the whole process, `falconer run`, all that belongs to a probe included;
-//! - `bare`: the barest tokio program that sends the same bytes: one thread, a task per target;
-//! - `bare_tuned`: the same with falconer's way of using a socket (one write before the connection
-//!   stands, no separate acknowledgement, a reset at the end);
+//! - `bare`: the barest tokio program that sends the same bytes: one thread, a task per target, all
+//!   spread evenly; no deadline, no parsing, no record;
+//! - `bare_tuned`: the same with what falconer does to be cheap: one write before the connection
+//!   stands, no separate acknowledgement, a reset at the end, due times in steps of 10 ms;
 //! - `haproxy`: Debian's HAProxy with the same health checks, where it is installed
 //!   (`tests/run --bench-tools`), null elsewhere.
 //!

@@ -13,6 +13,7 @@
 mod faults;
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use support::falconer::{self, Falconer};
 use support::lateness::Arrivals;
 use support::mail::{MailFault, MailServer};
+use support::noise::Noise;
 use support::proc;
 use support::process::pause;
 use support::report::{self, mean, rounded};
@@ -128,7 +130,7 @@ impl Soak {
 
     fn tell(&self) {
         let Some(last) = self.samples.last() else { return };
-        let minutes = self.began.elapsed().as_secs() / 60;
+        let minutes = (self.began.elapsed().as_secs() + 1) / 60;
         let mib = last.resident_kib / 1024.0;
         report::progress(format!(
             "{minutes} min: {mib:.1} MiB, {} descriptors, {} requests, {} targets in trouble, {} mails",
@@ -167,7 +169,9 @@ impl Soak {
         // What was due in the last moment may still be on its way.
         std::thread::sleep(INTERVAL);
         self.collect()?;
+        let healing = Instant::now();
         let settled = self.settle(limit);
+        let settled_after = rounded(healing.elapsed().as_secs_f64(), 1);
         self.sample()?;
         let healthy = self.seen.lateness(0..HEALTHY as u32, INTERVAL, &(self.began_at..end));
         let metric = |name: &str, labels: &[&str]| self.falconer.metric(name, labels).ok();
@@ -186,6 +190,7 @@ impl Soak {
             "lateness_of_healthy": healthy.summary(),
             "alerts": self.alerts(),
             "all_alerts_closed": settled.unwrap_or(false),
+            "last_alert_closed_after_s": settled_after,
             "failed_mail_attempts":
                 metric("falconer_alerts_total", &["receiver=\"email\"", "outcome=\"failed\""]),
             "messages_dropped": metric("falconer_mailbox_dropped_total", &[]),
@@ -215,17 +220,32 @@ impl Soak {
         })
     }
 
-    /// What people were told. An incident that lasts is told again after five minutes.
+    /// What people were told, against what falconer's log says was to be told. An incident that
+    /// lasts is told again after five minutes; of one that was over before a mail was accepted, the
+    /// one about its end tells the whole story; one that is over within `group_wait` is not told.
     fn alerts(&self) -> Value {
         let mails = self.mail.mails();
         let (firing, resolved) = (mails.by_incident("firing"), mails.by_incident("resolved"));
         let copies: usize = mails.by_message().values().map(|n| n - 1).sum();
-        let ended = |(incident, _): &(&String, &usize)| resolved.contains_key(*incident);
+        let only_in = |one: &BTreeMap<String, usize>, other: &BTreeMap<String, usize>| {
+            one.keys().filter(|incident| !other.contains_key(*incident)).count()
+        };
+        let whole_story = only_in(&resolved, &firing);
+        let log = self.falconer.log();
+        let said = |words: &[&str]| {
+            log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+        };
+        let raised = said(&["alert raised"]);
+        let never_sent = said(&["alert closed", "receiver=email", "outcome=NeverSent"]);
         json!({
-            "incidents_told": firing.len(),
+            "raised": raised,
+            "over_before_it_was_worth_a_mail": never_sent,
+            "incidents_told": firing.len() + whole_story,
+            "lost": raised.saturating_sub(never_sent + firing.len() + whole_story),
             "firing_mails": firing.values().sum::<usize>(),
-            "ends_told": resolved.len(),
-            "told_without_end": firing.len() - firing.iter().filter(ended).count(),
+            "resolved_mails": resolved.values().sum::<usize>(),
+            "told_at_their_end_only": whole_story,
+            "told_without_end": only_in(&firing, &resolved),
             "copies": copies,
         })
     }
@@ -240,8 +260,11 @@ fn main() -> anyhow::Result<()> {
     let length = report::seconds("FALCONER_SOAK_SECONDS", 3_600);
     let seed = report::seconds("FALCONER_SOAK_SEED", 1).as_secs();
     let mut soak = Soak::begin(seed)?;
+    let noise = Noise::listen();
     let ended = soak.run(length);
+    let machine = noise.summary();
     let mut figures = soak.figures(seed, &ended)?;
+    figures["machine"] = machine;
     figures["exit_code"] = json!(soak.falconer.terminate()?.code());
     report::print("soak", &figures);
     Ok(())

@@ -14,6 +14,8 @@
 //! | a `Post` in which commands wait | `CommandsArrived` | Alerter, Supervisor |
 //! | every child's exit guard | `ChildExited` | its parent |
 //! | a parent's timer | `RespawnDue` | the parent itself |
+//! | the process, when its configuration changes | `Reconfigure`, one of each kind | Alerter, Recoverer, Scaler, Supervisor |
+//! | the process, when a cluster comes or goes | `AddChild`, `Retire` and `RemoveChild` | Root, Supervisor |
 //! | the process, when it ends | `StopProbing` | every Supervisor |
 //! | the process, when it ends | `Drain`, one of each kind | Recoverer, Scaler, Alerter |
 
@@ -37,4 +39,5 @@ pub mod status;
 pub mod supervisor;
 #[cfg(test)]
 mod testing;
+mod throttle;
 pub mod tree;

@@ -100,18 +100,8 @@ impl App {
                 })),
             },
         )?;
-        let (fatal_sender, fatal) = mpsc::unbounded_channel();
         let plan = Plan::new(Arc::clone(&settings), options.dry_run, clock)?;
-        let TreePlan { clusters, receivers, settings: tree_settings } = plan.for_tree();
-        let tree = Tree::start(TreeParts {
-            receivers,
-            clusters,
-            settings: tree_settings,
-            board: board.clone(),
-            clock,
-            metrics: metrics.clone(),
-            fatal: fatal_sender,
-        });
+        let (tree, fatal) = start_tree(&plan, &board, clock, &metrics);
         let drain_timeout = Rc::new(RefCell::new(settings.supervisor.drain_timeout.get()));
         let following = Rc::new(Mutex::new(Following { tree, plan }));
         let reloader = Reloader {
@@ -202,6 +192,20 @@ impl App {
         });
         let _ = tokio::time::timeout(LAST_EXPORT, last).await;
     }
+}
+
+fn start_tree(
+    plan: &Plan,
+    board: &StatusBoard,
+    clock: Clock,
+    metrics: &Metrics,
+) -> (Tree, mpsc::UnboundedReceiver<Fatal>) {
+    let (fatal, beyond_help) = mpsc::unbounded_channel();
+    let TreePlan { clusters, receivers, settings } = plan.for_tree();
+    let (board, metrics) = (board.clone(), metrics.clone());
+    let tree =
+        Tree::start(TreeParts { clusters, receivers, settings, board, clock, metrics, fatal });
+    (tree, beyond_help)
 }
 
 fn metrics_settings(settings: &Settings, clock: Clock) -> MetricsSettings {

@@ -9,25 +9,29 @@ mod circuits;
 mod export;
 mod gauges;
 mod instruments;
+mod mailboxes;
+mod probes;
 mod process;
 mod table;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::model::{
-    AlertStatus, CollectionProbe, ComponentId, HealthState, Outcome, PerformanceReport, PodUsage,
+    AlertStatus, CollectionProbe, ComponentId, HealthState, PerformanceReport, PodUsage,
     ProberKind, ReloadOutcome, Severity, TargetReport, Timestamp,
 };
 
 pub use circuits::CircuitParty;
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
+pub use mailboxes::MailboxCount;
+pub use probes::ProbeMetrics;
 use table::aggregate_performance;
 
 use instruments::{Instruments, METER_NAME, Naming};
+use mailboxes::Mailboxes;
 use table::{SharedTable, UsageRatios};
 
 /// How an attempt to act ended; a closed set, used as a metric label.
@@ -93,6 +97,7 @@ pub struct Metrics {
 struct Inner {
     instruments: Instruments,
     table: SharedTable,
+    mailboxes: Mailboxes,
     naming: Naming,
 }
 
@@ -122,29 +127,15 @@ impl Metrics {
         let table = SharedTable::default();
         gauges::register(&meter, &table, &naming);
         process::register(&meter, started_at);
+        let mailboxes = Mailboxes::default();
+        mailboxes.register(&meter);
         let instruments = Instruments::new(&meter);
-        Self { inner: Arc::new(Inner { instruments, table, naming }) }
+        Self { inner: Arc::new(Inner { instruments, table, mailboxes, naming }) }
     }
 
-    /// One probe ended.
-    pub fn probe_completed(
-        &self,
-        id: &ComponentId,
-        kind: ProberKind,
-        outcome: &Outcome,
-        took: Duration,
-    ) {
-        let instruments = &self.inner.instruments;
-        let mut labels = Naming::own(id);
-        labels.push(KeyValue::new("kind", kind.as_str()));
-        instruments.probe_duration.record(took.as_secs_f64(), &labels);
-        if let Outcome::Failed { reason } = outcome {
-            labels.push(KeyValue::new("reason", reason.kind.as_str()));
-            instruments.probe_failures.add(1, &labels);
-            labels.pop();
-        }
-        labels.push(KeyValue::new("outcome", outcome.as_str()));
-        instruments.probes.add(1, &labels);
+    /// What is counted with every probe of one component.
+    pub fn probes(&self, id: &ComponentId, kind: ProberKind) -> ProbeMetrics {
+        ProbeMetrics::new(self.clone(), id.clone(), kind)
     }
 
     /// A probe that was due had to wait, because too many were due at once.
@@ -186,14 +177,10 @@ impl Metrics {
         self.inner.table.remove(id);
     }
 
-    /// A message was replaced or dropped because the mailbox of `actor` was full.
-    pub fn mailbox_dropped(&self, actor: &'static str) {
-        self.inner.instruments.mailbox_dropped.add(1, &[KeyValue::new("actor", actor)]);
-    }
-
-    /// So many messages more (or fewer) wait in the mailboxes of the actors of kind `actor`.
-    pub fn mailbox_depth_changed(&self, actor: &'static str, by: i64) {
-        self.inner.instruments.mailbox_depth.add(by, &[KeyValue::new("actor", actor)]);
+    /// The count of messages in the mailboxes of the actors of kind `actor`; the same one at every
+    /// call. Ask for it once and keep it.
+    pub fn mailbox(&self, actor: &'static str) -> MailboxCount {
+        self.inner.mailboxes.of(actor)
     }
 
     /// An actor was made anew.
@@ -272,7 +259,9 @@ impl Metrics {
 
     /// What a component's own metrics pages say, over all its pods.
     pub fn performance(&self, id: &ComponentId, report: &PerformanceReport) {
-        self.inner.table.component(id, |series| series.performance = Some(report.clone()));
+        self.inner
+            .table
+            .component(id, |series| series.performance = Some(Box::new(report.clone())));
     }
 
     /// The same from the targets of one report; nothing changes where no target was scraped.
@@ -292,8 +281,10 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::model::ReasonKind;
+    use crate::model::{Outcome, ReasonKind};
 
     fn metrics(cluster_label: bool) -> (Metrics, MetricsRegistry) {
         let settings = MetricsSettings { cluster_label, ..MetricsSettings::default() };
@@ -315,17 +306,22 @@ mod tests {
 
     fn feed_everything(metrics: &Metrics) {
         let id = querynode();
-        metrics.probe_completed(&id, ProberKind::Pods, &Outcome::Healthy, Duration::from_millis(3));
+        let probes = metrics.probes(&id, ProberKind::Pods);
+        probes.completed(&Outcome::Healthy, Duration::from_millis(3));
         let failed = Outcome::failed(ReasonKind::Timeout, "no answer within 5 s");
-        metrics.probe_completed(&id, ProberKind::Pods, &failed, Duration::from_secs(5));
+        probes.completed(&failed, Duration::from_secs(5));
         metrics.query_completed(&id, &canary(Some(42), None));
         metrics.state_changed(&id, HealthState::Healthy);
         metrics.probe_paced();
         metrics.circuit_opened(CircuitParty::Target);
-        metrics.mailbox_dropped("supervisor");
-        metrics.mailbox_depth_changed("supervisor", 3);
+        let mailbox = metrics.mailbox("supervisor");
+        mailbox.dropped();
+        (0..3).for_each(|_| mailbox.put());
         metrics.respawned("prober");
         metrics.command_given_up("alerter");
+        metrics.reconfigured("prober");
+        metrics.config_loaded(Timestamp::default());
+        metrics.config_reloaded(ReloadOutcome::Rejected, Timestamp::default());
         metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
         metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);
         metrics.replicas(&id, 3, 2);

@@ -10,7 +10,7 @@ use falconer::config::settings::{
 use falconer::metrics::{ActionKind, ActionOutcome, CircuitParty, Metrics, MetricsSettings};
 use falconer::model::{
     AlertStatus, CollectionProbe, ComponentId, HealthState, Outcome, PerformanceReport, PodUsage,
-    ProberKind, ReasonKind, Severity,
+    ProberKind, ReasonKind, ReloadOutcome, Severity, Timestamp,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -90,7 +90,7 @@ fn every_metric_is_in_the_readme_and_no_other() {
 fn feed(metrics: &Metrics) {
     let id = ComponentId::new("milvus-ha", "querynode");
     let failed = Outcome::failed(ReasonKind::Timeout, "no answer");
-    metrics.probe_completed(&id, ProberKind::Pods, &failed, Duration::from_secs(5));
+    metrics.probes(&id, ProberKind::Pods).completed(&failed, Duration::from_secs(5));
     let canary = CollectionProbe {
         collection: "products".into(),
         rows: Some(1),
@@ -101,10 +101,14 @@ fn feed(metrics: &Metrics) {
     metrics.state_changed(&id, HealthState::Healthy);
     metrics.probe_paced();
     metrics.circuit_opened(CircuitParty::Target);
-    metrics.mailbox_dropped("supervisor");
-    metrics.mailbox_depth_changed("supervisor", 1);
+    let mailbox = metrics.mailbox("supervisor");
+    mailbox.dropped();
+    mailbox.put();
     metrics.respawned("prober");
     metrics.command_given_up("alerter");
+    metrics.reconfigured("prober");
+    metrics.config_loaded(Timestamp::default());
+    metrics.config_reloaded(ReloadOutcome::Applied, Timestamp::default());
     metrics.alert_sent("email", Severity::Warning, AlertStatus::Firing, true);
     metrics.action(&id, ActionKind::ScaleUp, ActionOutcome::Started);
     metrics.replicas(&id, 2, 2);

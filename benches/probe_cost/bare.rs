@@ -19,6 +19,9 @@ use crate::support::targets::Targets;
 const BARE: &str = "--probe-bare";
 const TUNED: &str = "--probe-tuned";
 
+/// What falconer's due times are multiples of.
+const GRAIN: Duration = Duration::from_millis(10);
+
 /// What falconer sends.
 pub fn request(host: SocketAddr) -> String {
     let version = env!("CARGO_PKG_VERSION");
@@ -66,6 +69,7 @@ async fn probe_all(targets: &[SocketAddr], interval: Duration, tuned: bool) {
     let start = Instant::now();
     for (index, target) in targets.iter().copied().enumerate() {
         let phase = interval.mul_f64(index as f64 / targets.len() as f64);
+        let phase = if tuned { on_grid(phase) } else { phase };
         tokio::spawn(async move {
             let request = request(target).into_bytes();
             let mut due = interval_at(start + phase, interval);
@@ -84,6 +88,12 @@ async fn probe_all(targets: &[SocketAddr], interval: Duration, tuned: bool) {
         });
     }
     std::future::pending::<()>().await;
+}
+
+/// Several together, as falconer's schedules have it.
+fn on_grid(phase: Duration) -> Duration {
+    let nanos = phase.as_nanos().next_multiple_of(GRAIN.as_nanos());
+    Duration::from_nanos(nanos as u64)
 }
 
 async fn ask(target: SocketAddr, request: &[u8]) -> std::io::Result<()> {

@@ -174,7 +174,8 @@ impl Falconer {
                 && labels.iter().all(|label| line.contains(label))
         });
         let values = wanted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        Ok(values.sum())
+        // An empty sum is minus zero.
+        Ok(values.sum::<f64>() + 0.0)
     }
 
     /// SIGTERM, and how it ended.

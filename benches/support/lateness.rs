@@ -1,9 +1,9 @@
 //! How late requests come, as their targets see it. Owns the arithmetic only.
 //!
 //! A target is due at `phase + k × interval`. Nobody outside knows the phase, so it is taken from the
-//! arrivals themselves: on the circle of one interval they crowd behind the due time, which is where
-//! the longest empty stretch ends. So the most punctual request of each target counts as punctual,
-//! and lateness below a whole interval is measured right; what is later than that counts as not made.
+//! arrivals themselves: it is the one of them, on the circle of one interval, behind which all others
+//! come soonest on the whole. So the most punctual request of each target counts as punctual, lateness
+//! below a whole interval is measured right, and what is later than that counts as not made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 
 use super::report::{percentile, rounded};
 use super::targets::Arrival;
+
+/// So small a share of the interval counts as shortly before.
+const EARLY: u64 = 50;
 
 /// When a target is due.
 #[derive(Debug, Clone, Copy)]
@@ -26,12 +29,17 @@ impl Schedule {
     fn fitted(arrivals: &[u64], interval: u64) -> Option<Self> {
         let mut on_circle: Vec<u64> = arrivals.iter().map(|at| at % interval).collect();
         on_circle.sort_unstable();
-        let (first, last) = (*on_circle.first()?, *on_circle.last()?);
-        let mut longest = (first + interval - last, first);
-        for pair in on_circle.windows(2) {
-            longest = longest.max((pair[1] - pair[0], pair[1]));
+        let count = i128::try_from(on_circle.len()).ok()?;
+        let first = *on_circle.first()?;
+        // The sum of all ways from a candidate forward to each arrival; from one candidate to the
+        // next every way becomes shorter by their distance, but for the former one's own.
+        let mut sum: i128 = on_circle.iter().map(|at| i128::from(at - first)).sum();
+        let mut best = (sum, 0);
+        for (index, pair) in on_circle.windows(2).enumerate() {
+            sum += i128::from(interval) - count * i128::from(pair[1] - pair[0]);
+            best = best.min((sum, index + 1));
         }
-        Some(Self { phase: longest.1, interval })
+        Some(Self { phase: earliest(&on_circle, best.1, interval), interval })
     }
 
     /// Which due time an arrival belongs to, and how late it is.
@@ -51,6 +59,15 @@ impl Schedule {
     }
 }
 
+/// Where one arrival of thousands is a little more punctual than the rest, it still is not late: the
+/// earliest arrival on the circle shortly before the one at `index`.
+fn earliest(on_circle: &[u64], index: usize, interval: u64) -> u64 {
+    let chosen = on_circle[index];
+    let before = on_circle[index..].iter().chain(&on_circle[..index]).rev();
+    let way = |at: u64| (chosen + interval - at) % interval;
+    before.copied().take_while(|at| way(*at) <= interval / EARLY).last().unwrap_or(chosen)
+}
+
 /// What the requests of some targets were like within a window.
 #[derive(Debug, Clone, Default)]
 pub struct Lateness {
@@ -62,6 +79,8 @@ pub struct Lateness {
     pub made: u64,
     /// Requests beyond one for each due time.
     pub extra: u64,
+    /// The largest lateness and when that request came, in nanoseconds since the window's start.
+    worst: (u64, u64),
 }
 
 impl Lateness {
@@ -72,6 +91,7 @@ impl Lateness {
             "p50_ms": at(0.5),
             "p99_ms": at(0.99),
             "max_ms": at(1.0),
+            "max_at_s": rounded(self.worst.1 as f64 / 1e9, 1),
             "due": self.due,
             "made": self.made,
             "made_share": rounded(self.made as f64 / self.due as f64, 6),
@@ -127,6 +147,7 @@ impl Arrivals {
                 let (number, late) = schedule.place(*at);
                 if due.contains(&number) {
                     all.millis.push(late as f64 / 1e6);
+                    all.worst = all.worst.max((late, at.saturating_sub(window.start)));
                     all.extra += u64::from(!met.insert(number));
                 }
             }

@@ -1,12 +1,13 @@
 //! Breaks pods of the simulated cluster, and heals them.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use falconer::sim::{Fault, Simulation};
 use serde_json::{Value, json};
 
-use super::observer::client;
+use super::observer::{client, lock};
 
 /// What a pod is reported as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Cluster<'a> {
     sim: &'a Simulation,
     client: reqwest::Client,
     components: Vec<String>,
+    /// Pods that were made not ready and are to be made ready again.
+    unready: Mutex<Vec<String>>,
 }
 
 impl<'a> Cluster<'a> {
@@ -45,7 +48,7 @@ impl<'a> Cluster<'a> {
     pub fn new(sim: &'a Simulation) -> anyhow::Result<Self> {
         let roles = sim.settings().components.iter();
         let components = roles.map(|component| component.role.as_str().to_owned()).collect();
-        Ok(Self { sim, client: client()?, components })
+        Ok(Self { sim, client: client()?, components, unready: Mutex::default() })
     }
 
     /// Their names.
@@ -78,6 +81,7 @@ impl<'a> Cluster<'a> {
                     self.sim.inject(Fault::HangPod { pod: pod.clone() })?;
                 }
                 self.set_ready(&pod, false).await?;
+                lock(&self.unready).push(pod.clone());
             }
         }
         Ok(pod)
@@ -86,12 +90,9 @@ impl<'a> Cluster<'a> {
     /// Everything is well again.
     pub async fn heal(&self) -> anyhow::Result<()> {
         self.sim.heal();
-        for component in &self.components {
-            for pod in self.sim.pods(component) {
-                if !pod.ready && !pod.terminating && pod.ip.is_some() && pod.restarts == 0 {
-                    self.set_ready(&pod.name, true).await?;
-                }
-            }
+        let unready = std::mem::take(&mut *lock(&self.unready));
+        for pod in unready {
+            self.set_ready(&pod, true).await?;
         }
         Ok(())
     }

@@ -16,13 +16,15 @@ use futures::channel::oneshot;
 use super::exit_guard::panic_message;
 use super::post::CommandsArrived;
 use super::status::StatusBoard;
+use super::throttle::{Throttle, Turn};
 use crate::clock::Clock;
 use crate::effects::{Notifier, NotifyError};
 use crate::metrics::{CircuitParty, Metrics};
 use crate::model::{Notification, Timestamp};
 use crate::policy::circuit::CircuitChange;
 use crate::policy::notification::{
-    Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, SendFailure, SendReason,
+    Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, Raised, SendFailure,
+    SendReason,
 };
 
 mod inbox;
@@ -37,6 +39,12 @@ pub use snapshot::{AlerterSnapshot, ReceiverSnapshot};
 
 /// The shortest time for which the timer is set, so that rounding never makes it spin.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// Decisions that new alerts call for are at least so far apart.
+const ADVANCE_EVERY: Duration = Duration::from_millis(20);
+
+/// Copies of all open alerts for the status are at least so far apart.
+const PUBLISH_EVERY: Duration = Duration::from_millis(200);
 
 /// Settings of the alerter. Its `receivers` are those that it is made with.
 pub type AlerterSettings = NotificationSettings;
@@ -65,6 +73,8 @@ pub struct Alerter {
     due: Option<SpawnHandle>,
     pace: Pace,
     drained: Vec<oneshot::Sender<()>>,
+    advancing: Throttle,
+    publishing: Throttle,
 }
 
 /// What one round of decisions brought.
@@ -100,6 +110,8 @@ impl Alerter {
             due: None,
             pace: Pace::Normal,
             drained: Vec::new(),
+            advancing: Throttle::new(ADVANCE_EVERY),
+            publishing: Throttle::new(PUBLISH_EVERY),
         }
     }
 
@@ -108,30 +120,71 @@ impl Alerter {
     }
 
     fn take_commands(&mut self, ctx: &mut Context<Self>) {
+        let mut is_decision_due = false;
         // In this order: what is known of an incident, what is done about it, and its end.
         while let Some(RaiseAlert(alert)) = self.inbox.raise.next() {
-            self.raise(alert);
+            is_decision_due |= self.raise(alert);
         }
         while let Some(UpdateAlert { incident, action }) = self.inbox.update.next() {
             self.book().update(&incident, action);
         }
         while let Some(resolve) = self.inbox.resolve.next() {
-            self.resolve(&resolve);
+            is_decision_due |= self.resolve(&resolve);
         }
-        self.advance(ctx);
+        if is_decision_due {
+            self.advance_soon(ctx);
+        } else {
+            self.publish_soon(ctx);
+        }
     }
 
-    fn raise(&mut self, alert: Alert) {
+    /// Whether somebody may have to be told.
+    fn raise(&mut self, alert: Alert) -> bool {
         let (incident, title) = (alert.incident.clone(), alert.title.clone());
         let severity = alert.severity;
-        if self.book().raise(alert, &self.settings, self.clock.now()) {
+        let raised = self.book().raise(alert, &self.settings, self.clock.now());
+        if raised == Raised::New {
             tracing::info!(%incident, title, severity = severity.as_str(), "alert raised");
+        }
+        match raised {
+            Raised::New | Raised::Worse => true,
+            Raised::Known => false,
         }
     }
 
-    fn resolve(&mut self, message: &ResolveAlert) {
-        if self.book().resolve(&message.incident, message.ended_at, self.clock.now()) {
+    fn resolve(&mut self, message: &ResolveAlert) -> bool {
+        let resolved = self.book().resolve(&message.incident, message.ended_at, self.clock.now());
+        if resolved {
             tracing::info!(incident = %message.incident, "alert resolved");
+        }
+        resolved
+    }
+
+    /// Every decision looks at all open alerts: while hundreds begin at once, not after each.
+    fn advance_soon(&mut self, ctx: &mut Context<Self>) {
+        match self.advancing.ask(self.clock.now()) {
+            Turn::Now => self.advance(ctx),
+            Turn::Later(wait) => {
+                ctx.run_later(wait, |alerter, ctx| {
+                    alerter.advancing.done(alerter.clock.now());
+                    alerter.advance(ctx);
+                });
+            }
+            Turn::Planned => {}
+        }
+    }
+
+    /// What is shown holds a copy of all open alerts: it is not made with every change.
+    fn publish_soon(&mut self, ctx: &mut Context<Self>) {
+        match self.publishing.ask(self.clock.now()) {
+            Turn::Now => self.publish(),
+            Turn::Later(wait) => {
+                ctx.run_later(wait, |alerter, _| {
+                    alerter.publishing.done(alerter.clock.now());
+                    alerter.publish();
+                });
+            }
+            Turn::Planned => {}
         }
     }
 
@@ -145,7 +198,7 @@ impl Alerter {
             self.begin_send(receiver, notification, reason, ctx);
         }
         self.arm(round.wake, ctx);
-        self.publish();
+        self.publish_soon(ctx);
         if self.in_flight.is_empty() && self.pace == Pace::Draining {
             for waiting in self.drained.drain(..) {
                 // A sender that has stopped waiting is of no interest.
@@ -255,7 +308,7 @@ impl Alerter {
             draining: self.pace == Pace::Draining,
         };
         drop(book);
-        self.board.update(|status| status.alerter = snapshot);
+        self.board.update(|status| status.alerter = snapshot.into());
     }
 
     fn begin_drain(&mut self, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {
@@ -263,6 +316,7 @@ impl Alerter {
         self.drained.push(done);
         self.pace = Pace::Draining;
         self.take_commands(ctx);
+        self.advance(ctx);
         drained
     }
 }
@@ -310,6 +364,7 @@ impl Actor for Alerter {
         }
         self.inbox.begin_anew(self.clock, &self.metrics);
         self.take_commands(ctx);
+        self.advance(ctx);
     }
 }
 

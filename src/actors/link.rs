@@ -6,6 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
 
+use crate::metrics::MailboxCount;
+
 /// Why a message did not reach a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undelivered {
@@ -22,6 +24,8 @@ where
     M::Result: Send,
 {
     slot: Arc<RwLock<Option<Recipient<M>>>>,
+    /// Counts what goes into the mailbox; whoever takes it out counts that.
+    count: Option<MailboxCount>,
 }
 
 impl<M> Link<M>
@@ -31,7 +35,19 @@ where
 {
     /// A link that leads nowhere yet.
     pub fn new() -> Self {
-        Self { slot: Arc::new(RwLock::new(None)) }
+        Self { slot: Arc::new(RwLock::new(None)), count: None }
+    }
+
+    /// The same link, which counts what it puts into the mailbox and what does not fit.
+    #[must_use]
+    pub fn counted(self, count: MailboxCount) -> Self {
+        Self { count: Some(count), ..self }
+    }
+
+    fn put(&self) {
+        if let Some(count) = &self.count {
+            count.put();
+        }
     }
 
     /// From now on messages go to `address`.
@@ -54,10 +70,17 @@ where
         let Some(recipient) = slot.as_ref() else {
             return Err((Undelivered::Closed, message));
         };
-        recipient.try_send(message).map_err(|error| match error {
-            SendError::Full(message) => (Undelivered::Full, message),
-            SendError::Closed(message) => (Undelivered::Closed, message),
-        })
+        match recipient.try_send(message) {
+            Ok(()) => {
+                self.put();
+                Ok(())
+            }
+            Err(SendError::Full(message)) => {
+                self.count.iter().for_each(MailboxCount::dropped);
+                Err((Undelivered::Full, message))
+            }
+            Err(SendError::Closed(message)) => Err((Undelivered::Closed, message)),
+        }
     }
 
     /// Puts the message into the mailbox whatever its bound; for wake-ups, of which there is never
@@ -67,6 +90,7 @@ where
         let living = slot.as_ref().filter(|recipient| recipient.connected());
         if let Some(recipient) = living {
             recipient.do_send(message);
+            self.put();
         }
         living.is_some()
     }
@@ -84,7 +108,7 @@ where
     M::Result: Send,
 {
     fn clone(&self) -> Self {
-        Self { slot: Arc::clone(&self.slot) }
+        Self { slot: Arc::clone(&self.slot), count: self.count.clone() }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::link::Link;
 use crate::clock::Clock;
-use crate::metrics::Metrics;
+use crate::metrics::{MailboxCount, Metrics};
 
 /// For so long a key is refused after a command of it has made its actor panic twice.
 const QUARANTINE: Duration = Duration::from_secs(300);
@@ -66,6 +66,9 @@ struct Queue<C: Command> {
     is_woken: bool,
     /// Until when commands of a key are refused.
     poisoned: BTreeMap<C::Key, Quarantine>,
+    /// Where it is said how many wait, and how many were said to.
+    count: MailboxCount,
+    counted: usize,
 }
 
 impl<C: Command> Post<C> {
@@ -76,8 +79,17 @@ impl<C: Command> Post<C> {
             in_hand: None,
             is_woken: false,
             poisoned: BTreeMap::new(),
+            count: MailboxCount::default(),
+            counted: 0,
         };
         Self { wake: Link::new(), queue: Arc::new(Mutex::new(queue)) }
+    }
+
+    /// The same post, whose commands are counted in `count` from now on.
+    #[must_use]
+    pub fn counted(self, count: MailboxCount) -> Self {
+        self.lock().count = count;
+        self
     }
 
     /// From now on `address` is woken.
@@ -101,6 +113,7 @@ impl<C: Command> Post<C> {
         let older = queue.waiting.remove(&key);
         let is_suspect = older.is_some_and(|older| older.is_suspect);
         queue.waiting.insert(key, Waiting { command, is_suspect });
+        queue.recount();
         if !queue.is_woken {
             queue.is_woken = self.wake.notify(CommandsArrived);
         }
@@ -112,6 +125,7 @@ impl<C: Command> Post<C> {
         let mut queue = self.lock();
         queue.is_woken = false;
         queue.in_hand = queue.waiting.pop_first().map(|(_, waiting)| waiting);
+        queue.recount();
         queue.in_hand.as_ref().map(|waiting| waiting.command.clone())
     }
 
@@ -126,6 +140,7 @@ impl<C: Command> Post<C> {
         let key = command.key();
         if is_suspect {
             queue.waiting.remove(&key);
+            queue.recount();
             queue.quarantine(key.clone(), clock);
             metrics.command_given_up(actor);
             tracing::error!(actor, ?key, ?command, "command given up, it made the actor end twice");
@@ -134,11 +149,14 @@ impl<C: Command> Post<C> {
         // A newer one about the same may wait already.
         let waiting = queue.waiting.entry(key).or_insert(Waiting { command, is_suspect });
         waiting.is_suspect = true;
+        queue.recount();
     }
 
     /// Everything that waits, for whoever takes the tree down.
     pub fn take_all(&self) -> Vec<C> {
-        let waiting = std::mem::take(&mut self.lock().waiting);
+        let mut queue = self.lock();
+        let waiting = std::mem::take(&mut queue.waiting);
+        queue.recount();
         waiting.into_values().map(|waiting| waiting.command).collect()
     }
 
@@ -148,6 +166,11 @@ impl<C: Command> Post<C> {
 }
 
 impl<C: Command> Queue<C> {
+    fn recount(&mut self) {
+        let before = std::mem::replace(&mut self.counted, self.waiting.len());
+        self.count.changed(self.counted as i64 - before as i64);
+    }
+
     fn is_quarantined(&mut self, key: &C::Key) -> bool {
         if self.poisoned.get(key).is_some_and(Quarantine::is_over) {
             self.poisoned.remove(key);

@@ -13,7 +13,7 @@ use super::pacer::{Pacer, Seat};
 use super::supervisor::ReportOutbox;
 use crate::clock::Clock;
 use crate::effects::Probe;
-use crate::metrics::{CircuitParty, Metrics};
+use crate::metrics::{CircuitParty, Metrics, ProbeMetrics};
 use crate::model::{
     ComponentId, Outcome, ProbeObservation, ProbeReport, ProbeTrigger, ProberKind, ReasonKind,
     Timestamp,
@@ -84,6 +84,8 @@ pub struct ProberParts {
 /// The actor.
 pub struct Prober {
     parts: ProberParts,
+    /// What is counted with every probe.
+    probes: ProbeMetrics,
     /// Its part in the pace and its due times; since it was started.
     running: Option<Running>,
     /// Whether the component answers at all.
@@ -102,6 +104,7 @@ impl Prober {
     /// A prober whose first probe comes as soon as the pace allows.
     pub fn new(parts: ProberParts) -> Self {
         Self {
+            probes: parts.metrics.probes(&parts.id, parts.kind),
             parts,
             running: None,
             circuit: Circuit::default(),
@@ -225,7 +228,7 @@ impl Prober {
         observation: ProbeObservation,
     ) {
         let parts = &self.parts;
-        parts.metrics.probe_completed(&parts.id, parts.kind, &observation.outcome, duration);
+        self.probes.completed(&observation.outcome, duration);
         tracing::debug!(
             component = %parts.id,
             outcome = observation.outcome.as_str(),

@@ -1,7 +1,11 @@
 //! The observable state of all actors, shared with the server's thread and the tests.
+//!
+//! Every component has a cell with a lock of its own, so that whoever reads ten thousand of them
+//! keeps the supervisor from one at a time, for as long as one is copied. What is read is a copy:
+//! nothing is written out under a lock.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde::Serialize;
 
@@ -19,11 +23,24 @@ pub struct StatusSnapshot {
     /// By the cluster's name.
     pub clusters: BTreeMap<Arc<str>, ClusterSnapshot>,
     /// Open alerts and their delivery.
-    pub alerter: AlerterSnapshot,
+    pub alerter: Arc<AlerterSnapshot>,
     /// Actions under way and budgets.
-    pub recoverer: RecovererSnapshot,
+    pub recoverer: Arc<RecovererSnapshot>,
     /// The newest scaling decisions.
-    pub scaler: ScalerSnapshot,
+    pub scaler: Arc<ScalerSnapshot>,
+    /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
+    pub actors: BTreeMap<String, ActorSnapshot>,
+}
+
+/// What the actors show that serve all clusters.
+#[derive(Debug, Clone, Default)]
+pub struct ActorsStatus {
+    /// Open alerts and their delivery.
+    pub alerter: Arc<AlerterSnapshot>,
+    /// Actions under way and budgets.
+    pub recoverer: Arc<RecovererSnapshot>,
+    /// The newest scaling decisions.
+    pub scaler: Arc<ScalerSnapshot>,
     /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
     pub actors: BTreeMap<String, ActorSnapshot>,
 }
@@ -79,25 +96,118 @@ pub struct ComponentSnapshot {
     pub scaling: Option<String>,
 }
 
-/// Shared handle to the snapshot. Cheap to clone.
+/// One component's place on the board. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ComponentCell(Arc<Mutex<ComponentSnapshot>>);
+
+impl ComponentCell {
+    /// A place that shows `snapshot`, once it is put on the board.
+    pub fn new(snapshot: ComponentSnapshot) -> Self {
+        Self(Arc::new(Mutex::new(snapshot)))
+    }
+
+    /// Changes what is shown. `change` must be short: it holds the component's lock.
+    pub fn update(&self, change: impl FnOnce(&mut ComponentSnapshot)) {
+        change(&mut lock(&self.0));
+    }
+
+    /// A copy of what is shown.
+    pub fn snapshot(&self) -> ComponentSnapshot {
+        lock(&self.0).clone()
+    }
+}
+
+/// What a cluster shows beside its components.
+#[derive(Debug, Clone, Default)]
+struct ClusterState {
+    synced: bool,
+    platform_error: Option<Reason>,
+}
+
+/// One cluster's part of the board. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterBoard {
+    state: Arc<Mutex<ClusterState>>,
+    components: Arc<Mutex<BTreeMap<Arc<str>, ComponentCell>>>,
+}
+
+impl ClusterBoard {
+    /// What discovery says of the cluster as a whole.
+    pub fn discovered(&self, synced: bool, platform_error: Option<Reason>) {
+        *lock(&self.state) = ClusterState { synced, platform_error };
+    }
+
+    /// Shows `cell` as the component `name`.
+    pub fn show(&self, name: Arc<str>, cell: ComponentCell) {
+        lock(&self.components).insert(name, cell);
+    }
+
+    /// Shows the component `name` no longer.
+    pub fn hide(&self, name: &str) {
+        lock(&self.components).remove(name);
+    }
+
+    /// Changes what is shown of one component, if it is shown.
+    pub fn update(&self, name: &str, change: impl FnOnce(&mut ComponentSnapshot)) {
+        let cell = lock(&self.components).get(name).cloned();
+        if let Some(cell) = cell {
+            cell.update(change);
+        }
+    }
+
+    /// Every component that is shown, by name.
+    pub fn cells(&self) -> Vec<(Arc<str>, ComponentCell)> {
+        let components = lock(&self.components);
+        components.iter().map(|(name, cell)| (Arc::clone(name), cell.clone())).collect()
+    }
+
+    fn snapshot(&self) -> ClusterSnapshot {
+        let ClusterState { synced, platform_error } = lock(&self.state).clone();
+        let cells = self.cells().into_iter();
+        let components = cells.map(|(name, cell)| (name, cell.snapshot())).collect();
+        ClusterSnapshot { synced, platform_error, components }
+    }
+}
+
+/// Shared handle to what is observable. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct StatusBoard {
-    inner: Arc<RwLock<StatusSnapshot>>,
+    clusters: Arc<Mutex<BTreeMap<Arc<str>, ClusterBoard>>>,
+    actors: Arc<RwLock<ActorsStatus>>,
 }
 
 impl StatusBoard {
     /// A copy of everything.
     pub fn snapshot(&self) -> StatusSnapshot {
-        self.read(StatusSnapshot::clone)
+        let clusters = lock(&self.clusters).clone().into_iter();
+        let clusters = clusters.map(|(name, cluster)| (name, cluster.snapshot())).collect();
+        let actors = self.actors.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let ActorsStatus { alerter, recoverer, scaler, actors } = actors;
+        StatusSnapshot { clusters, alerter, recoverer, scaler, actors }
     }
 
-    /// Looks at the snapshot without copying it. `look` must be short: it holds the lock.
+    /// Looks at a copy of everything.
     pub fn read<T>(&self, look: impl FnOnce(&StatusSnapshot) -> T) -> T {
-        look(&self.inner.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.snapshot())
     }
 
-    /// Changes the snapshot in place. `change` must be short: it holds the lock.
-    pub fn update(&self, change: impl FnOnce(&mut StatusSnapshot)) {
-        change(&mut self.inner.write().unwrap_or_else(PoisonError::into_inner));
+    /// The part of the cluster `name`, which is made where there is none yet.
+    pub fn cluster(&self, name: &Arc<str>) -> ClusterBoard {
+        lock(&self.clusters).entry(Arc::clone(name)).or_default().clone()
     }
+
+    /// The cluster `name` is no longer shown.
+    pub fn remove_cluster(&self, name: &str) {
+        lock(&self.clusters).remove(name);
+    }
+
+    /// Changes what the actors show that serve all clusters. `change` must be short: it holds the
+    /// lock.
+    pub fn update(&self, change: impl FnOnce(&mut ActorsStatus)) {
+        change(&mut self.actors.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,6 +8,7 @@ mod memory;
 mod outbox;
 mod parts;
 mod reconfigure;
+mod reports;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -25,20 +26,17 @@ use super::discovery::Discovery;
 use super::exit_guard;
 use super::post::CommandsArrived;
 use super::prober::{Prober, ProberParts};
-use super::recoverer::{ComponentHealthy, RecoveryPhase, RecoveryProgressed};
+use super::recoverer::{RecoveryPhase, RecoveryProgressed};
 use super::scaler::LoadObserved;
 use crate::model::{
     ComponentId, ComponentInventory, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
-    Reason,
 };
-use crate::policy::health::Transition;
 use crate::policy::scaling::ScalingRequest;
 use actix::prelude::*;
 
 pub use inbox::{StopProbing, SupervisorInbox};
 use inventory::WatchedPods;
 pub use memory::ClusterMemory;
-use memory::IncidentChange;
 pub use outbox::ReportOutbox;
 pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
 pub use reconfigure::{NOT_WATCHED, Reconfigure, Retire};
@@ -70,6 +68,10 @@ pub struct Supervisor {
     pods: BTreeMap<Arc<str>, WatchedPods>,
     /// The newest resources report.
     usage: Vec<PodUsage>,
+    /// Reports since the others on this thread last had a turn.
+    in_a_row: usize,
+    /// Whether the timer is set that takes what did not fit into the mailbox.
+    is_overflow_due: bool,
 }
 
 impl Supervisor {
@@ -85,13 +87,15 @@ impl Supervisor {
             metrics: parts.metrics.clone(),
         };
         Self {
-            view: ClusterView::new(Arc::clone(&parts.cluster), parts.board.clone()),
+            view: ClusterView::new(&parts.cluster, &parts.board),
             children: Children::new(children),
             plans: BTreeMap::new(),
             inventory: Arc::default(),
             discovered: BTreeSet::new(),
             pods: BTreeMap::new(),
             usage: Vec::new(),
+            in_a_row: 0,
+            is_overflow_due: false,
             parts,
         }
     }
@@ -107,6 +111,7 @@ impl Supervisor {
     // ---- children
 
     fn start_children(&mut self) {
+        self.memory().follow(&self.inventory);
         for plan in self.fixed_plans().into_values() {
             self.watch(plan);
         }
@@ -140,10 +145,10 @@ impl Supervisor {
         self.plans.insert(Arc::clone(&plan.component), plan.clone());
         let now = self.parts.clock.now();
         let mut memory = self.memory();
-        memory.watch(&plan.component, plan.kind, plan.health, now);
-        if let Some(known) = memory.get(&plan.component) {
-            self.view.watched(&plan.component, known);
-        }
+        let known = memory.watch(&plan.component, plan.kind, plan.health, now);
+        self.view.watched(&plan.component, known);
+        self.parts.metrics.state_changed(&self.id(&plan.component), known.tracker.state());
+        memory.runs(&plan.component, self.inventory.components.contains_key(&plan.component));
         drop(memory);
         let probe_now = self.watch_pods(&plan);
         let parts = ProberParts {
@@ -198,67 +203,6 @@ impl Supervisor {
                 ctx.stop();
             }
         }
-    }
-
-    // ---- reports
-
-    fn on_report(&mut self, report: ProbeReport) {
-        self.parts.reports.taken();
-        if self.is_stopped() {
-            return;
-        }
-        self.judge(report);
-        for waiting in self.parts.reports.take_waiting().into_values() {
-            self.judge(waiting);
-        }
-    }
-
-    fn judge(&mut self, report: ProbeReport) {
-        let now = self.parts.clock.now();
-        let weight = self.weight(&report, now);
-        let judged = self.memory().observe(&report, weight, now);
-        let Some((transition, change)) = judged else { return self.note_unjudged(report) };
-        // First of all: nothing that follows may keep people from hearing of the end.
-        if let IncidentChange::Resolved(open) = change {
-            self.resolve(open);
-        }
-        self.count(&report);
-        log_transition(&report.id, transition, report.observation.outcome.reason());
-        if report.kind == ProberKind::Resources && !report.observation.outcome.is_failed() {
-            self.on_usage(report.observation.usage.clone());
-        }
-        let id = report.id.clone();
-        let known = self.memory().get(&id.component).cloned();
-        if let Some(memory) = known {
-            if let Some(open) = memory.incident.clone() {
-                self.raise(&report, open);
-            }
-            self.parts.metrics.state_changed(&id, memory.tracker.state());
-            let health = memory.tracker.health();
-            let failed = report.observation.outcome.is_failed();
-            // What just answered is not restarted, nor what only the platform calls unhealthy.
-            let is_reason_to_act = failed && memory.tracker.is_counted_out();
-            self.view.reported(report, &memory);
-            match (health.state, &memory.incident) {
-                (HealthState::Unhealthy, Some(open)) if is_reason_to_act => {
-                    self.ask_for_recovery(&id, open);
-                }
-                (HealthState::Healthy, _) => {
-                    let healthy = ComponentHealthy { component: id, since: health.since };
-                    // A report a second makes up for one that does not fit.
-                    let _ = self.parts.peers.healthy.try_send(healthy);
-                }
-                (HealthState::Unhealthy | HealthState::Degraded | HealthState::Unknown, _) => {}
-            }
-        }
-    }
-
-    fn count(&self, report: &ProbeReport) {
-        let canaries = report.observation.milvus.iter().flat_map(|milvus| &milvus.canaries);
-        for canary in canaries {
-            self.parts.metrics.query_completed(&report.id, canary);
-        }
-        self.parts.metrics.targets_scraped(&report.id, &report.observation.targets);
     }
 
     // ---- load
@@ -321,21 +265,22 @@ impl Supervisor {
 impl Actor for Supervisor {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Self::Context) {
+    fn started(&mut self, ctx: &mut Self::Context) {
         self.parts.reports.begin_anew();
         self.parts.inbox.begin_anew(self.parts.clock, &self.parts.metrics);
         if !self.is_stopped() {
             self.start_children();
         }
         self.take_commands();
+        self.arm_overflow(ctx);
     }
 }
 
 impl Handler<ProbeCompleted> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, message: ProbeCompleted, _: &mut Self::Context) {
-        self.on_report(message.0);
+    fn handle(&mut self, message: ProbeCompleted, ctx: &mut Self::Context) {
+        self.on_report(message.0, ctx);
     }
 }
 
@@ -378,13 +323,4 @@ fn prober_key(component: &str) -> String {
 fn usage_of(component: &ComponentInventory, usage: &[PodUsage]) -> Vec<PodUsage> {
     let is_ours = |sample: &&PodUsage| component.pods.iter().any(|pod| *pod.name == *sample.pod);
     usage.iter().filter(is_ours).cloned().collect()
-}
-
-fn log_transition(component: &ComponentId, transition: Transition, reason: Option<&Reason>) {
-    let Transition::Moved { from, to } = transition else {
-        return;
-    };
-    let reason = reason.map(ToString::to_string);
-    let (from, to) = (from.as_str(), to.as_str());
-    tracing::info!(%component, from, to, reason, "component state changed");
 }

@@ -231,3 +231,125 @@ fn only_shown(platform: &Arc<dyn Cluster>, dry_run: bool) -> Arc<dyn Cluster> {
     let platform = Arc::clone(platform);
     if dry_run { Arc::new(DryRunCluster::new(platform)) } else { platform }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, environment::Variables};
+
+    const NOTHING_DRY: DryRun = DryRun { all: false, recoverer: false, scaler: false };
+
+    fn settings(text: &str) -> Arc<Settings> {
+        Arc::new(config::parse("actors.toml", text, &Variables::new()).unwrap().settings)
+    }
+
+    /// A cluster of one process that something else owns.
+    fn laptop(restart: &str, more: &str) -> Arc<Settings> {
+        settings(&format!(
+            "[clusters.laptop]\nplatform = \"process\"\n[clusters.laptop.processes.standalone]\n\
+             restart = [{restart:?}]\n{more}"
+        ))
+    }
+
+    fn follow(before: &Clusters, settings: &Arc<Settings>) -> Clusters {
+        before.following(settings, NOTHING_DRY, Clock::system())
+    }
+
+    #[tokio::test]
+    async fn a_platform_of_processes_is_never_replaced_and_says_what_waits_for_the_next_start() {
+        let first = follow(&Clusters::default(), &laptop("true", ""));
+        assert_eq!(first.at_next_start(&laptop("true", "")), Vec::<String>::new());
+        let other = laptop("false", "[clusters.laptop.processes.etcd]\nrestart = [\"true\"]\n");
+        let second = follow(&first, &other);
+        assert!(first.given_up_by(&second).is_empty());
+        let (before, after) = (first.parts(), second.parts());
+        assert!(Arc::ptr_eq(&before[0].platform, &after[0].platform));
+        assert!(Arc::ptr_eq(&before[0].recoverer_platform, &after[0].recoverer_platform));
+        assert_eq!(
+            second.at_next_start(&other),
+            [
+                "[clusters.laptop.processes.etcd] is started at the next start of falconer",
+                "[clusters.laptop.processes.standalone] has changed: takes effect at the next start \
+                 of falconer, the process is left alone",
+            ]
+        );
+        let watched: Vec<_> =
+            after[0].planner.fixed().into_iter().map(|plan| plan.component).collect();
+        assert!(!watched.contains(&"etcd".into()), "{watched:?}: it is not there yet");
+    }
+
+    #[tokio::test]
+    async fn a_cluster_of_processes_that_is_taken_out_is_kept_aside_and_found_again() {
+        let first = follow(&Clusters::default(), &laptop("true", ""));
+        let green = settings(
+            "[clusters.green]\nplatform = \"process\"\n[clusters.green.processes.a]\nrestart = [\"true\"]\n",
+        );
+        let second = follow(&first, &green);
+        assert!(first.given_up_by(&second).is_empty(), "what runs there runs on");
+        assert_eq!(second.parts().len(), 1);
+        let note = second.at_next_start(&green);
+        assert!(note[0].starts_with("[clusters.laptop.processes] are not watched"), "{note:?}");
+        let third = follow(&second, &laptop("true", ""));
+        assert!(Arc::ptr_eq(&first.parts()[0].platform, &third.parts()[0].platform));
+    }
+
+    #[tokio::test]
+    async fn only_a_probe_that_would_do_something_else_is_another_one() {
+        let text = |interval: &str, body: &str| {
+            laptop(
+                "true",
+                &format!(
+                    "[probers.minio]\nkind = \"http\"\nurl = \"http://127.0.0.1:1/\"\n\
+                     interval = {interval:?}\nexpect = {{ body_contains = {body:?} }}\n"
+                ),
+            )
+        };
+        let clock = Clock::system();
+        let follow = |before: &Clusters, settings: &Arc<Settings>| {
+            before.following(settings, NOTHING_DRY, clock)
+        };
+        let probes = |clusters: &Clusters| -> BTreeMap<Arc<str>, _> {
+            let plans = clusters.parts()[0].planner.fixed().into_iter();
+            plans.map(|plan| (plan.component, plan.probe)).collect()
+        };
+        let first = follow(&Clusters::default(), &text("30s", "ok"));
+        let before = probes(&first);
+        let second = follow(&first, &text("10s", "ok"));
+        let after = probes(&second);
+        assert!(before.len() >= 4, "{} probes", before.len());
+        for (component, probe) in &before {
+            assert!(Arc::ptr_eq(probe, &after[component]), "{component}");
+        }
+        let third = probes(&follow(&second, &text("10s", "fine")));
+        let is_other = |name: &&Arc<str>| !Arc::ptr_eq(&after[*name], &third[*name]);
+        assert_eq!(after.keys().filter(is_other).collect::<Vec<_>>(), [&Arc::from("minio")]);
+    }
+
+    #[test]
+    fn a_dry_run_that_is_switched_wraps_or_unwraps_the_platform_of_one_actor_only() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let settings = laptop("true", "");
+        let first = follow(&Clusters::default(), &settings);
+        let dry = DryRun { recoverer: true, ..NOTHING_DRY };
+        let second = first.following(&settings, dry, Clock::system());
+        let (before, after) = (&first.parts()[0], &second.parts()[0]);
+        assert!(!Arc::ptr_eq(&before.recoverer_platform, &after.recoverer_platform));
+        assert!(Arc::ptr_eq(&before.scaler_platform, &after.scaler_platform));
+        let third = second.following(&settings, dry, Clock::system());
+        let kept = &third.parts()[0].recoverer_platform;
+        assert!(Arc::ptr_eq(&after.recoverer_platform, kept));
+    }
+
+    #[test]
+    fn another_place_is_another_platform_and_another_login_is_not() {
+        let kube = |more: &str| settings(&format!("[clusters.a]\n{more}")).clusters["a"].clone();
+        let first = kube("");
+        for same in ["depends_on = [\"etcd\"]", "metrics_port = 1", "database = \"b\""] {
+            assert!(is_same_platform(&first, &kube(same)), "{same}");
+        }
+        for other in ["namespace = \"b\"", "instance = \"b\"", "components = [\"proxy\"]"] {
+            assert!(!is_same_platform(&first, &kube(other)), "{other}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, watch};
 
+use super::descriptors;
 use super::parts::Plan;
 use crate::actors::tree::Tree;
 use crate::clock::Clock;
@@ -117,7 +118,11 @@ impl Reloader {
 
     async fn follow(&self, loaded: Loaded, at: Timestamp, trigger: ReloadTrigger) -> ReloadRecord {
         let mut following = self.following.lock().await;
-        let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        warnings.extend(descriptors::raise_limit(&loaded.settings));
+        for warning in &warnings {
+            tracing::warn!(warning, "configuration");
+        }
         let settings = Arc::new(loaded.settings);
         let is_same = *settings == *following.plan.settings;
         // Adapters whose settings are the same are the same objects, so this is right for both.
@@ -160,7 +165,7 @@ impl Reloader {
             }
             ReloadOutcome::Rejected => tracing::error!(
                 trigger,
-                problem = record.problems.first(),
+                problem = record.problems.first().map(tracing::field::display),
                 problems = record.problems.len(),
                 "configuration is faulty, what was read before still holds"
             ),

@@ -124,7 +124,7 @@ fn figure(
     emit: Emit<'_>,
     figure: impl Fn(&PerformanceReport) -> Option<f64>,
 ) {
-    if let Some(value) = series.performance.as_ref().and_then(figure) {
+    if let Some(value) = series.performance.as_deref().and_then(figure) {
         emit(value, &[]);
     }
 }

@@ -71,8 +71,6 @@ pub(super) struct Instruments {
     pub(super) probes_paced: Counter<u64>,
     pub(super) open_circuits: UpDownCounter<i64>,
     pub(super) circuit_openings: Counter<u64>,
-    pub(super) mailbox_depth: UpDownCounter<i64>,
-    pub(super) mailbox_dropped: Counter<u64>,
     pub(super) respawns: Counter<u64>,
     pub(super) given_up: Counter<u64>,
     pub(super) alerts: Counter<u64>,
@@ -114,14 +112,6 @@ impl Instruments {
             circuit_openings: counter(
                 "falconer_circuit_openings_total",
                 "How often an outside party stopped answering",
-            ),
-            mailbox_depth: meter
-                .i64_up_down_counter("falconer_mailbox_depth")
-                .with_description("Messages that wait in an actor's mailbox")
-                .build(),
-            mailbox_dropped: counter(
-                "falconer_mailbox_dropped_total",
-                "Messages replaced or dropped because a mailbox was full",
             ),
             respawns: counter("falconer_actor_respawns_total", "Actors made anew after they ended"),
             given_up: counter(

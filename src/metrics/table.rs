@@ -2,7 +2,7 @@
 //! over a component's pods. Never touches an exporter.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::{ComponentId, HealthState, PerformanceReport, PodUsage};
 
@@ -16,7 +16,7 @@ pub(super) struct ComponentSeries {
     /// Rows by the name of a canary collection.
     pub(super) collections: BTreeMap<String, u64>,
     /// What its own metrics pages say, over all pods.
-    pub(super) performance: Option<PerformanceReport>,
+    pub(super) performance: Option<Box<PerformanceReport>>,
     /// CPU and memory over all pods.
     pub(super) usage: UsageRatios,
 }
@@ -57,35 +57,45 @@ impl UsageRatios {
     }
 }
 
-/// Shared between the callers of [`super::Metrics`] and whoever scrapes.
+type Entry = Arc<Mutex<ComponentSeries>>;
+
+/// Shared between the callers of [`super::Metrics`] and whoever scrapes. Who scrapes holds the lock
+/// of one component at a time: an actor never waits for a page of ten thousand.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SharedTable {
-    components: Arc<RwLock<BTreeMap<ComponentId, ComponentSeries>>>,
+    components: Arc<Mutex<BTreeMap<ComponentId, Entry>>>,
 }
 
 impl SharedTable {
     /// Changes the entry of one component, making it where there is none.
     pub(super) fn component(&self, id: &ComponentId, change: impl FnOnce(&mut ComponentSeries)) {
-        let mut components = self.components.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(series) = components.get_mut(id) {
-            change(series);
+        let mut components = lock(&self.components);
+        if let Some(entry) = components.get(id) {
+            change(&mut lock(entry));
         } else {
-            change(components.entry(id.clone()).or_default());
+            change(&mut lock(components.entry(id.clone()).or_default()));
         }
     }
 
     /// Forgets one component.
     pub(super) fn remove(&self, id: &ComponentId) {
-        self.components.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        lock(&self.components).remove(id);
     }
 
     /// Looks at every entry.
     pub(super) fn for_each(&self, mut look: impl FnMut(&ComponentId, &ComponentSeries)) {
-        let components = self.components.read().unwrap_or_else(PoisonError::into_inner);
-        for (id, series) in components.iter() {
-            look(id, series);
+        let entries: Vec<(ComponentId, Entry)> = lock(&self.components)
+            .iter()
+            .map(|(id, entry)| (id.clone(), Arc::clone(entry)))
+            .collect();
+        for (id, entry) in entries {
+            look(&id, &lock(&entry));
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One report for a whole component out of those of its pods: sums of rates, CPU, memory and

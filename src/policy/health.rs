@@ -158,7 +158,8 @@ impl HealthTracker {
             self.coming_up_until = None;
             self.grace = self.grace.filter(|grace| !grace.ends_on_success);
         }
-        if !outcome.is_healthy() || next == HealthState::Healthy {
+        let settled = !outcome.is_healthy() || next == HealthState::Healthy;
+        if settled && self.reason.as_ref() != outcome.reason() {
             self.reason = outcome.reason().cloned();
         }
         self.move_to(next, now)
@@ -224,6 +225,21 @@ impl HealthTracker {
     /// The state.
     pub fn state(&self) -> HealthState {
         self.state
+    }
+
+    /// Since when it is in this state.
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Why it is in this state, where there is a reason.
+    pub fn reason(&self) -> Option<&Reason> {
+        self.reason.as_ref()
+    }
+
+    /// Whether it is unhealthy, or its newest outcome was a failure, below the threshold too.
+    pub fn is_unhealthy_or_failing(&self) -> bool {
+        self.state == HealthState::Unhealthy || self.failures > 0
     }
 
     /// The state with everything that belongs to it.

@@ -12,7 +12,7 @@ mod reroute;
 mod route;
 
 pub use alert::{Alert, OpenAlert, ReceiverState};
-pub use book::{AlertBook, Finished, NextStep, SendFailure, Undelivered};
+pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure, Undelivered};
 pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,

@@ -10,6 +10,11 @@ use crate::model::ProberKind;
 /// No interval is shorter: timers have no finer grain.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
+/// Due times lie on a grid that all schedules of the process share, so that a few probes begin
+/// together and the process sleeps in between: waking up costs about as much as half a probe. Few
+/// enough that no listen queue and no pace notices, and short enough that no schedule does.
+const GRAIN: Duration = Duration::from_millis(10);
+
 /// Probes without any answer in a row before a component is probed less often: well beyond every
 /// sensible failure_threshold, so that nothing is detected later for it.
 const SILENT_AFTER: u32 = 10;
@@ -73,14 +78,16 @@ impl Schedule {
         schedule
     }
 
-    /// The next due time, which is then past for this schedule. Due times that have passed at `now`
+    /// The next due time, which is then past for this schedule: on the grid of the process, so up
+    /// to a hundredth of a second after the exact one. Due times that have passed at `now`
     /// are left out, never made up for in a burst; so are those of the next `hold`, to the nearest
     /// one. The phase stays. `random` is uniform in 0..1.
     pub fn advance(&mut self, now: Duration, hold: Duration, random: f64) -> Duration {
         self.skip_to(now + hold.saturating_sub(self.interval / 2));
         let nominal = self.next;
         self.next += self.interval;
-        (nominal + self.offset.mul_f64(2.0 * random)).saturating_sub(self.offset)
+        let exact = (nominal + self.offset.mul_f64(2.0 * random)).saturating_sub(self.offset);
+        on_grid(exact, self.interval)
     }
 
     fn skip_to(&mut self, at: Duration) {
@@ -88,6 +95,16 @@ impl Schedule {
         let missed = late.div_ceil(self.interval.as_nanos());
         self.next += self.interval * u32::try_from(missed).unwrap_or(u32::MAX);
     }
+}
+
+/// The first instant of the grid that is not before `at`. Intervals that are not much longer than
+/// the grid's own are left alone.
+fn on_grid(at: Duration, interval: Duration) -> Duration {
+    if interval < GRAIN * 10 {
+        return at;
+    }
+    let nanos = at.as_nanos().next_multiple_of(GRAIN.as_nanos());
+    u64::try_from(nanos).map_or(at, Duration::from_nanos)
 }
 
 #[cfg(test)]
@@ -109,6 +126,22 @@ mod tests {
             assert_eq!(due, ms(10_250 + 1_000 * turn));
             now = due + ms(3); // each probe is a little late and takes its time
         }
+    }
+
+    #[test]
+    fn probes_that_are_due_at_nearly_the_same_time_begin_together() {
+        let due = |interval: u64, phase: f64| {
+            Schedule::new(ms(interval), 0.0, phase, Duration::ZERO).advance(
+                ms(1),
+                Duration::ZERO,
+                0.0,
+            )
+        };
+        let together = [0.2511, 0.2555, 0.26].map(|phase| due(1_000, phase));
+        assert_eq!(together, [ms(260); 3]);
+        assert_eq!(due(1_000, 0.2601), ms(270));
+        // A schedule as fine as the grid itself stays as it is.
+        assert_eq!(due(50, 0.5), ms(25));
     }
 
     #[test]
@@ -157,9 +190,9 @@ mod tests {
                 schedule.advance(ms(begins), Duration::ZERO, random)
             };
             let exact = nominal(0.0, random);
-            prop_assert!(exact > ms(begins) && exact <= ms(begins + interval));
+            prop_assert!(exact > ms(begins) && exact <= ms(begins + interval) + GRAIN);
             let moved = nominal(jitter, random);
-            prop_assert!(moved.abs_diff(exact) <= ms(interval).mul_f64(jitter / 2.0) + ms(1));
+            prop_assert!(moved.abs_diff(exact) <= ms(interval).mul_f64(jitter / 2.0) + GRAIN);
         }
     }
 }

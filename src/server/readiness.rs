@@ -137,10 +137,10 @@ mod tests {
         let mut status = StatusSnapshot::default();
         let at = Timestamp::from_millis(1_767_225_600_000);
         let mut receiver = ReceiverSnapshot::default();
-        status.alerter.receivers.insert("slack".into(), receiver.clone());
+        Arc::make_mut(&mut status.alerter).receivers.insert("slack".into(), receiver.clone());
         receiver.state.failed_at = Some(at);
         receiver.state.last_error = Some("email: connection refused".to_owned());
-        status.alerter.receivers.insert("email".into(), receiver);
+        Arc::make_mut(&mut status.alerter).receivers.insert("email".into(), receiver);
         let alive = ActorSnapshot {
             kind: "prober",
             respawns: 1,

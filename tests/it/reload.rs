@@ -122,7 +122,6 @@ fn a_faulty_file_changes_nothing_and_is_told_in_the_log_the_metrics_and_the_stat
     let asked = targets.asked("a").len();
     falconer.wait_for("more probes", |_| targets.asked("a").len() > asked + 3);
 
-    falconer.replace("");
     fs::remove_file(falconer.folder().join("actors.toml")).unwrap();
     falconer.signal();
     let missing = falconer.reloaded(&reload);
@@ -186,7 +185,7 @@ fn who_has_the_admin_token_can_ask_for_a_reload_and_is_told_what_it_did() {
     with_token("[probers.a]\nintervall = \"1s\"\n");
     let (code, answer) = falconer.post(Some("n3w"));
     assert_eq!((code, &answer["outcome"]), (422, &json!("rejected")));
-    assert!(answer["problems"][0].as_str().unwrap().contains("intervall"), "{answer}");
+    assert!(answer["problems"].to_string().contains("intervall"), "{answer}");
     fs::remove_file(&token).unwrap();
     assert_eq!(falconer.post(Some("n3w")).0, 503);
     assert!(!falconer.log().contains("n3w") && !falconer.log().contains("s3cret"));

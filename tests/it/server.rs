@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use falconer::actors::heartbeat::Heartbeat;
-use falconer::actors::status::{ClusterSnapshot, ComponentSnapshot, StatusBoard};
+use falconer::actors::status::{ComponentCell, ComponentSnapshot, StatusBoard};
 use falconer::clock::Clock;
 use falconer::metrics::{Metrics, MetricsSettings};
 use falconer::model::{
@@ -42,14 +42,9 @@ impl Fixture {
     }
 
     fn publish(&self, synced: bool, component: &str, snapshot: ComponentSnapshot) {
-        self.status.update(|status| {
-            let cluster = ClusterSnapshot {
-                synced,
-                platform_error: None,
-                components: [(component.into(), snapshot)].into(),
-            };
-            status.clusters.insert("milvus-ha".into(), cluster);
-        });
+        let cluster = self.status.cluster(&"milvus-ha".into());
+        cluster.discovered(synced, None);
+        cluster.show(component.into(), ComponentCell::new(snapshot));
     }
 }
 
@@ -420,7 +415,7 @@ mod otlp {
         let (metrics, registry) = Metrics::new(&settings).unwrap();
         let registry = Arc::new(registry);
         for _ in 0..50 {
-            metrics.mailbox_dropped("supervisor");
+            metrics.mailbox("supervisor").dropped();
             assert!(registry.encode().unwrap().contains("falconer_mailbox_dropped_total"));
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -437,7 +432,7 @@ mod otlp {
             ..MetricsSettings::default()
         };
         let (metrics, registry) = Metrics::new(&settings).unwrap();
-        metrics.mailbox_dropped("supervisor");
+        metrics.mailbox("supervisor").dropped();
         let (ended, end) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(100));

@@ -69,6 +69,16 @@ pub struct AlerterInbox {
 }
 
 impl AlerterInbox {
+    /// An inbox whose commands are counted in `metrics`.
+    pub fn counted(metrics: &Metrics) -> Self {
+        let count = metrics.mailbox("alerter");
+        Self {
+            raise: Post::new().counted(count.clone()),
+            update: Post::new().counted(count.clone()),
+            resolve: Post::new().counted(count),
+        }
+    }
+
     /// From now on `address` is woken when something arrives.
     pub fn publish(&self, address: &Addr<Alerter>) {
         self.raise.publish(address);

@@ -497,6 +497,29 @@ fn an_alert_without_any_receiver_shows_in_the_status_until_it_is_over() {
         stage.raise(Severity::Critical).await;
         assert_eq!(stage.board.snapshot().alerter.alerts.len(), 1);
         stage.resolve(1).await;
+        pass(1).await;
         assert_eq!(stage.board.snapshot().alerter.alerts.len(), 0);
+    });
+}
+
+#[test]
+fn hundreds_of_incidents_at_once_are_shown_soon_and_each_is_told_once() {
+    in_virtual_time(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[]);
+        let _alerter = stage.start(&[&email]);
+        let named = |index: usize| ComponentId::new("milvus-ha", format!("component-{index}"));
+        for second in 0..20 {
+            // They go on, and their supervisor says so again and again.
+            for component in (0..300).map(named) {
+                let incident = IncidentId::new(&component, START);
+                let alert = Alert { incident, component, ..raise(Severity::Critical).0 };
+                stage.inbox.raise.send(RaiseAlert(alert));
+                tokio::task::yield_now().await;
+            }
+            pass(1).await;
+            assert_eq!(stage.board.snapshot().alerter.alerts.len(), 300, "second {second}");
+        }
+        assert_eq!(email.accepted(), [(5, Firing); 300]);
     });
 }

@@ -71,7 +71,7 @@ impl Recoverer {
     /// Publishes the present state.
     pub(super) fn publish(&self) {
         let snapshot = self.snapshot();
-        self.around.board.update(|status| status.recoverer = snapshot);
+        self.around.board.update(|status| status.recoverer = snapshot.into());
     }
 
     fn snapshot(&self) -> RecovererSnapshot {
@@ -79,7 +79,7 @@ impl Recoverer {
         let ledger = self.ledger();
         let global = self.settings.global.budget;
         let component_budgets = ledger
-            .known_components()
+            .acted_on()
             .filter_map(|component| {
                 let budget = self.settings.for_component(component).budget;
                 let used = ledger.component_actions(component, budget.per, now);

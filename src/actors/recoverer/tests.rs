@@ -354,6 +354,37 @@ fn draining_tells_what_is_under_way_and_begins_nothing_more() {
 }
 
 #[test]
+fn other_settings_hold_from_the_next_decision_on_and_the_ledger_stays() {
+    in_virtual_time(async {
+        let dry = RecovererSettings { dry_run: true, ..RecovererSettings::default() };
+        let bench = Bench::with(dry);
+        bench.cluster.state().answers.push_back(Answer::Show);
+        let since = bench.now();
+        bench.report(sick("proxy", since)).await;
+        assert_eq!(bench.phases(), [RecoveryPhase::DryRun]);
+
+        let other = FakeCluster::new();
+        let platform: Arc<dyn crate::effects::Cluster> = other.clone();
+        let mut settings = RecovererSettings::default();
+        settings.default.budget.actions = 2;
+        bench.actor.address.do_send(Reconfigure {
+            settings,
+            clusters: HashMap::from([(CLUSTER.into(), platform)]),
+            progress: HashMap::from([(CLUSTER.into(), bench.progress.clone())]),
+        });
+        bench.report(sick("proxy", since)).await;
+        assert_eq!(other.state().restarts.len(), 0, "the cooldown of what was shown holds");
+        assert_eq!(bench.phases().last(), Some(&RecoveryPhase::Refused), "and is told now");
+        sleep(minutes(6)).await;
+        bench.report(sick("proxy", since)).await;
+        assert_eq!(other.state().restarts.len(), 1, "done, on the platform that holds now");
+        assert_eq!(bench.restarts(), 1, "the former one was only shown it");
+        // What was shown counts, as it would have counted had it been done.
+        assert!(bench.last_words().contains("2 of 2 actions"), "{}", bench.last_words());
+    });
+}
+
+#[test]
 fn a_platform_that_fails_is_not_hammered_and_does_not_slow_another_cluster() {
     in_virtual_time(async {
         let mut bench = Bench::new();

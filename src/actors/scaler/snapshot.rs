@@ -57,6 +57,6 @@ impl Scaler {
             in_flight: self.ledger().all_in_flight().cloned().collect(),
             recent: self.recent.clone(),
         };
-        self.around.board.update(|status| status.scaler = snapshot);
+        self.around.board.update(|status| status.scaler = snapshot.into());
     }
 }

@@ -11,18 +11,14 @@ impl Supervisor {
             return;
         }
         let now = self.parts.clock.now();
-        let (known, probes) = {
-            let mut memory = self.memory();
-            let known = memory.get(&report.id.component).cloned();
-            (known, memory.inconclusive(now))
-        };
-        if let Some(probes) = probes {
+        let mut memory = self.memory();
+        if let Some(probes) = memory.inconclusive(now) {
             let reason = report.observation.outcome.reason().map(ToString::to_string);
             let cluster = &self.parts.cluster;
             tracing::warn!(%cluster, component = %report.id, probes, reason, "cannot probe");
         }
-        if let Some(memory) = known {
-            self.view.reported(report, &memory);
+        if let Some(known) = memory.get(&report.id.component) {
+            known.show(report);
         }
     }
 }

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use super::{ComponentPlan, Supervisor, log_transition, prober_key};
+use super::reports::log_transition;
+use super::{ComponentPlan, Supervisor, prober_key};
 use crate::actors::link::Link;
 use crate::actors::prober::ProbeNow;
 use crate::model::{
@@ -34,6 +35,7 @@ impl Supervisor {
             let ready = component.workloads.iter().map(|w| w.ready_replicas).sum();
             self.parts.metrics.replicas(&self.id(name), desired, ready);
         }
+        self.memory().follow(&inventory);
         self.view.inventory(&inventory);
         let before = std::mem::replace(&mut self.inventory, Arc::clone(&inventory));
         // An inventory that may be old proves nothing.
@@ -68,12 +70,12 @@ impl Supervisor {
     /// The way to the prober that is about to be started, where changes of pods concern it.
     pub(super) fn watch_pods(&mut self, plan: &ComponentPlan) -> Option<Link<ProbeNow>> {
         if plan.kind != ProberKind::Pods {
+            self.pods.remove(&plan.component);
             return None;
         }
-        let watched = WatchedPods::default();
-        let link = watched.probe_now.clone();
-        self.pods.insert(Arc::clone(&plan.component), watched);
-        Some(link)
+        // What is known of the pods outlives a prober that is replaced.
+        let watched = self.pods.entry(Arc::clone(&plan.component)).or_default();
+        Some(watched.probe_now.clone())
     }
 
     fn look_at_pods(&mut self, before: &Inventory, inventory: &Inventory) {
@@ -92,9 +94,7 @@ impl Supervisor {
         let Some(pods) = self.pods.get_mut(name) else { return };
         let news = pods.watch.look(component, startup_grace, now);
         let (is_short, probe_now) = (pods.watch.is_short(), pods.probe_now.clone());
-        if let Some(memory) = self.memory().get_mut(name) {
-            memory.short = is_short;
-        }
+        self.memory().change(name, |known| known.short = is_short);
         match news {
             PodsNews::Nothing => return,
             PodsNews::Explained { reason, coming_up } => {
@@ -120,20 +120,21 @@ impl Supervisor {
         now: Timestamp,
     ) {
         let id = self.id(name);
-        let mut memory = self.memory();
-        let Some(known) = memory.get_mut(name) else { return };
-        let settings = known.settings;
-        let transition = if is_complaint {
-            known.tracker.note(reason, coming_up, settings, now)
-        } else {
-            known.tracker.explain(reason, coming_up, settings, now);
-            Transition::Stayed
-        };
-        let known = known.clone();
-        drop(memory);
-        log_transition(&id, transition, Some(reason));
-        self.parts.metrics.state_changed(&id, known.tracker.state());
-        self.view.judged(name, &known);
+        let taken = self.memory().change(name, |known| {
+            let settings = known.settings;
+            let transition = if is_complaint {
+                known.tracker.note(reason, coming_up, settings, now)
+            } else {
+                known.tracker.explain(reason, coming_up, settings, now);
+                Transition::Stayed
+            };
+            known.show_health();
+            (transition, known.tracker.state())
+        });
+        if let Some((transition, state)) = taken {
+            log_transition(&id, transition, Some(reason));
+            self.parts.metrics.state_changed(&id, state);
+        }
     }
 
     /// How much a report weighs, given what the platform says of the same pods.

@@ -1,16 +1,27 @@
-//! What a supervisor must not forget when it is made anew: the judgement of each component and its
-//! open incident. Decides what to tell; sends nothing itself.
+//! What a supervisor must not forget when it is made anew: the judgement of each component, its
+//! open incident, and what of it was told. Decides what to tell; sends nothing itself.
+//!
+//! Messages are level-triggered: whoever missed one hears of the matter again. But a report that
+//! changes nothing costs one look-up and tells nothing, until a reminder is due.
 
-use std::collections::BTreeMap;
+mod told;
+mod totals;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::view::blank;
 use crate::actors::recoverer::RecoveryPhase;
+use crate::actors::status::ComponentCell;
 use crate::model::{
-    ComponentId, HealthState, IncidentId, Outcome, ProbeReport, ProberKind, Reason, ReasonKind,
-    Severity, Timestamp,
+    ComponentId, HealthState, IncidentId, Inventory, Outcome, ProbeReport, ProberKind, Reason,
+    ReasonKind, Severity, Timestamp,
 };
 use crate::policy::health::{HealthSettings, HealthTracker, Transition, Weight};
+pub use told::Tell;
+use told::Told;
+use totals::Totals;
 
 /// While probes cannot be made, the log says so this often: they may be a thousand a second.
 const INCONCLUSIVE_TOLD_EVERY: Duration = Duration::from_secs(60);
@@ -31,16 +42,18 @@ pub struct OpenIncident {
 /// What one report means for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IncidentChange {
-    /// There is no incident.
+    /// Nothing.
     None,
-    /// It began or goes on.
+    /// An incident began, became worse or has another reason.
+    News,
+    /// It goes on as before.
     Open,
     /// It is over.
-    Resolved(OpenIncident),
+    Resolved(IncidentId),
 }
 
 /// One component.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ComponentMemory {
     /// How it is probed.
     pub kind: ProberKind,
@@ -56,6 +69,22 @@ pub struct ComponentMemory {
     pub short: bool,
     /// When the newest report's probe began; an older report that comes later is ignored.
     newest: Option<Timestamp>,
+    /// Whether the platform runs it as a workload.
+    runs: bool,
+    told: Told,
+    cell: ComponentCell,
+}
+
+/// What a report was judged to be.
+pub struct Judged<'a> {
+    /// The component, with the report folded in.
+    pub known: &'a mut ComponentMemory,
+    /// What it did to the state.
+    pub transition: Transition,
+    /// What it did to the incident.
+    pub change: IncidentChange,
+    /// Who is to be told of it now.
+    pub tell: Tell,
 }
 
 /// Probes that falconer itself could not make since it last said so.
@@ -66,9 +95,10 @@ struct Inconclusive {
 }
 
 /// All components of one cluster.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct ClusterMemory {
-    components: BTreeMap<Arc<str>, ComponentMemory>,
+    components: HashMap<Arc<str>, ComponentMemory>,
+    totals: Totals,
     is_stopped: bool,
     inconclusive: Inconclusive,
 }
@@ -81,19 +111,14 @@ impl ClusterMemory {
         kind: ProberKind,
         settings: HealthSettings,
         now: Timestamp,
-    ) {
+    ) -> &ComponentMemory {
+        self.totals.forget_oldest();
         let entry = self.components.entry(Arc::clone(component));
-        let memory = entry.or_insert_with(|| ComponentMemory {
-            kind,
-            settings,
-            tracker: HealthTracker::new(settings, now),
-            incident: None,
-            refused: false,
-            short: false,
-            newest: None,
-        });
+        let memory = entry.or_insert_with(|| ComponentMemory::new(kind, settings, now));
         memory.settings = settings;
         memory.kind = kind;
+        memory.cell.update(|shown| shown.kind = kind);
+        memory
     }
 
     /// The process ends: nothing is watched any more.
@@ -106,9 +131,11 @@ impl ClusterMemory {
         self.is_stopped
     }
 
-    /// Forgets a component; its open incident, if any, is handed back to be resolved.
-    pub fn forget(&mut self, component: &str) -> Option<OpenIncident> {
-        self.components.remove(component).and_then(|memory| memory.incident)
+    /// Forgets a component; its open incident, if any, is over.
+    pub fn forget(&mut self, component: &str) -> Option<IncidentId> {
+        let memory = self.components.remove(component)?;
+        self.totals.left(&memory);
+        memory.incident.map(|open| open.id)
     }
 
     /// One component.
@@ -116,17 +143,54 @@ impl ClusterMemory {
         self.components.get(component)
     }
 
-    /// All components by name.
+    /// All components, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &ComponentMemory)> {
         self.components.iter()
     }
 
+    /// Learns which components the platform runs as workloads.
+    pub fn follow(&mut self, inventory: &Inventory) {
+        self.totals = Totals::default();
+        for (name, memory) in &mut self.components {
+            memory.runs = inventory.components.contains_key(name);
+            self.totals.joined(memory);
+        }
+    }
+
+    /// Learns of one component whether the platform runs it as a workload.
+    pub fn runs(&mut self, component: &str, runs: bool) {
+        if let Some(memory) = self.components.get_mut(component) {
+            self.totals.left(memory);
+            memory.runs = runs;
+            self.totals.joined(memory);
+        }
+    }
+
     /// How many of the components that run as workloads are unhealthy or failing.
-    pub fn sick(&self, is_workload: impl Fn(&str) -> bool) -> usize {
-        let sick = |(name, memory): &(&Arc<str>, &ComponentMemory)| {
-            is_workload(name) && memory.is_unhealthy_or_failing()
-        };
-        self.components.iter().filter(sick).count()
+    pub fn sick_workloads(&self) -> usize {
+        self.totals.sick_workloads()
+    }
+
+    /// How many of the components run as workloads.
+    pub fn workloads(&self) -> usize {
+        self.totals.workloads()
+    }
+
+    /// When the cluster beside `component` was last seen as a whole: the earliest start of the
+    /// newest probe of each other component that runs as a workload or is in `depends_on`. The
+    /// Unix epoch while one was not probed yet. May lag a few milliseconds, never lead.
+    pub fn seen_beside(
+        &mut self,
+        component: &str,
+        depends_on: &BTreeSet<Arc<str>>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        self.totals.oldest_beside(component, now, || {
+            self.components
+                .iter()
+                .filter(|(name, known)| known.runs || depends_on.contains(*name))
+                .map(|(name, known)| (known.newest.unwrap_or_default(), name))
+        })
     }
 
     /// Excuses failures of `component` until `until`, because its workload restarts.
@@ -136,15 +200,24 @@ impl ClusterMemory {
         }
     }
 
-    /// One component, to be changed by what the platform says of it.
-    pub fn get_mut(&mut self, component: &str) -> Option<&mut ComponentMemory> {
-        self.components.get_mut(component)
+    /// Changes one component by what the platform says of it. `None` where it is unknown.
+    pub fn change<T>(
+        &mut self,
+        component: &str,
+        change: impl FnOnce(&mut ComponentMemory) -> T,
+    ) -> Option<T> {
+        let known = self.components.get_mut(component)?;
+        let was_sick = known.is_unhealthy_or_failing();
+        let result = change(known);
+        self.totals.moved(known, was_sick);
+        Some(result)
     }
 
     /// The recoverer said something about `component`.
     pub fn recovery_progressed(&mut self, component: &str, phase: RecoveryPhase) {
         if let Some(memory) = self.components.get_mut(component) {
             memory.refused = phase == RecoveryPhase::Refused;
+            memory.told.recovery_progressed(phase);
         }
     }
 
@@ -174,38 +247,77 @@ impl ClusterMemory {
         report: &ProbeReport,
         weight: Weight,
         now: Timestamp,
-    ) -> Option<(Transition, IncidentChange)> {
-        let memory = self.components.get_mut(&report.id.component)?;
+    ) -> Option<Judged<'_>> {
+        let known = self.components.get_mut(&report.id.component)?;
         if report.observation.outcome.is_inconclusive() {
             return None;
         }
-        if memory.newest.is_some_and(|newest| report.started_at < newest) {
+        if known.newest.is_some_and(|newest| report.started_at < newest) {
             return None;
         }
-        memory.newest = Some(report.started_at);
+        known.newest = Some(report.started_at);
+        let was_sick = known.is_unhealthy_or_failing();
         let outcome = &report.observation.outcome;
-        let transition = memory.tracker.observe_as(weight, outcome, memory.settings, now);
-        let change = memory.update_incident(&report.id, outcome, now);
-        Some((transition, change))
+        let transition = known.tracker.observe_as(weight, outcome, known.settings, now);
+        let change = known.update_incident(&report.id, outcome, now);
+        self.totals.moved(known, was_sick);
+        let tell = known.whom_to_tell(outcome, transition, &change, now);
+        Some(Judged { known, transition, change, tell })
     }
 }
 
 impl ComponentMemory {
+    fn new(kind: ProberKind, settings: HealthSettings, now: Timestamp) -> Self {
+        let tracker = HealthTracker::new(settings, now);
+        Self {
+            kind,
+            settings,
+            cell: blank(kind, tracker.health()),
+            tracker,
+            incident: None,
+            refused: false,
+            short: false,
+            newest: None,
+            runs: false,
+            told: Told::default(),
+        }
+    }
+
     /// Whether it is unhealthy, or its newest probe failed, below the threshold too, or it has lost
     /// pods: what a restart of something else must not overlook.
     pub fn is_unhealthy_or_failing(&self) -> bool {
-        let health = self.tracker.health();
-        health.state == HealthState::Unhealthy || health.consecutive_failures > 0 || self.short
+        self.tracker.is_unhealthy_or_failing() || self.short
     }
 
-    /// When the probe of the newest report began.
-    pub fn newest(&self) -> Option<Timestamp> {
-        self.newest
+    fn whom_to_tell(
+        &mut self,
+        outcome: &Outcome,
+        transition: Transition,
+        change: &IncidentChange,
+        now: Timestamp,
+    ) -> Tell {
+        let has_incident = self.incident.is_some();
+        let is_healthy = self.tracker.state() == HealthState::Healthy;
+        let is_unhealthy = self.tracker.state() == HealthState::Unhealthy;
+        // What just answered is not restarted, nor what only the platform calls unhealthy.
+        let is_reason_to_act = outcome.is_failed() && self.tracker.is_counted_out();
+        let is_news = transition != Transition::Stayed || *change == IncidentChange::News;
+        let concerned = Tell {
+            raise: has_incident,
+            recover: has_incident && is_unhealthy && is_reason_to_act,
+            healthy: is_healthy,
+        };
+        self.told.decide(concerned, is_news, now)
+    }
+
+    /// Its place on the status board.
+    pub fn cell(&self) -> &ComponentCell {
+        &self.cell
     }
 
     /// Which severity the present state deserves, if any.
     fn severity(&self, now: Timestamp) -> Option<Severity> {
-        let kind = self.tracker.health().reason.map(|reason| reason.kind);
+        let kind = self.tracker.reason().map(|reason| reason.kind);
         if kind == Some(ReasonKind::PlatformUnavailable) && self.kind != ProberKind::Platform {
             // The platform's own prober tells of this, once for all components.
             return None;
@@ -227,20 +339,25 @@ impl ComponentMemory {
         outcome: &Outcome,
         now: Timestamp,
     ) -> IncidentChange {
-        let health = self.tracker.health();
-        if health.state == HealthState::Healthy || self.tracker.is_off() {
-            return self.incident.take().map_or(IncidentChange::None, IncidentChange::Resolved);
+        if self.tracker.state() == HealthState::Healthy || self.tracker.is_off() {
+            let over = self.incident.take();
+            return over.map_or(IncidentChange::None, |open| IncidentChange::Resolved(open.id));
         }
-        let reason = outcome.reason().cloned().or(health.reason);
+        let reason = outcome.reason().or(self.tracker.reason());
         let (Some(severity), Some(reason)) = (self.severity(now), reason) else {
             return IncidentChange::None;
         };
-        let open = self.incident.get_or_insert_with(|| {
-            let since = health.since;
-            OpenIncident { id: IncidentId::new(id, since), since, severity, reason: reason.clone() }
-        });
+        let Some(open) = &mut self.incident else {
+            let since = self.tracker.since();
+            let (id, reason) = (IncidentId::new(id, since), reason.clone());
+            self.incident = Some(OpenIncident { id, since, severity, reason });
+            return IncidentChange::News;
+        };
+        if severity <= open.severity && *reason == open.reason {
+            return IncidentChange::Open;
+        }
         open.severity = open.severity.max(severity);
-        open.reason = reason;
-        IncidentChange::Open
+        open.reason = reason.clone();
+        IncidentChange::News
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 use super::{ClusterMemory, InventoryChanged, ReportOutbox, SupervisorInbox};
-use crate::actors::alerter::{RaiseAlert, ResolveAlert, UpdateAlert};
+use crate::actors::alerter::{AlerterInbox, RaiseAlert, ResolveAlert, UpdateAlert};
 use crate::actors::exit_guard::LastWords;
 use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
@@ -98,4 +98,20 @@ pub struct Peers {
     pub healthy: Link<ComponentHealthy>,
     /// To the Scaler.
     pub load: Link<LoadObserved>,
+}
+
+impl Peers {
+    /// Ways whose messages are counted in `metrics`; to the Alerter through `inbox`.
+    pub fn counted(metrics: &Metrics, inbox: &AlerterInbox) -> Self {
+        let AlerterInbox { raise, update, resolve } = inbox.clone();
+        let recoverer = metrics.mailbox("recoverer");
+        Self {
+            raise,
+            update,
+            resolve,
+            recover: Link::new().counted(recoverer.clone()),
+            healthy: Link::new().counted(recoverer),
+            load: Link::new().counted(metrics.mailbox("scaler")),
+        }
+    }
 }

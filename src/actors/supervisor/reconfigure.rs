@@ -75,6 +75,8 @@ impl Supervisor {
         self.parts.respawn = with.respawn;
         self.children.set_respawn(DISCOVERY, with.respawn);
         if platform_changed {
+            // What was known of pods was about others.
+            self.pods.clear();
             self.start_discovery();
         }
         self.follow_plans(&mut touched);

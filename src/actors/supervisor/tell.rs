@@ -1,10 +1,14 @@
 //! What a supervisor tells the Alerter and the Recoverer about an incident.
 
+use std::sync::Arc;
+
 use super::Supervisor;
-use super::memory::OpenIncident;
+use super::memory::{ClusterMemory, OpenIncident};
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
-use crate::actors::recoverer::Recover;
-use crate::model::{ComponentId, HealthState, ProbeReport, Severity, TargetReport, Workload};
+use crate::actors::recoverer::{ComponentHealthy, Recover};
+use crate::model::{
+    ComponentId, HealthState, IncidentId, ProbeReport, Severity, TargetReport, Timestamp, Workload,
+};
 use crate::policy::notification::Alert;
 use crate::policy::recovery::RecoveryRequest;
 
@@ -15,19 +19,19 @@ const MAX_DETAILS: usize = 10;
 const TELLS_ONLY: &str = "nothing: a degraded component is told about and never restarted";
 
 impl Supervisor {
-    /// Level-triggered: said at every report of an open incident, so nothing can get lost.
-    pub(super) fn raise(&self, report: &ProbeReport, open: OpenIncident) {
+    /// Tells of an open incident: when there is news, and as a reminder.
+    pub(super) fn raise(&self, report: &ProbeReport, open: &OpenIncident) {
         // What is done about an unhealthy one is told by the recoverer in a moment.
         let (state, action) = match open.severity {
             Severity::Critical => (HealthState::Unhealthy, ""),
             Severity::Warning => (HealthState::Degraded, TELLS_ONLY),
         };
         let alert = Alert {
-            incident: open.id,
+            incident: open.id.clone(),
             component: report.id.clone(),
             severity: open.severity,
             title: format!("{} is {}", report.id.component, state.as_str()),
-            reason: open.reason,
+            reason: open.reason.clone(),
             details: evidence(report),
             action: action.to_owned(),
             started_at: open.since,
@@ -35,41 +39,42 @@ impl Supervisor {
         self.parts.peers.raise.send(RaiseAlert(alert));
     }
 
-    pub(super) fn resolve(&self, open: OpenIncident) {
-        let resolved = ResolveAlert { incident: open.id, ended_at: self.parts.clock.now() };
+    pub(super) fn resolve(&self, incident: IncidentId) {
+        let resolved = ResolveAlert { incident, ended_at: self.parts.clock.now() };
         self.parts.peers.resolve.send(resolved);
     }
 
-    pub(super) fn ask_for_recovery(&self, id: &ComponentId, open: &OpenIncident) {
-        let runs = |name: &str| self.inventory.components.contains_key(name);
-        let memory = self.memory();
-        let sick_dependencies = memory
-            .iter()
-            .filter(|(name, _)| self.parts.depends_on.contains(*name))
-            .filter(|(_, known)| known.is_unhealthy_or_failing())
-            .map(|(name, _)| self.id(name))
-            .collect();
-        let cluster_seen_at = memory
-            .iter()
-            .filter(|(name, _)| **name != id.component)
-            .filter(|(name, _)| runs(name) || self.parts.depends_on.contains(*name))
-            .map(|(_, known)| known.newest().unwrap_or_default())
-            .min();
+    pub(super) fn tell_healthy(&self, component: &ComponentId, since: Timestamp) {
+        let healthy = ComponentHealthy { component: component.clone(), since };
+        // Where a recovery waits for it, a later report makes up for one that does not fit.
+        let _ = self.parts.peers.healthy.try_send(healthy);
+    }
+
+    pub(super) fn ask_for_recovery(
+        &self,
+        id: ComponentId,
+        open: OpenIncident,
+        memory: &mut ClusterMemory,
+        now: Timestamp,
+    ) {
+        let depends_on = &self.parts.depends_on;
+        let is_sick =
+            |name: &Arc<str>| memory.get(name).is_some_and(|known| known.is_unhealthy_or_failing());
+        let sick = depends_on.iter().filter(|name| is_sick(name));
         let request = RecoveryRequest {
-            incident: open.id.clone(),
-            component: id.clone(),
+            incident: open.id,
             workloads: self.workloads_of(&id.component),
             unhealthy_since: open.since,
-            sick_components: memory.sick(runs),
-            watched_components: memory.iter().filter(|(name, _)| runs(name)).count(),
-            sick_dependencies,
-            cluster_seen_at,
+            sick_components: memory.sick_workloads(),
+            watched_components: memory.workloads(),
+            sick_dependencies: sick.map(|name| self.id(name)).collect(),
+            cluster_seen_at: memory.seen_beside(&id.component, depends_on, now),
+            component: id,
             platform_error: self.inventory.error.clone(),
             being_scaled: Vec::new(),
         };
-        drop(memory);
-        // Level-triggered: the next report asks again.
-        let recover = Recover { request, reason: open.reason.clone() };
+        // Level-triggered: a later report asks again.
+        let recover = Recover { request, reason: open.reason };
         let _ = self.parts.peers.recover.try_send(recover);
     }
 

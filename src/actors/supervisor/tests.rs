@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use super::memory::IncidentChange;
 use super::*;
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
 use crate::actors::exit_guard::{LastWords, Running};
@@ -356,7 +357,7 @@ fn an_unreachable_platform_is_one_incident_of_its_own_and_none_of_each_component
                 duration: Duration::ZERO,
                 observation: ProbeObservation::of(outcome()),
             };
-            memory.observe(&report, Weight::SCHEDULED, at(second)).expect("in order").1
+            memory.observe(&report, Weight::SCHEDULED, at(second)).expect("in order").change
         });
         changes.last().unwrap()
     };

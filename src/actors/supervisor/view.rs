@@ -3,74 +3,83 @@
 use std::sync::Arc;
 
 use super::memory::ComponentMemory;
-use crate::actors::status::{ClusterSnapshot, ComponentSnapshot, StatusBoard};
-use crate::model::{ComponentId, HealthState, Inventory, PodUsage, ProbeReport};
+use crate::actors::status::{ClusterBoard, ComponentCell, ComponentSnapshot, StatusBoard};
+use crate::model::{
+    ComponentHealth, ComponentId, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
+};
 
 /// Writes one cluster's part of the status board.
 #[derive(Clone)]
 pub struct ClusterView {
-    cluster: Arc<str>,
-    board: StatusBoard,
+    board: ClusterBoard,
 }
 
 impl ClusterView {
     /// The view of `cluster`, which is empty at first.
-    pub fn new(cluster: Arc<str>, board: StatusBoard) -> Self {
-        let view = Self { cluster, board };
-        view.update(|_| {});
-        view
-    }
-
-    fn update(&self, change: impl FnOnce(&mut ClusterSnapshot)) {
-        self.board.update(|status| {
-            change(status.clusters.entry(Arc::clone(&self.cluster)).or_default());
-        });
-    }
-
-    fn update_component(&self, component: &str, change: impl FnOnce(&mut ComponentSnapshot)) {
-        self.update(|cluster| {
-            if let Some(snapshot) = cluster.components.get_mut(component) {
-                change(snapshot);
-            }
-        });
+    pub fn new(cluster: &Arc<str>, board: &StatusBoard) -> Self {
+        Self { board: board.cluster(cluster) }
     }
 
     /// A component is watched from now on.
     pub fn watched(&self, component: &Arc<str>, memory: &ComponentMemory) {
-        self.update(|cluster| {
-            let entry = cluster.components.entry(Arc::clone(component));
-            let entry = entry.and_modify(|known| known.kind = memory.kind);
-            entry.or_insert_with(|| ComponentSnapshot {
-                kind: memory.kind,
-                health: memory.tracker.health(),
-                probed_at: None,
-                latency_ms: None,
-                targets: Vec::new(),
-                usage: Vec::new(),
-                milvus: None,
-                inventory: None,
-                recovery: None,
-                scaling: None,
-            });
-        });
+        self.board.show(Arc::clone(component), memory.cell().clone());
     }
 
     /// A component is no longer watched.
     pub fn forgotten(&self, component: &str) {
-        self.update(|cluster| {
-            cluster.components.remove(component);
-        });
+        self.board.hide(component);
     }
 
-    /// A report was judged.
-    pub fn reported(&self, report: ProbeReport, memory: &ComponentMemory) {
-        let component = Arc::clone(&report.id.component);
-        self.update_component(&component, |snapshot| {
-            snapshot.health = memory.tracker.health();
+    /// CPU and memory of a component's pods.
+    pub fn usage(&self, component: &str, usage: Vec<PodUsage>) {
+        self.board.update(component, |snapshot| snapshot.usage = usage);
+    }
+
+    /// The platform's inventory has changed.
+    pub fn inventory(&self, inventory: &Inventory) {
+        self.board.discovered(inventory.synced, inventory.error.clone());
+        for (name, cell) in self.board.cells() {
+            let found = inventory.components.get(&name).cloned();
+            cell.update(|snapshot| snapshot.inventory = found);
+        }
+    }
+
+    /// The recoverer said something about a component.
+    pub fn recovery(&self, id: &ComponentId, summary: String) {
+        self.board.update(&id.component, |snapshot| snapshot.recovery = Some(summary));
+    }
+
+    /// The scaler said something about a component.
+    pub fn scaling(&self, id: &ComponentId, summary: String) {
+        self.board.update(&id.component, |snapshot| snapshot.scaling = Some(summary));
+    }
+}
+
+/// The place of a component of which nothing is known yet.
+pub(super) fn blank(kind: ProberKind, health: ComponentHealth) -> ComponentCell {
+    ComponentCell::new(ComponentSnapshot {
+        kind,
+        health,
+        probed_at: None,
+        latency_ms: None,
+        targets: Vec::new(),
+        usage: Vec::new(),
+        milvus: None,
+        inventory: None,
+        recovery: None,
+        scaling: None,
+    })
+}
+
+impl ComponentMemory {
+    /// Shows a report that was judged.
+    pub(super) fn show(&self, report: ProbeReport) {
+        self.cell().update(|snapshot| {
+            snapshot.health = self.tracker.health();
             snapshot.probed_at = Some(report.started_at);
             snapshot.latency_ms = Some(report.duration.as_secs_f64() * 1_000.0);
             snapshot.targets = report.observation.targets;
-            if memory.refused && snapshot.health.state == HealthState::Healthy {
+            if self.refused && snapshot.health.state == HealthState::Healthy {
                 // Why a healthy component was not restarted is of no interest any more.
                 snapshot.recovery = None;
             }
@@ -80,34 +89,8 @@ impl ClusterView {
         });
     }
 
-    /// A component was judged without a report.
-    pub fn judged(&self, component: &str, memory: &ComponentMemory) {
-        self.update_component(component, |snapshot| snapshot.health = memory.tracker.health());
-    }
-
-    /// CPU and memory of a component's pods.
-    pub fn usage(&self, component: &str, usage: Vec<PodUsage>) {
-        self.update_component(component, |snapshot| snapshot.usage = usage);
-    }
-
-    /// The platform's inventory has changed.
-    pub fn inventory(&self, inventory: &Inventory) {
-        self.update(|cluster| {
-            cluster.synced = inventory.synced;
-            cluster.platform_error.clone_from(&inventory.error);
-            for (name, snapshot) in &mut cluster.components {
-                snapshot.inventory = inventory.components.get(name).cloned();
-            }
-        });
-    }
-
-    /// The recoverer said something about a component.
-    pub fn recovery(&self, id: &ComponentId, summary: String) {
-        self.update_component(&id.component, |snapshot| snapshot.recovery = Some(summary));
-    }
-
-    /// The scaler said something about a component.
-    pub fn scaling(&self, id: &ComponentId, summary: String) {
-        self.update_component(&id.component, |snapshot| snapshot.scaling = Some(summary));
+    /// Shows a judgement that was made without a report.
+    pub(super) fn show_health(&self) {
+        self.cell().update(|snapshot| snapshot.health = self.tracker.health());
     }
 }

@@ -95,10 +95,10 @@ pub(super) struct Lasting {
 
 impl Common {
     pub(super) fn new(parts: &TreeParts) -> Self {
-        let lasting = Lasting::default();
-        let AlerterInbox { raise, update, resolve } = lasting.inbox.clone();
+        let lasting =
+            Lasting { inbox: AlerterInbox::counted(&parts.metrics), ..Lasting::default() };
         Self {
-            peers: Peers { raise, update, resolve, ..Peers::default() },
+            peers: Peers::counted(&parts.metrics, &lasting.inbox),
             lasting,
             registry: ActionRegistry::default(),
             pacer: Pacer::default(),

@@ -49,7 +49,7 @@ impl Tree {
             self.scaler.reconfigure(scaler).await;
             self.changed("scaler", &mut touched);
         }
-        self.follow_respawns(plan.settings.respawns).await;
+        self.follow_respawns(&plan.settings.respawns).await;
         self.follow_clusters(&plan, links, &mut touched).await;
         self.plan = plan;
         touched
@@ -70,8 +70,8 @@ impl Tree {
     }
 
     /// Nobody who lives is touched: it holds for the next end of each actor.
-    async fn follow_respawns(&self, respawns: Respawns) {
-        let before = self.plan.settings.respawns;
+    async fn follow_respawns(&self, respawns: &Respawns) {
+        let before = &self.plan.settings.respawns;
         let supervisors = self.supervisors.keys().map(|name| supervisor_key(name));
         let supervisors = supervisors.map(|key| (key, before.supervisor, respawns.supervisor));
         let peers = [
@@ -146,9 +146,7 @@ impl Tree {
         if self.root.address.send(RemoveChild(supervisor_key(name))).await.is_err() {
             tracing::error!(cluster = %name, "the root is gone");
         }
-        self.common.board.update(|status| {
-            status.clusters.remove(name);
-        });
+        self.common.board.remove_cluster(name);
         self.common.circuits.forget(name, &self.common.metrics);
         self.common.metrics.reconfigured("supervisor");
         tracing::info!(cluster = %name, "cluster is not configured any more, no longer watched");

@@ -52,6 +52,17 @@ pub struct Finished {
     pub outcomes: BTreeMap<Arc<str>, CloseReason>,
 }
 
+/// What it means that an incident was raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Raised {
+    /// It was not known.
+    New,
+    /// It is worse than it was: somebody may have to be told at once.
+    Worse,
+    /// At most what the next message will say has changed.
+    Known,
+}
+
 /// A message that was due and was not accepted when the process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undelivered {
@@ -92,39 +103,40 @@ impl AlertBook {
         self.receivers.get(name).cloned().unwrap_or_default()
     }
 
-    /// An incident has begun or changed. True where it is new. What falconer does about a known
-    /// one stays as it is, and so does its beginning. A raised severity adds the receivers that
-    /// are told about it at once.
+    /// An incident has begun or changed. What falconer does about a known one stays as it is, and so
+    /// does its beginning. A raised severity adds the receivers that are told about it at once.
     pub fn raise(
         &mut self,
         mut alert: Alert,
         settings: &NotificationSettings,
         now: Timestamp,
-    ) -> bool {
+    ) -> Raised {
         alert.details.truncate(MAX_DETAILS);
         let severity = alert.severity;
-        let (open, due, new) = match self.alerts.entry(alert.incident.clone()) {
+        let (open, due, raised) = match self.alerts.entry(alert.incident.clone()) {
             std::collections::btree_map::Entry::Occupied(entry) => {
                 let open = entry.into_mut();
                 if open.resolution.is_some() {
-                    return false;
+                    return Raised::Known;
                 }
+                let is_worse = severity > open.alert.severity;
+                let raised = if is_worse { Raised::Worse } else { Raised::Known };
                 alert.action = std::mem::take(&mut open.alert.action);
                 alert.started_at = open.alert.started_at;
                 open.alert = alert;
                 let due = now.max(open.raised_at + settings.group_wait);
-                (open, due, false)
+                (open, due, raised)
             }
             std::collections::btree_map::Entry::Vacant(entry) => {
                 let deliveries = BTreeMap::new();
                 let open = OpenAlert { alert, raised_at: now, resolution: None, deliveries };
-                (entry.insert(open), now + settings.group_wait, true)
+                (entry.insert(open), now + settings.group_wait, Raised::New)
             }
         };
         for receiver in settings.receivers_for(severity) {
             open.deliveries.entry(receiver).or_insert(Delivery::Waiting { due });
         }
-        new
+        raised
     }
 
     /// What falconer does about an incident has changed. False where the incident is unknown.

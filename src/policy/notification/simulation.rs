@@ -54,7 +54,7 @@ fn an_incident_that_is_over_within_group_wait_is_never_mentioned() {
     let (settings, mut book) = (settings(), AlertBook::default());
     let alert = alert("proxy", Severity::Critical);
     let incident = alert.incident.clone();
-    assert!(book.raise(alert, &settings, at(0)));
+    assert_eq!(book.raise(alert, &settings, at(0)), Raised::New);
     assert!(book.resolve(&incident, at(3), at(3)));
     let finished = book.settle(&settings, Pace::Normal, at(3));
     assert_eq!(finished.len(), 1);
@@ -115,7 +115,8 @@ fn a_raised_severity_reaches_the_receivers_of_both_severities() {
     assert_eq!(book.next("webhook.oncall", &settings, Pace::Normal, at(5)), NextStep::Idle);
     let warned = sent(book.next("email", &settings, Pace::Normal, at(5)));
     book.finish(&warned.incident, "email", Ok(()), &settings, 0.5, at(5));
-    assert!(!book.raise(alert("proxy", Severity::Critical), &settings, at(20)));
+    let raised = book.raise(alert("proxy", Severity::Critical), &settings, at(20));
+    assert_eq!(raised, Raised::Worse);
     for receiver in ["email", "webhook.oncall"] {
         let message = sent(book.next(receiver, &settings, Pace::Normal, at(20)));
         assert_eq!(message.severity, Severity::Critical);

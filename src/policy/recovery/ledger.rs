@@ -1,7 +1,7 @@
 //! What the recoverer did and learnt: plain data that outlives a respawn of the actor. Owns the
 //! budgets, the ladder positions and the actions under way; never decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::PlannedAction;
@@ -47,6 +47,8 @@ struct ComponentRecord {
 pub struct RecoveryLedger {
     components: BTreeMap<ComponentId, ComponentRecord>,
     under_way: BTreeMap<ComponentId, ActionUnderWay>,
+    /// Those on which something was done at least once.
+    acted_on: BTreeSet<ComponentId>,
     /// Of all components.
     actions: ActionWindow,
 }
@@ -164,9 +166,9 @@ impl RecoveryLedger {
         self.actions.spent(per, now)
     }
 
-    /// Every component with a record.
-    pub fn known_components(&self) -> impl Iterator<Item = &ComponentId> {
-        self.components.keys()
+    /// Every component on which something was done, if only as a dry run.
+    pub fn acted_on(&self) -> impl Iterator<Item = &ComponentId> {
+        self.acted_on.iter()
     }
 
     /// When the action with this key was tried for the first time, if the platform did not take it.
@@ -244,6 +246,7 @@ impl RecoveryLedger {
             healthy_since: None,
         };
         self.under_way.insert(component.clone(), action);
+        self.acted_on.insert(component.clone());
     }
 
     /// The platform took the action.

@@ -1,5 +1,6 @@
 //! A real `falconer run` over a file that a test rewrites, and the targets that it probes.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -80,6 +81,10 @@ const COMMON: &str = r#"
 platform = "process"
 milvus = "http://127.0.0.1:1"
 
+[clusters.test.processes.standalone]
+restart = ["true"]
+health = "http://127.0.0.1:1/healthz"
+
 [scaler]
 enabled = false
 
@@ -91,11 +96,15 @@ interval = "1h"
 
 [probers.resources]
 interval = "1h"
+
+[probers.standalone]
+interval = "1h"
+
 "#;
 
 /// A running falconer with its folder. Ends when dropped.
 pub struct Falconer {
-    child: Child,
+    child: RefCell<Child>,
     server: SocketAddr,
     folder: TempDir,
     file: PathBuf,
@@ -126,7 +135,7 @@ impl Falconer {
             .stderr(log)
             .spawn()
             .unwrap();
-        let falconer = Self { child, server, folder, file };
+        let falconer = Self { child: RefCell::new(child), server, folder, file };
         falconer.wait_for("the first probes", |falconer| falconer.status_of("/readyz") == 200);
         falconer
     }
@@ -152,7 +161,7 @@ impl Falconer {
     }
 
     pub fn signal(&self) {
-        let pid = i32::try_from(self.child.id()).unwrap();
+        let pid = i32::try_from(self.child.borrow().id()).unwrap();
         kill(Pid::from_raw(pid), Signal::SIGHUP).unwrap();
     }
 
@@ -200,6 +209,8 @@ impl Falconer {
     pub fn wait_for(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !is_so(self) {
+            let ended = self.child.borrow_mut().try_wait().unwrap();
+            assert!(ended.is_none(), "{what} did not come, {ended:?}; log:\n{}", self.log());
             assert!(begun.elapsed() < PATIENCE, "{what} did not come; log:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -215,8 +226,9 @@ impl Falconer {
 impl Drop for Falconer {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _gone = self.child.kill();
-        let _ended = self.child.wait();
+        let child = self.child.get_mut();
+        let _gone = child.kill();
+        let _ended = child.wait();
     }
 }
 

@@ -1,0 +1,122 @@
+//! From a probe report to the decision about it: what did not fit into the mailbox is taken as well,
+//! and a flood leaves others their turn. Every report costs one look-up; it costs more only where
+//! something is new, or where somebody is to be reminded.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::Supervisor;
+use super::memory::{IncidentChange, Judged};
+use crate::model::{ComponentId, PodUsage, ProbeReport, ProberKind, Reason};
+use crate::policy::health::Transition;
+
+/// After so many reports the other actors on the thread, and its own timers, have a turn.
+const REPORTS_IN_A_ROW: usize = 256;
+
+/// How long reports that did not fit into the mailbox wait at first: it is emptied meanwhile.
+const OVERFLOW_PAUSE: Duration = Duration::from_millis(1);
+
+impl Supervisor {
+    pub(super) fn on_report(&mut self, report: ProbeReport, ctx: &mut Context<Self>) {
+        self.parts.reports.taken();
+        self.judge(report);
+        self.arm_overflow(ctx);
+        self.in_a_row += 1;
+        if self.in_a_row >= REPORTS_IN_A_ROW {
+            // A mailbox is read until it is empty: a flood would keep everybody else waiting.
+            self.in_a_row = 0;
+            ctx.wait(tokio::task::yield_now().into_actor(self));
+        }
+    }
+
+    /// Sets the timer for what did not fit into the mailbox, if there is such.
+    pub(super) fn arm_overflow(&mut self, ctx: &mut Context<Self>) {
+        if self.is_overflow_due || !self.parts.reports.is_overflowing() {
+            return;
+        }
+        self.is_overflow_due = true;
+        ctx.run_later(OVERFLOW_PAUSE, |supervisor, ctx| {
+            supervisor.is_overflow_due = false;
+            supervisor.on_overflow_due(ctx);
+        });
+    }
+
+    fn on_overflow_due(&mut self, ctx: &mut Context<Self>) {
+        for report in self.parts.reports.take_overflow(REPORTS_IN_A_ROW) {
+            self.judge(report);
+        }
+        self.arm_overflow(ctx);
+    }
+
+    fn judge(&mut self, report: ProbeReport) {
+        if let Some(usage) = self.fold(report) {
+            self.on_usage(usage);
+        }
+    }
+
+    /// Folds a report into the memory and tells who must know. Gives the usage that it brought.
+    fn fold(&self, report: ProbeReport) -> Option<Vec<PodUsage>> {
+        let now = self.parts.clock.now();
+        let weight = self.weight(&report, now);
+        let mut memory = self.memory();
+        if memory.is_stopped() {
+            return None;
+        }
+        let Some(judged) = memory.observe(&report, weight, now) else {
+            drop(memory);
+            self.note_unjudged(report);
+            return None;
+        };
+        let Judged { known, transition, change, tell } = judged;
+        // First of all: nothing that follows may keep people from hearing of the end.
+        if let IncidentChange::Resolved(incident) = change {
+            self.resolve(incident);
+        }
+        self.count(&report, transition);
+        if let Some(open) = known.incident.as_ref().filter(|_| tell.raise) {
+            self.raise(&report, open);
+        }
+        if tell.healthy {
+            self.tell_healthy(&report.id, known.tracker.since());
+        }
+        let ask = known.incident.as_ref().filter(|_| tell.recover).cloned();
+        let ask = ask.map(|open| (report.id.clone(), open));
+        let usage = report.kind == ProberKind::Resources && !report.observation.outcome.is_failed();
+        let usage = usage.then(|| report.observation.usage.clone());
+        known.show(report);
+        if let Some((id, open)) = ask {
+            self.ask_for_recovery(id, open, &mut memory, now);
+        }
+        usage
+    }
+
+    fn count(&self, report: &ProbeReport, transition: Transition) {
+        let metrics = &self.parts.metrics;
+        if let Transition::Moved { to, .. } = transition {
+            metrics.state_changed(&report.id, to);
+            log_transition(&report.id, transition, report.observation.outcome.reason());
+        }
+        for canary in report.observation.milvus.iter().flat_map(|milvus| &milvus.canaries) {
+            metrics.query_completed(&report.id, canary);
+        }
+        metrics.targets_scraped(&report.id, &report.observation.targets);
+    }
+}
+
+/// One line for every change of a component's state.
+pub(super) fn log_transition(
+    component: &ComponentId,
+    transition: Transition,
+    reason: Option<&Reason>,
+) {
+    let Transition::Moved { from, to } = transition else {
+        return;
+    };
+    let reason = reason.map(ToString::to_string);
+    let (from, to) = (from.as_str(), to.as_str());
+    tracing::info!(%component, from, to, reason, "component state changed");
+}
+
+#[cfg(test)]
+mod tests;
