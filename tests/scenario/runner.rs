@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::plan::{Ending, Plan};
+use crate::reload::Parts;
 use crate::world::death::Actor;
 use crate::world::planner::WorldPlanner;
 use crate::world::platform::WorldPlatform;
@@ -89,6 +90,7 @@ struct Run {
     plan: Arc<Plan>,
     world: World,
     tree: Tree,
+    parts: Parts,
     board: StatusBoard,
     fatal: mpsc::UnboundedReceiver<Fatal>,
     started: Timestamp,
@@ -106,16 +108,21 @@ impl Run {
             let (world, name) = (Arc::clone(&world), Arc::clone(name));
             Arc::new(WorldNotifier { world, index, name }) as Arc<dyn Notifier>
         });
-        let tree = Tree::start(TreeParts {
+        let parts = Parts {
             clusters: (0..plan.clusters.len()).map(|n| cluster(&plan, &world, n)).collect(),
             receivers: receivers.collect(),
             settings: plan.settings.clone(),
+        };
+        let tree = Tree::start(TreeParts {
+            clusters: parts.clusters.clone(),
+            receivers: parts.receivers.clone(),
+            settings: parts.settings.clone(),
             board: board.clone(),
             clock,
             metrics: Metrics::default(),
             fatal: fatal_sender,
         });
-        Self { plan, world, tree, board, fatal, started }
+        Self { plan, world, tree, parts, board, fatal, started }
     }
 
     async fn to_its_end(mut self) -> Outcome {
@@ -143,6 +150,10 @@ impl Run {
         let end = self.world.now() + duration;
         while self.world.now() < end {
             sleep(STEP).await;
+            let reloads = troubled && self.world.lock().reloads_now();
+            if reloads {
+                self.parts.reload(&mut self.tree, &self.world).await;
+            }
             let mut state = self.world.lock();
             state.moods_pass();
             for cluster in 0..self.plan.clusters.len() {
@@ -235,7 +246,7 @@ fn cluster(plan: &Plan, world: &World, cluster: usize) -> ClusterParts {
     ClusterParts {
         name: Arc::clone(&planned.name),
         depends_on: planned.depends_on.clone(),
-        planner: Arc::new(WorldPlanner { world: Arc::clone(world), cluster }),
+        planner: Arc::new(WorldPlanner::new(world, cluster)),
         platform: platform(None),
         recoverer_platform: platform(Some(Actor::Recoverer)),
         scaler_platform: platform(Some(Actor::Scaler)),
