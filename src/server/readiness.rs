@@ -80,13 +80,14 @@ impl ServerSources {
 
 /// Every part of the `configured` clusters and of falconer itself that is not ready.
 fn not_ready(configured: &[Arc<str>], status: &StatusSnapshot) -> Vec<NotReady> {
-    let clusters = configured.iter().flat_map(|name| match status.clusters.get(name) {
-        Some(cluster) => not_ready_in(name, cluster),
-        None => {
+    let in_cluster = |name: &Arc<str>| {
+        let reported = status.clusters.get(name).map(|cluster| not_ready_in(name, cluster));
+        reported.unwrap_or_else(|| {
             let reason = "its supervisor has not reported yet".to_owned();
             vec![NotReady::in_cluster(Part::Discovery, name, reason)]
-        }
-    });
+        })
+    };
+    let clusters = configured.iter().flat_map(in_cluster);
     clusters.chain(receivers(status)).chain(actors(status)).collect()
 }
 
@@ -119,8 +120,11 @@ fn receivers(status: &StatusSnapshot) -> impl Iterator<Item = NotReady> {
 
 fn actors(status: &StatusSnapshot) -> impl Iterator<Item = NotReady> {
     status.actors.iter().filter_map(|(name, actor)| {
-        let respawn_at = actor.respawn_at?;
-        let reason = format!("{}; made anew at {respawn_at}", actor.reason);
+        let reason = match actor.respawn_at {
+            Some(at) => format!("{}; made anew at {at}", actor.reason),
+            None if actor.beyond_help => format!("{}; falconer ends", actor.reason),
+            None => return None,
+        };
         Some(NotReady::named(Part::Actor, name.as_str(), reason))
     })
 }
@@ -147,6 +151,7 @@ mod tests {
             ended_at: at,
             reason: "panicked: oh".to_owned(),
             respawn_at: None,
+            beyond_help: false,
         };
         status.actors.insert("a/prober/proxy".to_owned(), alive.clone());
         status
