@@ -26,6 +26,8 @@ use crate::world::{Counts, SharedWorld, Violation, World};
 
 /// One step of the world.
 const STEP: Duration = Duration::from_secs(1);
+/// How often the status board is looked at.
+const SHOWN_EVERY: Duration = Duration::from_secs(5);
 /// How long nothing goes wrong at the end: longer than every back-off and verification.
 const QUIET: Duration = Duration::from_mins(50);
 /// How long falconer has to end.
@@ -78,7 +80,7 @@ pub fn run(seed: u64, duration: Duration) -> Outcome {
     // What production code draws (jitter) comes from here.
     fastrand::seed(seed);
     system.block_on(async move {
-        let result = Run::start(seed, duration).to_its_end().await;
+        let result = Run::start(seed, duration).until_its_end().await;
         *kept.lock().expect("nobody panics here") = Some(result);
     });
     let mut outcome = outcome.lock().expect("nobody panics here");
@@ -125,7 +127,7 @@ impl Run {
         Self { plan, world, tree, parts, board, fatal, started }
     }
 
-    async fn to_its_end(mut self) -> Outcome {
+    async fn until_its_end(mut self) -> Outcome {
         let troubled = self.live(self.plan.duration, true).await;
         if troubled {
             match self.plan.ending {
@@ -163,9 +165,12 @@ impl Run {
                 state.trouble();
             }
             state.check_probed();
-            state.check_told();
             state.check_done();
-            self.board.read(|status| state.check_board(status));
+            // What has minutes of tolerance is looked at less often; each call is checked at once.
+            if state.now().since(self.started).as_secs().is_multiple_of(SHOWN_EVERY.as_secs()) {
+                state.check_told();
+                self.board.read(|status| state.check_board(status));
+            }
             while let Ok(fatal) = self.fatal.try_recv() {
                 state.violate(format!("{} is beyond help: {}", fatal.actor, fatal.reason));
             }
