@@ -17,6 +17,7 @@ mod table;
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
+use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::model::{
@@ -30,6 +31,7 @@ pub use mailboxes::MailboxCount;
 pub use probes::ProbeMetrics;
 use table::aggregate_performance;
 
+use gauges::GaugesPage;
 use instruments::{Instruments, METER_NAME, Naming};
 use mailboxes::Mailboxes;
 use table::{SharedTable, UsageRatios};
@@ -104,7 +106,8 @@ struct Inner {
 impl Default for Metrics {
     fn default() -> Self {
         let nowhere = SdkMeterProvider::builder().build();
-        Self::on(&nowhere, Naming::new(false), Timestamp::default())
+        let gauges = GaugesPage { table: SharedTable::default(), naming: Naming::new(false) };
+        Self::on(&nowhere, gauges, Timestamp::default())
     }
 }
 
@@ -115,17 +118,19 @@ impl Metrics {
     /// When the OTLP endpoint is not a URL that can be used; an endpoint that does not answer is
     /// no error: it is tried again for ever.
     pub fn new(settings: &MetricsSettings) -> Result<(Self, MetricsRegistry), MetricsError> {
-        let registry = MetricsRegistry::new(settings)?;
         let naming = Naming::new(settings.cluster_label);
-        let metrics = Self::on(registry.provider(), naming, settings.started_at);
+        let gauges = GaugesPage { table: SharedTable::default(), naming };
+        let registry = MetricsRegistry::new(settings, gauges.clone())?;
+        if registry.pushes() {
+            gauges::register(&registry.provider().meter(METER_NAME), &gauges);
+        }
+        let metrics = Self::on(registry.provider(), gauges, settings.started_at);
         Ok((metrics, registry))
     }
 
-    fn on(provider: &SdkMeterProvider, naming: Naming, started_at: Timestamp) -> Self {
-        use opentelemetry::metrics::MeterProvider as _;
+    fn on(provider: &SdkMeterProvider, gauges: GaugesPage, started_at: Timestamp) -> Self {
+        let GaugesPage { table, naming } = gauges;
         let meter = provider.meter(METER_NAME);
-        let table = SharedTable::default();
-        gauges::register(&meter, &table, &naming);
         process::register(&meter, started_at);
         let mailboxes = Mailboxes::default();
         mailboxes.register(&meter);
@@ -509,5 +514,41 @@ mod tests {
         let output = promtool.wait_with_output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    }
+
+    #[test]
+    fn the_ten_thousandth_component_has_series_of_its_own() {
+        let (metrics, registry) = metrics(false);
+        for index in 0..10_000 {
+            let id = ComponentId::new("milvus-ha", format!("component-{index}"));
+            let probes = metrics.probes(&id, ProberKind::Http);
+            probes.completed(&Outcome::Healthy, Duration::from_millis(3));
+            let failed = Outcome::failed(ReasonKind::Timeout, "no answer within 5 s");
+            probes.completed(&failed, Duration::from_secs(5));
+            metrics.state_changed(&id, HealthState::Healthy);
+        }
+        let page = registry.encode().unwrap();
+        assert!(!page.contains("overflow"));
+        let last = |name| {
+            let of_last = |line: &&&str| line.contains("\"component-9999\"");
+            series(&page, name).iter().filter(of_last).count()
+        };
+        assert_eq!(last("falconer_probes_total"), 2);
+        assert_eq!(last("falconer_probe_failures_total"), 1);
+        assert_eq!(last("falconer_probe_duration_seconds_count"), 1);
+        assert_eq!(last("falconer_component_state"), HealthState::ALL.len());
+        assert_eq!(last("milvus_component_health"), 1);
+    }
+
+    #[test]
+    fn a_label_may_hold_any_text() {
+        let (metrics, registry) = metrics(false);
+        let id = ComponentId::new("milvus-ha", "a\"b\\c\nd");
+        metrics.state_changed(&id, HealthState::Healthy);
+        let page = registry.encode().unwrap();
+        assert_eq!(
+            series(&page, "milvus_component_health"),
+            [r#"milvus_component_health{component="a\"b\\c\nd"} 1"#]
+        );
     }
 }

@@ -83,7 +83,8 @@ pub struct ProberParts {
 
 /// The actor.
 pub struct Prober {
-    parts: ProberParts,
+    /// Shared with the parent, which makes its next incarnation of them.
+    parts: Arc<ProberParts>,
     /// What is counted with every probe.
     probes: ProbeMetrics,
     /// Its part in the pace and its due times; since it was started.
@@ -102,7 +103,8 @@ struct Running {
 
 impl Prober {
     /// A prober whose first probe comes as soon as the pace allows.
-    pub fn new(parts: ProberParts) -> Self {
+    pub fn new(parts: impl Into<Arc<ProberParts>>) -> Self {
+        let parts = parts.into();
         Self {
             probes: parts.metrics.probes(&parts.id, parts.kind),
             parts,

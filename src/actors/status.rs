@@ -89,7 +89,7 @@ pub struct ComponentSnapshot {
     /// CPU and memory per pod.
     pub usage: Vec<PodUsage>,
     /// Details of the Milvus service.
-    pub milvus: Option<MilvusReport>,
+    pub milvus: Option<Box<MilvusReport>>,
     /// What runs it.
     pub inventory: Option<ComponentInventory>,
     /// The newest words of the recoverer about it.

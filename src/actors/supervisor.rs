@@ -151,7 +151,7 @@ impl Supervisor {
         memory.runs(&plan.component, self.inventory.components.contains_key(&plan.component));
         drop(memory);
         let probe_now = self.watch_pods(&plan);
-        let parts = ProberParts {
+        let parts = Arc::new(ProberParts {
             id: self.id(&plan.component),
             kind: plan.kind,
             settings: plan.prober.clone(),
@@ -160,12 +160,11 @@ impl Supervisor {
             pacer: self.parts.pacer.clone(),
             clock: self.parts.clock,
             metrics: self.parts.metrics.clone(),
-        };
+        });
         tracing::info!(component = %parts.id, kind = plan.kind.as_str(), "watching component");
         let factory = Box::new(move |notice| {
-            let parts = parts.clone();
-            let prober =
-                exit_guard::start(parts.settings.mailbox, move |_| Prober::new(parts), notice);
+            let (mailbox, parts) = (parts.settings.mailbox, Arc::clone(&parts));
+            let prober = exit_guard::start(mailbox, move |_| Prober::new(parts), notice);
             if let Some(probe_now) = &probe_now {
                 probe_now.publish(&prober.address);
             }

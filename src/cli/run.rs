@@ -62,19 +62,17 @@ pub fn execute(args: RunArgs) -> anyhow::Result<ExitCode> {
     for warning in &warnings {
         tracing::warn!(%warning, "configuration");
     }
-    System::new().block_on(supervise(loaded, warnings, source, args.dry_run))
+    // Where each setting stands in the file is of no interest any more.
+    let Loaded { settings, path, .. } = loaded;
+    let options =
+        Options { dry_run: args.dry_run, config_path: Some(path), warnings, reload: Some(source) };
+    System::new().block_on(supervise(settings, options))
 }
 
-async fn supervise(
-    loaded: Loaded,
-    warnings: Vec<String>,
-    source: ReloadSource,
-    dry_run: bool,
-) -> anyhow::Result<ExitCode> {
-    let options =
-        Options { dry_run, config_path: Some(loaded.path), warnings, reload: Some(source) };
+async fn supervise(settings: Settings, options: Options) -> anyhow::Result<ExitCode> {
+    let dry_run = options.dry_run;
     let mut signals = Signals::new()?;
-    let mut app = App::start(loaded.settings, options)?;
+    let mut app = App::start(settings, options)?;
     tracing::info!(listen = %app.server_addr(), dry_run, "falconer is running");
     let fatal = loop {
         tokio::select! {

@@ -18,13 +18,13 @@ use prometheus::{Registry, TextEncoder};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::gauges::GaugesPage;
 use super::instruments::METER_NAME;
 use crate::clock::Clock;
-use crate::model::Timestamp;
+use crate::model::{HealthState, Timestamp};
 
-/// Most series of one family; the rest is folded into one. Far above what configured names and
-/// closed sets make of a hundred clusters.
-const MAX_SERIES: usize = 20_000;
+/// So many components have series of their own; those of any more are folded into one.
+const MAX_COMPONENTS: usize = 20_000;
 /// Deadline of one push.
 const PUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// A failing push is logged at most this often.
@@ -81,11 +81,15 @@ pub enum MetricsError {
 pub struct MetricsRegistry {
     registry: Registry,
     provider: SdkMeterProvider,
+    gauges: GaugesPage,
     pushes: Option<Arc<PushRuntime>>,
 }
 
 impl MetricsRegistry {
-    pub(super) fn new(settings: &MetricsSettings) -> Result<Self, MetricsError> {
+    pub(super) fn new(
+        settings: &MetricsSettings,
+        gauges: GaugesPage,
+    ) -> Result<Self, MetricsError> {
         let registry = Registry::new();
         let page = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -97,8 +101,9 @@ impl MetricsRegistry {
             .map_err(|error| MetricsError::Registry(error.to_string()))?;
         let mut builder = SdkMeterProvider::builder()
             .with_resource(Resource::builder_empty().with_service_name(METER_NAME).build())
-            .with_view(|_: &Instrument| {
-                Stream::builder().with_cardinality_limit(MAX_SERIES).build().ok()
+            .with_view(|instrument: &Instrument| {
+                let series = MAX_COMPONENTS * series_per_component(instrument.name());
+                Stream::builder().with_cardinality_limit(series).build().ok()
             })
             .with_reader(page);
         let mut pushes = None;
@@ -109,7 +114,12 @@ impl MetricsRegistry {
             builder = builder.with_reader(reader);
             pushes = Some(Arc::new(runtime));
         }
-        Ok(Self { registry, provider: builder.build(), pushes })
+        Ok(Self { registry, provider: builder.build(), gauges, pushes })
+    }
+
+    /// Whether there is an endpoint to push to.
+    pub(super) fn pushes(&self) -> bool {
+        self.pushes.is_some()
     }
 
     pub(super) fn provider(&self) -> &SdkMeterProvider {
@@ -121,9 +131,14 @@ impl MetricsRegistry {
     /// # Errors
     /// When the page cannot be written; never because of a slow or absent collector.
     pub fn encode(&self) -> Result<String, MetricsError> {
-        TextEncoder::new()
+        let mut page = TextEncoder::new()
             .encode_to_string(&self.registry.gather())
-            .map_err(|error| MetricsError::Encode(error.to_string()))
+            .map_err(|error| MetricsError::Encode(error.to_string()))?;
+        // Where they are pushed they came through the exporter.
+        if !self.pushes() {
+            self.gauges.write(&mut page);
+        }
+        Ok(page)
     }
 
     /// Pushes what is there to the OTLP endpoint, if there is one. Blocks for up to five seconds:
@@ -143,6 +158,17 @@ impl MetricsRegistry {
         if let Some(pushes) = &self.pushes {
             pushes.stop();
         }
+    }
+}
+
+/// How many series of one family a component may have. Sizes tables, so it is not simply large.
+fn series_per_component(family: &str) -> usize {
+    match family {
+        "falconer_component_state" => HealthState::ALL.len(),
+        // By verdict; by reason, of which few occur with one component.
+        "falconer_probes_total" | "falconer_probe_failures_total" => 3,
+        "falconer_replicas" | "falconer_component_latency_seconds" => 2,
+        _ => 1,
     }
 }
 
@@ -264,7 +290,7 @@ mod tests {
             otlp_endpoint: Some("not a url".into()),
             ..MetricsSettings::default()
         };
-        let error = MetricsRegistry::new(&settings).unwrap_err().to_string();
+        let error = crate::metrics::Metrics::new(&settings).unwrap_err().to_string();
         assert!(error.contains("not a url") && error.contains("otlp_endpoint"), "{error}");
     }
 }

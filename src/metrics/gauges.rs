@@ -1,11 +1,15 @@
-//! The gauges of components, as a table: name, help, labels, and where the value comes from.
+//! The gauges of components, as a table: name, help, labels, and where the value comes from. On the
+//! metrics page they are written straight from the table of present values; only where they are
+//! pushed as well do they go through the exporter, which keeps a copy of every series.
+
+use std::fmt::{self, Write as _};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
 use super::instruments::Naming;
 use super::table::{ComponentSeries, SharedTable, Spread};
-use crate::model::{HealthState, PerformanceReport};
+use crate::model::{ComponentId, HealthState, PerformanceReport};
 
 /// Receives the values of one gauge for one component, each with its own labels.
 type Emit<'a> = &'a mut dyn FnMut(f64, &[(&'static str, &str)]);
@@ -135,10 +139,85 @@ fn spread(spread: Option<Spread>, emit: Emit<'_>) {
     emit(max, &[("over_pods", "max")]);
 }
 
+/// The gauges as the metrics page shows them. Clones are one and the same.
+#[derive(Debug, Clone)]
+pub(super) struct GaugesPage {
+    pub(super) table: SharedTable,
+    pub(super) naming: Naming,
+}
+
+impl GaugesPage {
+    /// Appends every gauge that has a value, in Prometheus' text format.
+    pub(super) fn write(&self, page: &mut String) {
+        for specification in SPECIFICATIONS {
+            let Specification { name, help, labels, observe } = specification;
+            let mut is_begun = false;
+            self.table.for_each(|id, series| {
+                observe(series, &mut |value, extra| {
+                    if !std::mem::replace(&mut is_begun, true) {
+                        let _infallible =
+                            write!(page, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+                    }
+                    self.line(page, name, *labels, id, value, extra);
+                });
+            });
+        }
+    }
+
+    fn line(
+        &self,
+        page: &mut String,
+        name: &str,
+        labels: Labels,
+        id: &ComponentId,
+        value: f64,
+        extra: &[(&'static str, &str)],
+    ) {
+        let cluster = match labels {
+            Labels::Own => true,
+            Labels::Reference | Labels::ReferenceComponent => self.naming.are_clusters_apart(),
+        };
+        let component = match labels {
+            Labels::Own | Labels::ReferenceComponent => true,
+            Labels::Reference => false,
+        };
+        let own = [
+            cluster.then_some(("cluster", &*id.cluster)),
+            component.then_some(("component", &*id.component)),
+        ];
+        let mut labels: Vec<(&str, &str)> =
+            own.into_iter().flatten().chain(extra.iter().copied()).collect();
+        labels.sort_unstable();
+        page.push_str(name);
+        for (index, (key, value)) in labels.into_iter().enumerate() {
+            let separator = if index == 0 { '{' } else { ',' };
+            let _infallible = write!(page, "{separator}{key}=\"{}\"", Escaped(value));
+        }
+        let _infallible = writeln!(page, "}} {value}");
+    }
+}
+
+/// The value of a label, as the text format wants it.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            match character {
+                '\\' => f.write_str("\\\\")?,
+                '"' => f.write_str("\\\"")?,
+                '\n' => f.write_str("\\n")?,
+                other => f.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Makes every gauge of the table known to `meter`.
-pub(super) fn register(meter: &Meter, table: &SharedTable, naming: &Naming) {
+pub(super) fn register(meter: &Meter, page: &GaugesPage) {
     for specification in SPECIFICATIONS {
-        let (table, naming) = (table.clone(), naming.clone());
+        let GaugesPage { table, naming } = page.clone();
         let (labels, observe) = (specification.labels, specification.observe);
         let _registered = meter
             .f64_observable_gauge(specification.name)

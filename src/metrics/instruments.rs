@@ -34,14 +34,18 @@ impl Naming {
         self.cluster_label.store(apart, Ordering::Relaxed);
     }
 
+    /// Whether the reference's families carry `cluster`.
+    pub(super) fn are_clusters_apart(&self) -> bool {
+        self.cluster_label.load(Ordering::Relaxed)
+    }
+
     /// The labels of the reference's families: `own`, and `cluster` with several clusters.
     pub(super) fn reference(
         &self,
         id: &ComponentId,
         own: impl IntoIterator<Item = KeyValue>,
     ) -> Vec<KeyValue> {
-        let apart = self.cluster_label.load(Ordering::Relaxed);
-        let cluster = apart.then(|| Self::cluster(id));
+        let cluster = self.are_clusters_apart().then(|| Self::cluster(id));
         own.into_iter().chain(cluster).collect()
     }
 

@@ -315,7 +315,7 @@ pub struct ProbeObservation {
     /// CPU and memory per pod (kind `resources`).
     pub usage: Vec<PodUsage>,
     /// Details of the Milvus service (kind `milvus`).
-    pub milvus: Option<MilvusReport>,
+    pub milvus: Option<Box<MilvusReport>>,
 }
 
 impl ProbeObservation {

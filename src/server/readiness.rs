@@ -74,7 +74,7 @@ impl ServerSources {
             let reason = format!("the file read at {} is faulty, the former one holds", record.at);
             NotReady::new(Part::Configuration, reason)
         });
-        faulty.into_iter().collect()
+        faulty.into_iter().chain(self.status.read(receivers)).collect()
     }
 }
 
@@ -88,7 +88,7 @@ fn not_ready(configured: &[Arc<str>], status: &StatusSnapshot) -> Vec<NotReady> 
         })
     };
     let clusters = configured.iter().flat_map(in_cluster);
-    clusters.chain(receivers(status)).chain(actors(status)).collect()
+    clusters.chain(actors(status)).collect()
 }
 
 fn not_ready_in(name: &Arc<str>, cluster: &ClusterSnapshot) -> Vec<NotReady> {
@@ -108,14 +108,16 @@ fn not_ready_in(name: &Arc<str>, cluster: &ClusterSnapshot) -> Vec<NotReady> {
         .collect()
 }
 
-/// Those that were out of reach the last time somebody was to be told.
-fn receivers(status: &StatusSnapshot) -> impl Iterator<Item = NotReady> {
-    status.alerter.receivers.iter().filter_map(|(name, receiver)| {
+/// Those that were out of reach the last time somebody was to be told. A mail server that is down
+/// is no reason to take falconer's metrics away from who reads them through a Service.
+fn receivers(status: &StatusSnapshot) -> Vec<NotReady> {
+    let out_of_reach = status.alerter.receivers.iter().filter_map(|(name, receiver)| {
         let failed_at = receiver.state.failed_at?;
         let error = receiver.state.last_error.as_deref().unwrap_or("no answer");
         let reason = format!("out of reach at {failed_at}: {error}");
         Some(NotReady::named(Part::Receiver, Arc::clone(name), reason))
-    })
+    });
+    out_of_reach.collect()
 }
 
 fn actors(status: &StatusSnapshot) -> impl Iterator<Item = NotReady> {
@@ -157,7 +159,8 @@ mod tests {
         status
             .actors
             .insert("a/prober/etcd".to_owned(), ActorSnapshot { respawn_at: Some(at), ..alive });
-        let found = not_ready(&[], &status);
+        let found: Vec<NotReady> =
+            receivers(&status).into_iter().chain(not_ready(&[], &status)).collect();
         let found: Vec<(Part, &str, &str)> = found
             .iter()
             .map(|one| (one.part, one.name.as_deref().unwrap_or_default(), one.reason.as_str()))

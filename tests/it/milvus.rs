@@ -51,7 +51,7 @@ fn assert_reason(observation: &ProbeObservation, outcome: &str, kind: ReasonKind
 }
 
 fn report(observation: ProbeObservation) -> MilvusReport {
-    observation.milvus.expect("a report")
+    *observation.milvus.expect("a report")
 }
 
 #[tokio::test]

@@ -97,7 +97,8 @@ struct Inconclusive {
 /// All components of one cluster.
 #[derive(Debug, Default)]
 pub struct ClusterMemory {
-    components: HashMap<Arc<str>, ComponentMemory>,
+    /// Boxed, because a table has empty places as well.
+    components: HashMap<Arc<str>, Box<ComponentMemory>>,
     totals: Totals,
     is_stopped: bool,
     inconclusive: Inconclusive,
@@ -114,7 +115,7 @@ impl ClusterMemory {
     ) -> &ComponentMemory {
         self.totals.forget_oldest();
         let entry = self.components.entry(Arc::clone(component));
-        let memory = entry.or_insert_with(|| ComponentMemory::new(kind, settings, now));
+        let memory = entry.or_insert_with(|| Box::new(ComponentMemory::new(kind, settings, now)));
         memory.settings = settings;
         memory.kind = kind;
         memory.cell.update(|shown| shown.kind = kind);
@@ -140,12 +141,12 @@ impl ClusterMemory {
 
     /// One component.
     pub fn get(&self, component: &str) -> Option<&ComponentMemory> {
-        self.components.get(component)
+        self.components.get(component).map(Box::as_ref)
     }
 
     /// All components, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &ComponentMemory)> {
-        self.components.iter()
+        self.components.iter().map(|(name, memory)| (name, memory.as_ref()))
     }
 
     /// Learns which components the platform runs as workloads.

@@ -112,7 +112,7 @@ mod tests {
         let mut proxy = report("proxy", ProberKind::Pods, Outcome::Healthy);
         proxy.observation.targets = vec![pod("proxy-a", Outcome::Healthy)];
         let mut milvus = report("milvus", ProberKind::Milvus, Outcome::Healthy);
-        milvus.observation.milvus = Some(MilvusReport {
+        milvus.observation.milvus = Some(Box::new(MilvusReport {
             version: Some("v2.3.5".into()),
             is_healthy: Some(true),
             collections: vec!["products".into()],
@@ -123,7 +123,7 @@ mod tests {
                 error: None,
             }],
             ..MilvusReport::default()
-        });
+        }));
         let mut resources = report("resources", ProberKind::Resources, Outcome::Healthy);
         resources.observation.usage = vec![usage("proxy-a"), usage("querynode-b")];
         vec![resources, querynode, proxy, milvus]

@@ -240,7 +240,10 @@ impl Probe for MilvusProbe {
             Ok(answers) => {
                 let outcome = self.settings.endpoint.with_tls_hint(judge(&answers, budget));
                 let report = answers.into_report(budget);
-                ProbeObservation { milvus: Some(report), ..target(address, outcome, latency) }
+                ProbeObservation {
+                    milvus: Some(Box::new(report)),
+                    ..target(address, outcome, latency)
+                }
             }
         }
     }
