@@ -42,6 +42,7 @@ use serde_json::{Map, Value, json};
 use contender::{Contender, Measured};
 use support::falconer::{Falconer, configuration};
 use support::proc;
+use support::process::pause;
 use support::report::{percentile, print, progress, rounded, seconds};
 use support::targets::{Targets, serve_if_asked};
 
@@ -140,7 +141,7 @@ fn resident(components: usize, length: Duration) -> anyhow::Result<u64> {
     let targets = Targets::start(components)?;
     let falconer = Falconer::start(&configuration(&targets, MEMORY_INTERVAL, TIMEOUT, QUIET))?;
     falconer.wait_until_ready(READY_LIMIT).context("the first probes")?;
-    std::thread::sleep(length);
+    pause(length)?;
     let kib = proc::resident_kib(falconer.pid())?;
     progress(format!("{components} components: {kib} KiB"));
     falconer.terminate()?;

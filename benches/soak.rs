@@ -57,6 +57,8 @@ struct Soak {
     seen: Arrivals,
     requests: u64,
     samples: Vec<Sample>,
+    /// Lines of falconer's metrics page in the beginning.
+    series: usize,
     began: Instant,
     began_at: u64,
 }
@@ -71,6 +73,7 @@ impl Soak {
         falconer.wait_until_ready(READY_LIMIT)?;
         pause(WARM_UP)?;
         targets.take()?;
+        let series = series(&falconer)?;
         let began_at = targets.now()?;
         Ok(Self {
             targets,
@@ -80,6 +83,7 @@ impl Soak {
             seen: Arrivals::default(),
             requests: 0,
             samples: Vec::new(),
+            series,
             began: Instant::now(),
             began_at,
         })
@@ -184,6 +188,8 @@ impl Soak {
             "faults": self.trouble.begun(),
             "memory": self.edges(spent, |sample| sample.resident_kib / 1024.0),
             "descriptors": self.edges(spent, |sample| sample.descriptors),
+            "metric_series_first": self.series,
+            "metric_series_last": series(&self.falconer).ok(),
             "requests_seen": self.requests,
             "probes_made": metric("falconer_probes_total", &[]),
             "probes_failed": metric("falconer_probes_total", &["outcome=\"failed\""]),
@@ -249,6 +255,12 @@ impl Soak {
             "copies": copies,
         })
     }
+}
+
+/// How many series falconer keeps: each kind of failure of a component is one more.
+fn series(falconer: &Falconer) -> anyhow::Result<usize> {
+    let (_, page) = falconer.get("/metrics")?;
+    Ok(page.lines().filter(|line| !line.starts_with('#')).count())
 }
 
 fn open_alerts(status: &Value) -> Option<usize> {

@@ -35,6 +35,7 @@ use decisions::Decisions;
 use faults::{Cluster, Kind};
 use observer::{Observer, Poller, now_us};
 use support::falconer::Falconer;
+use support::noise::Noise;
 use support::report::{percentile, print, progress, rounded, seconds};
 
 /// What the reference sleeps between two rounds.
@@ -79,6 +80,7 @@ async fn run() -> anyhow::Result<()> {
     let poller = Poller::start(&sim, REFERENCE_PAUSE)?;
     let observer = Observer::start(&sim).await?;
 
+    let noise = Noise::listen();
     let length = seconds("FALCONER_WATCH_SECONDS", 150);
     let ends = Instant::now() + length;
     let mut events = Vec::new();
@@ -92,6 +94,7 @@ async fn run() -> anyhow::Result<()> {
     let mut figures = figures(&events, &poller.rounds());
     figures.insert("seconds".to_owned(), json!(length.as_secs()));
     figures.insert("pod_lists".to_owned(), json!(lists));
+    figures.insert("machine_late".to_owned(), noise.summary());
     falconer.terminate()?;
     print("watch_to_decision", &Value::Object(figures));
     Ok(())

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use anyhow::Context;
 use super::support::falconer::{Falconer, configuration, free_address};
 use super::support::lateness::Arrivals;
 use super::support::proc::{self, CpuTime};
-use super::support::process::Process;
+use super::support::process::{Process, pause, program};
 use super::support::targets::Targets;
 use super::{INTERVAL, QUIET, READY_LIMIT, TIMEOUT, WARM_UP, bare};
 
@@ -96,15 +95,15 @@ impl Contender {
         perf: Option<&str>,
     ) -> anyhow::Result<Option<Measured>> {
         let Some(running) = self.start(targets)? else { return Ok(None) };
-        std::thread::sleep(WARM_UP);
+        pause(WARM_UP)?;
         drop(targets.take()?);
         let pid = running.pid();
-        std::thread::sleep(INTERVAL);
+        pause(INTERVAL)?;
         let profile = perf.map(|file| self.record(pid, file, length)).transpose()?;
         let (from, before) = (targets.now()?, proc::cpu_time_parts(pid)?);
-        std::thread::sleep(length);
+        pause(length)?;
         let (to, after) = (targets.now()?, proc::cpu_time_parts(pid)?);
-        std::thread::sleep(INTERVAL);
+        pause(INTERVAL)?;
         drop(profile);
         drop(running);
         let mut arrivals = Arrivals::default();
@@ -152,7 +151,7 @@ impl Contender {
 }
 
 fn start_haproxy(targets: &Targets) -> anyhow::Result<Option<Running>> {
-    let Some(program) = haproxy() else { return Ok(None) };
+    let Some(program) = program("haproxy") else { return Ok(None) };
     let folder = tempfile::Builder::new().prefix("falconer-haproxy-").tempdir()?;
     let path = folder.path().join("haproxy.cfg");
     std::fs::write(&path, haproxy_configuration(targets)?)?;
@@ -160,20 +159,12 @@ fn start_haproxy(targets: &Targets) -> anyhow::Result<Option<Running>> {
     command.args(["-db", "-q", "-f"]).arg(&path);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut process = Process::spawn("haproxy", command)?;
-    std::thread::sleep(INTERVAL);
+    pause(INTERVAL)?;
     if let Some(status) = process.ended()? {
         anyhow::bail!("haproxy ended with {status}; its configuration: {}", path.display());
     }
     // It has read its configuration by now.
     Ok(Some(Running::Other(process)))
-}
-
-/// Where it is: on the PATH, where Debian puts it, or where `tests/run --bench-tools` does.
-fn haproxy() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-tools/bin");
-    let folders = std::env::split_paths(&path).chain([ours.into(), "/usr/sbin".into()]);
-    folders.map(|folder| folder.join("haproxy")).find(|file| file.is_file())
 }
 
 /// Health checks of the same targets with the same request, in one thread as with the others. It

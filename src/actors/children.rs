@@ -183,6 +183,16 @@ impl Children {
             let window = humantime::format_duration(intensity.window);
             let reason = format!("ended more than {} times in {window}: {reason}", intensity.burst);
             tracing::error!(actor, reason, "actor ends too often");
+            let snapshot = ActorSnapshot {
+                kind: child.kind,
+                respawns: child.respawns,
+                ended_at: now,
+                reason: reason.clone(),
+                respawn_at: None,
+                beyond_help: true,
+            };
+            let name = actor.clone();
+            self.parts.board.update(|status| drop(status.actors.insert(name, snapshot)));
             return ExitDecision::Escalate(BeyondHelp { actor, reason });
         }
         let delay = child.respawn.backoff.delay(child.attempt, random);
@@ -195,6 +205,7 @@ impl Children {
             ended_at: now,
             reason,
             respawn_at: Some(now + delay),
+            beyond_help: false,
         };
         self.parts.board.update(|status| drop(status.actors.insert(actor, snapshot)));
         let due = RespawnDue { key: exit.key.clone(), incarnation: exit.incarnation };

@@ -65,6 +65,7 @@ mod tests {
 
     use super::*;
     use crate::actors::testing::in_virtual_time;
+    use crate::model::ComponentInventory;
 
     /// Takes a second for every inventory.
     struct Slow(Arc<Mutex<Vec<usize>>>);
@@ -83,8 +84,8 @@ mod tests {
     }
 
     fn of(components: usize) -> Arc<Inventory> {
-        let names =
-            (0..components).map(|number| (Arc::from(number.to_string()), Default::default()));
+        let names = (0..components)
+            .map(|number| (Arc::from(number.to_string()), ComponentInventory::default()));
         Arc::new(Inventory { synced: true, error: None, components: names.collect() })
     }
 

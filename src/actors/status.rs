@@ -56,8 +56,10 @@ pub struct ActorSnapshot {
     pub ended_at: Timestamp,
     /// Why it ended the last time.
     pub reason: String,
-    /// When it is made anew; `None` while it lives.
+    /// When it is made anew; `None` while it lives, and when it is beyond help.
     pub respawn_at: Option<Timestamp>,
+    /// Whether it ended too often and is not made anew.
+    pub beyond_help: bool,
 }
 
 /// One cluster.

@@ -22,8 +22,8 @@ pub async fn keep_alive<F: Future<Output = ()>>(
 ) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let made = AssertUnwindSafe(async { make().await }).catch_unwind();
-        let Err(payload) = made.await else { return };
+        let run = AssertUnwindSafe(async { make().await }).catch_unwind();
+        let Err(payload) = run.await else { return };
         let reason = words(payload.as_ref());
         let again_in_s = pause.as_secs();
         tracing::error!(task = name, reason, again_in_s, "background task panicked");

@@ -231,8 +231,9 @@ impl HttpGet {
     ) -> Result<AnswerHead, Reason> {
         let result = match &self.0 {
             Prepared::Wire(request) => timeout(budget, exchange(request, limit, on_part)).await,
+            // In a box: its state is large, and plain requests would carry it around.
             Prepared::Full(client, url) => {
-                timeout(budget, stream_body(client, url, limit, on_part)).await
+                Box::pin(timeout(budget, stream_body(client, url, limit, on_part))).await
             }
         };
         result.unwrap_or_else(|_| Err(failure::timeout(budget)))

@@ -193,6 +193,13 @@ pub struct Inventory {
     pub components: BTreeMap<Arc<str>, ComponentInventory>,
 }
 
+impl Inventory {
+    /// Whether it is complete, and the platform can be asked: nothing of it may be old.
+    pub fn is_current(&self) -> bool {
+        self.synced && self.error.is_none()
+    }
+}
+
 /// How far a restart or a scaling has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum RolloutStatus {

@@ -74,20 +74,21 @@ impl ServerSources {
             let reason = format!("the file read at {} is faulty, the former one holds", record.at);
             NotReady::new(Part::Configuration, reason)
         });
-        faulty.into_iter().collect()
+        faulty.into_iter().chain(self.status.read(receivers)).collect()
     }
 }
 
 /// Every part of the `configured` clusters and of falconer itself that is not ready.
 fn not_ready(configured: &[Arc<str>], status: &StatusSnapshot) -> Vec<NotReady> {
-    let clusters = configured.iter().flat_map(|name| match status.clusters.get(name) {
-        Some(cluster) => not_ready_in(name, cluster),
-        None => {
+    let in_cluster = |name: &Arc<str>| {
+        let reported = status.clusters.get(name).map(|cluster| not_ready_in(name, cluster));
+        reported.unwrap_or_else(|| {
             let reason = "its supervisor has not reported yet".to_owned();
             vec![NotReady::in_cluster(Part::Discovery, name, reason)]
-        }
-    });
-    clusters.chain(receivers(status)).chain(actors(status)).collect()
+        })
+    };
+    let clusters = configured.iter().flat_map(in_cluster);
+    clusters.chain(actors(status)).collect()
 }
 
 fn not_ready_in(name: &Arc<str>, cluster: &ClusterSnapshot) -> Vec<NotReady> {
@@ -107,20 +108,25 @@ fn not_ready_in(name: &Arc<str>, cluster: &ClusterSnapshot) -> Vec<NotReady> {
         .collect()
 }
 
-/// Those that were out of reach the last time somebody was to be told.
-fn receivers(status: &StatusSnapshot) -> impl Iterator<Item = NotReady> {
-    status.alerter.receivers.iter().filter_map(|(name, receiver)| {
+/// Those that were out of reach the last time somebody was to be told. A mail server that is down
+/// is no reason to take falconer's metrics away from who reads them through a Service.
+fn receivers(status: &StatusSnapshot) -> Vec<NotReady> {
+    let out_of_reach = status.alerter.receivers.iter().filter_map(|(name, receiver)| {
         let failed_at = receiver.state.failed_at?;
         let error = receiver.state.last_error.as_deref().unwrap_or("no answer");
         let reason = format!("out of reach at {failed_at}: {error}");
         Some(NotReady::named(Part::Receiver, Arc::clone(name), reason))
-    })
+    });
+    out_of_reach.collect()
 }
 
 fn actors(status: &StatusSnapshot) -> impl Iterator<Item = NotReady> {
     status.actors.iter().filter_map(|(name, actor)| {
-        let respawn_at = actor.respawn_at?;
-        let reason = format!("{}; made anew at {respawn_at}", actor.reason);
+        let reason = match actor.respawn_at {
+            Some(at) => format!("{}; made anew at {at}", actor.reason),
+            None if actor.beyond_help => format!("{}; falconer ends", actor.reason),
+            None => return None,
+        };
         Some(NotReady::named(Part::Actor, name.as_str(), reason))
     })
 }
@@ -147,12 +153,14 @@ mod tests {
             ended_at: at,
             reason: "panicked: oh".to_owned(),
             respawn_at: None,
+            beyond_help: false,
         };
         status.actors.insert("a/prober/proxy".to_owned(), alive.clone());
         status
             .actors
             .insert("a/prober/etcd".to_owned(), ActorSnapshot { respawn_at: Some(at), ..alive });
-        let found = not_ready(&[], &status);
+        let found: Vec<NotReady> =
+            receivers(&status).into_iter().chain(not_ready(&[], &status)).collect();
         let found: Vec<(Part, &str, &str)> = found
             .iter()
             .map(|one| (one.part, one.name.as_deref().unwrap_or_default(), one.reason.as_str()))

@@ -202,3 +202,5 @@ pub const TIME_READS: &[TimeRead] = &[
 
 /// What keeps an actor from its messages and timers until a future is done.
 pub const WAITS: [&str; 2] = [".wait(", "AtomicResponse"];
+/// The one wait that an actor may make: it lets the others of its thread go first, once.
+pub const GIVES_WAY: &str = ".wait(tokio::task::yield_now()";

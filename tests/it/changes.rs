@@ -80,9 +80,8 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("{component} is not {wanted}: {:?}", self.health(component).await);
-        }
+        let in_time = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        assert!(in_time, "{component} is not {wanted}: {:?}", self.health(component).await);
     }
 
     async fn all_healthy(&self) {

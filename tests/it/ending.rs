@@ -2,11 +2,12 @@
 //! is handed back, and it ends in time.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use falconer::sim::smtp::{SmtpBehaviour, SmtpSink};
+use falconer::sim::smtp::{ReceivedMail, SmtpBehaviour, SmtpSink};
 use falconer::sim::webhook::WebhookSink;
 use nix::sys::signal::Signal;
+use tokio::time::Instant;
 
 use crate::running::{Falconer, Targets, cluster, prober};
 
@@ -70,7 +71,7 @@ fn everything_that_waits_is_delivered_once_before_the_process_ends() {
     let status = falconer.wait();
     assert_eq!(status.code(), Some(0), "{}", falconer.log());
     assert!(asked_at.elapsed() < Duration::from_secs(25), "it ends within the grace");
-    let subjects: Vec<String> = mail.mails().all().iter().map(|mail| mail.subject()).collect();
+    let subjects: Vec<String> = mail.mails().all().iter().map(ReceivedMail::subject).collect();
     assert_each_once(&told(subjects.iter().map(String::as_str)), "email");
     let requests = hook.requests().all();
     let bodies: Vec<String> = requests

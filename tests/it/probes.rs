@@ -2,6 +2,7 @@
 //! its deadline, with bounded memory and the right reason.
 
 mod hostile;
+mod plain;
 mod pods;
 pub mod servers;
 

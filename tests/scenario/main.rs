@@ -12,11 +12,11 @@ mod faults;
 mod invariants;
 mod people;
 mod plan;
+mod reload;
 mod runner;
 mod trace;
 mod world;
 
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,9 +25,9 @@ use runner::{Outcome, run, watch_panics};
 use trace::clock_time;
 
 /// How many seeds are run, unless told otherwise.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 16;
 /// For how many virtual hours each, before its end.
-const HOURS: u64 = 6;
+const HOURS: u64 = 4;
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
@@ -110,8 +110,8 @@ fn no_promise_is_broken_whatever_goes_wrong() {
 #[test]
 fn a_seed_always_tells_the_same_story() {
     watch_panics();
-    let hashes: BTreeSet<u64> = (0..2).map(|_| run(1, Duration::from_hours(2)).hash).collect();
-    assert_eq!(hashes.len(), 1, "two runs of one seed differ");
-    let other = run(2, Duration::from_hours(2)).hash;
-    assert!(!hashes.contains(&other), "two seeds are the same");
+    let hash = |seed| run(seed, Duration::from_hours(1)).hash;
+    let first = hash(1);
+    assert_eq!(first, hash(1), "two runs of one seed differ");
+    assert_ne!(first, hash(2), "two seeds are the same");
 }

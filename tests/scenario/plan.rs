@@ -112,7 +112,7 @@ impl Plan {
         let dice = &mut Dice::new(seed);
         let receivers: Vec<Arc<str>> =
             ["email", "webhook.oncall", "slack"].iter().map(|name| Arc::from(*name)).collect();
-        let receivers = receivers[..dice.index(3) + 1].to_vec();
+        let receivers = receivers[..=dice.index(3)].to_vec();
         let dry_run = dice.chance(0.06);
         let ending = if dice.chance(0.3) { Ending::UnderFire } else { Ending::Quiet };
         let clusters = (0..dice.number(1, 3)).map(|n| cluster(dice, n)).collect();

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::plan::{Ending, Plan};
+use crate::reload::Parts;
 use crate::world::death::Actor;
 use crate::world::planner::WorldPlanner;
 use crate::world::platform::WorldPlatform;
@@ -25,6 +26,8 @@ use crate::world::{Counts, SharedWorld, Violation, World};
 
 /// One step of the world.
 const STEP: Duration = Duration::from_secs(1);
+/// How often the status board is looked at.
+const SHOWN_EVERY: Duration = Duration::from_secs(5);
 /// How long nothing goes wrong at the end: longer than every back-off and verification.
 const QUIET: Duration = Duration::from_mins(50);
 /// How long falconer has to end.
@@ -77,7 +80,7 @@ pub fn run(seed: u64, duration: Duration) -> Outcome {
     // What production code draws (jitter) comes from here.
     fastrand::seed(seed);
     system.block_on(async move {
-        let result = Run::start(seed, duration).to_its_end().await;
+        let result = Run::start(seed, duration).until_its_end().await;
         *kept.lock().expect("nobody panics here") = Some(result);
     });
     let mut outcome = outcome.lock().expect("nobody panics here");
@@ -89,6 +92,7 @@ struct Run {
     plan: Arc<Plan>,
     world: World,
     tree: Tree,
+    parts: Parts,
     board: StatusBoard,
     fatal: mpsc::UnboundedReceiver<Fatal>,
     started: Timestamp,
@@ -106,19 +110,24 @@ impl Run {
             let (world, name) = (Arc::clone(&world), Arc::clone(name));
             Arc::new(WorldNotifier { world, index, name }) as Arc<dyn Notifier>
         });
-        let tree = Tree::start(TreeParts {
+        let parts = Parts {
             clusters: (0..plan.clusters.len()).map(|n| cluster(&plan, &world, n)).collect(),
             receivers: receivers.collect(),
             settings: plan.settings.clone(),
+        };
+        let tree = Tree::start(TreeParts {
+            clusters: parts.clusters.clone(),
+            receivers: parts.receivers.clone(),
+            settings: parts.settings.clone(),
             board: board.clone(),
             clock,
             metrics: Metrics::default(),
             fatal: fatal_sender,
         });
-        Self { plan, world, tree, board, fatal, started }
+        Self { plan, world, tree, parts, board, fatal, started }
     }
 
-    async fn to_its_end(mut self) -> Outcome {
+    async fn until_its_end(mut self) -> Outcome {
         let troubled = self.live(self.plan.duration, true).await;
         if troubled {
             match self.plan.ending {
@@ -143,6 +152,10 @@ impl Run {
         let end = self.world.now() + duration;
         while self.world.now() < end {
             sleep(STEP).await;
+            let reloads = troubled && self.world.lock().reloads_now();
+            if reloads {
+                self.parts.reload(&mut self.tree, &self.world).await;
+            }
             let mut state = self.world.lock();
             state.moods_pass();
             for cluster in 0..self.plan.clusters.len() {
@@ -152,9 +165,12 @@ impl Run {
                 state.trouble();
             }
             state.check_probed();
-            state.check_told();
             state.check_done();
-            self.board.read(|status| state.check_board(status));
+            // What has minutes of tolerance is looked at less often; each call is checked at once.
+            if state.now().since(self.started).as_secs().is_multiple_of(SHOWN_EVERY.as_secs()) {
+                state.check_told();
+                self.board.read(|status| state.check_board(status));
+            }
             while let Ok(fatal) = self.fatal.try_recv() {
                 state.violate(format!("{} is beyond help: {}", fatal.actor, fatal.reason));
             }
@@ -235,7 +251,7 @@ fn cluster(plan: &Plan, world: &World, cluster: usize) -> ClusterParts {
     ClusterParts {
         name: Arc::clone(&planned.name),
         depends_on: planned.depends_on.clone(),
-        planner: Arc::new(WorldPlanner { world: Arc::clone(world), cluster }),
+        planner: Arc::new(WorldPlanner::new(world, cluster)),
         platform: platform(None),
         recoverer_platform: platform(Some(Actor::Recoverer)),
         scaler_platform: platform(Some(Actor::Scaler)),

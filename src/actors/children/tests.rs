@@ -111,6 +111,20 @@ fn a_child_that_ends_too_often_is_beyond_help_and_named_with_its_last_reason() {
 }
 
 #[test]
+fn other_settings_hold_for_the_next_end() {
+    in_virtual_time(async {
+        let mut nursery = Nursery::new();
+        nursery.add("prober/proxy", respawn(10));
+        let (_, due) = after(nursery.panics("prober/proxy"));
+        nursery.children.respawn(&due);
+        nursery.children.set_respawn("prober/proxy", respawn(1));
+        assert!(matches!(nursery.panics("prober/proxy"), ExitDecision::Escalate(_)));
+        assert!(nursery.board.snapshot().actors["milvus-ha/prober/proxy"].beyond_help);
+        assert_eq!(nursery.made(), 2);
+    });
+}
+
+#[test]
 fn only_the_present_incarnation_and_its_own_back_off_count() {
     in_virtual_time(async {
         let mut nursery = Nursery::new();

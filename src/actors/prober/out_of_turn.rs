@@ -36,7 +36,7 @@ impl OutOfTurn {
     }
 
     /// How long the next one has to wait.
-    fn wait(&self, now: Instant) -> Duration {
+    fn gap_left(&self, now: Instant) -> Duration {
         self.newest.map_or(Duration::ZERO, |at| (at + GAP).saturating_duration_since(now))
     }
 }
@@ -54,7 +54,7 @@ impl Prober {
         if !self.out_of_turn.wanted || self.under_way.is_some() {
             return;
         }
-        let wait = self.out_of_turn.wait(self.parts.clock.monotonic());
+        let wait = self.out_of_turn.gap_left(self.parts.clock.monotonic());
         if wait.is_zero() {
             self.when_paced(Self::begin_out_of_turn, ctx);
         } else {

@@ -39,7 +39,7 @@ impl Supervisor {
         self.view.inventory(&inventory);
         let before = std::mem::replace(&mut self.inventory, Arc::clone(&inventory));
         // An inventory that may be old proves nothing.
-        if inventory.synced && inventory.error.is_none() {
+        if inventory.is_current() {
             self.look_at_pods(&before, &inventory);
         }
     }
@@ -69,17 +69,25 @@ impl Supervisor {
 
     /// The way to the prober that is about to be started, where changes of pods concern it.
     pub(super) fn watch_pods(&mut self, plan: &ComponentPlan) -> Option<Link<ProbeNow>> {
+        let name = &plan.component;
         if plan.kind != ProberKind::Pods {
-            self.pods.remove(&plan.component);
+            self.pods.remove(name);
             return None;
         }
-        // What is known of the pods outlives a prober that is replaced.
-        let watched = self.pods.entry(Arc::clone(&plan.component)).or_default();
-        Some(watched.probe_now.clone())
+        // A prober that takes the place of another one is told of the same pods.
+        let pods = self.pods.entry(Arc::clone(name)).or_default();
+        if self.inventory.is_current()
+            && let Some(component) = self.inventory.components.get(name)
+        {
+            let now = self.parts.clock.now();
+            // How they stand now is for its first probe to say.
+            let _ = pods.watch.look(component, plan.health.startup_grace, now);
+        }
+        Some(pods.probe_now.clone())
     }
 
     fn look_at_pods(&mut self, before: &Inventory, inventory: &Inventory) {
-        let comparable = before.synced && before.error.is_none();
+        let comparable = before.is_current();
         for (name, component) in &inventory.components {
             let is_same = comparable && before.components.get(name) == Some(component);
             if !is_same {
@@ -148,7 +156,7 @@ impl Supervisor {
             let pods = self.pods.get(&report.id.component);
             pods.is_some_and(|pods| pods.watch.is_down_at(now))
         };
-        let is_known = self.inventory.error.is_none();
+        let is_known = self.inventory.is_current();
         Weight {
             scheduled: report.trigger == ProbeTrigger::Schedule,
             confirmed: is_known && nobody_answers() && is_down(),

@@ -75,7 +75,7 @@ impl Supervisor {
         }
         self.count(&report, transition);
         if let Some(open) = known.incident.as_ref().filter(|_| tell.raise) {
-            self.raise(&report, open);
+            self.raise(&report, open, known.tracker.is_counted_out());
         }
         if tell.healthy {
             self.tell_healthy(&report.id, known.tracker.since());

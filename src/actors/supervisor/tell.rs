@@ -18,12 +18,16 @@ const MAX_DETAILS: usize = 10;
 /// What is done about a component that still serves.
 const TELLS_ONLY: &str = "nothing: a degraded component is told about and never restarted";
 
+/// What is done where the platform's word, and not yet enough failed probes, makes it unhealthy.
+const NOT_YET: &str = "nothing yet: acting takes failure_threshold failed probes in a row";
+
 impl Supervisor {
     /// Tells of an open incident: when there is news, and as a reminder.
-    pub(super) fn raise(&self, report: &ProbeReport, open: &OpenIncident) {
-        // What is done about an unhealthy one is told by the recoverer in a moment.
+    pub(super) fn raise(&self, report: &ProbeReport, open: &OpenIncident, is_counted_out: bool) {
         let (state, action) = match open.severity {
-            Severity::Critical => (HealthState::Unhealthy, ""),
+            // The recoverer tells in a moment.
+            Severity::Critical if is_counted_out => (HealthState::Unhealthy, ""),
+            Severity::Critical => (HealthState::Unhealthy, NOT_YET),
             Severity::Warning => (HealthState::Degraded, TELLS_ONLY),
         };
         let alert = Alert {
@@ -58,8 +62,9 @@ impl Supervisor {
         now: Timestamp,
     ) {
         let depends_on = &self.parts.depends_on;
-        let is_sick =
-            |name: &Arc<str>| memory.get(name).is_some_and(|known| known.is_unhealthy_or_failing());
+        let is_sick = |name: &Arc<str>| {
+            memory.get(name).is_some_and(super::memory::ComponentMemory::is_unhealthy_or_failing)
+        };
         let sick = depends_on.iter().filter(|name| is_sick(name));
         let request = RecoveryRequest {
             incident: open.id,

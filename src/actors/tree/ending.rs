@@ -22,8 +22,8 @@ impl Tree {
     pub async fn hand_back(&self, within: Duration) {
         let until = self.common.clock.monotonic() + within;
         tokio::join!(
-            until_answered(&self.drain_recoverer, recoverer::Drain, until),
-            until_answered(&self.drain_scaler, scaler::Drain, until),
+            self.until_answered("recoverer", &self.drain_recoverer, recoverer::Drain, until),
+            self.until_answered("scaler", &self.drain_scaler, scaler::Drain, until),
         );
         while self.is_asking() && self.common.clock.monotonic() < until {
             sleep(LOOK_AGAIN).await;
@@ -67,7 +67,8 @@ impl Tree {
     /// how many messages were left.
     pub async fn deliver(&self, within: Duration) -> usize {
         let until = self.common.clock.monotonic() + within;
-        until_answered(&self.drain_alerter, alerter::Drain { deadline: within }, until).await;
+        let drain = alerter::Drain { deadline: within };
+        self.until_answered("alerter", &self.drain_alerter, drain, until).await;
         self.log_undelivered()
     }
 
@@ -94,21 +95,32 @@ impl Tree {
     pub async fn release_platforms(&self, grace: Duration) {
         join_all(self.plan.clusters.iter().map(|cluster| cluster.platform.shutdown(grace))).await;
     }
-}
 
-/// Asks until somebody lives to answer; `None` where nobody did in time.
-async fn until_answered<M>(link: &Link<M>, question: M, until: Instant) -> Option<M::Result>
-where
-    M: Message + Copy + Send + 'static,
-    M::Result: Send,
-{
-    let asking = async {
-        loop {
-            match link.ask(question).await {
-                Some(answer) => return answer,
-                None => sleep(LOOK_AGAIN).await,
+    /// Asks until somebody lives to answer; `None` where nobody did in time, or ever will.
+    async fn until_answered<M>(
+        &self,
+        actor: &str,
+        link: &Link<M>,
+        question: M,
+        until: Instant,
+    ) -> Option<M::Result>
+    where
+        M: Message + Copy + Send + 'static,
+        M::Result: Send,
+    {
+        let is_beyond_help = || {
+            let status = &self.common.board;
+            status.read(|status| status.actors.get(actor).is_some_and(|one| one.beyond_help))
+        };
+        let asking = async {
+            while !is_beyond_help() {
+                match link.ask(question).await {
+                    Some(answer) => return Some(answer),
+                    None => sleep(LOOK_AGAIN).await,
+                }
             }
-        }
-    };
-    timeout_at(until, asking).await.ok()
+            None
+        };
+        timeout_at(until, asking).await.ok().flatten()
+    }
 }

@@ -81,7 +81,7 @@ struct Letterbox {
 
 #[async_trait]
 impl Notifier for Letterbox {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "email"
     }
 
@@ -98,7 +98,7 @@ struct Hospital {
     letterbox: Arc<Letterbox>,
     fatal: mpsc::UnboundedReceiver<Fatal>,
     board: StatusBoard,
-    _tree: Tree,
+    tree: Tree,
 }
 
 fn respawn(burst: usize) -> RespawnSettings {
@@ -148,7 +148,7 @@ impl Hospital {
             metrics: Metrics::default(),
             fatal: fatal_sender,
         });
-        Self { patients, platforms, letterbox, fatal, board, _tree: tree }
+        Self { patients, platforms, letterbox, fatal, board, tree }
     }
 
     fn probed(&self, cluster: &'static str, component: &'static str) -> Vec<Instant> {
@@ -351,6 +351,14 @@ fn the_root_and_its_children_are_told_by_name_when_they_are_beyond_help() {
                 let fatal = fatal.expect("in time").expect("a reason");
                 assert_eq!(fatal.actor, actor);
                 assert!(fatal.reason.contains("panicked: injected in a"), "{fatal:?}");
+                if actor != "root" {
+                    // Nobody is waited for who will not come back.
+                    let begun = Instant::now();
+                    hospital.tree.stop_probing();
+                    hospital.tree.hand_back(Duration::from_secs(20)).await;
+                    hospital.tree.deliver(Duration::from_secs(20)).await;
+                    assert!(begun.elapsed() < Duration::from_secs(1), "{actor}");
+                }
             });
         }
     }

@@ -49,7 +49,7 @@ impl Tree {
             self.scaler.reconfigure(scaler).await;
             self.changed("scaler", &mut touched);
         }
-        self.follow_respawns(plan.settings.respawns).await;
+        self.follow_respawns(&plan.settings.respawns).await;
         self.follow_clusters(&plan, links, &mut touched).await;
         self.plan = plan;
         touched
@@ -70,8 +70,8 @@ impl Tree {
     }
 
     /// Nobody who lives is touched: it holds for the next end of each actor.
-    async fn follow_respawns(&self, respawns: Respawns) {
-        let before = self.plan.settings.respawns;
+    async fn follow_respawns(&self, respawns: &Respawns) {
+        let before = &self.plan.settings.respawns;
         let supervisors = self.supervisors.keys().map(|name| supervisor_key(name));
         let supervisors = supervisors.map(|key| (key, before.supervisor, respawns.supervisor));
         let peers = [

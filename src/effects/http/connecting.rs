@@ -39,12 +39,21 @@ pub(super) async fn connect_and_send(
 ) -> Result<TcpStream, Reason> {
     let sent = match host {
         Host::Address(ip) => send_to((*ip, port).into(), request).await,
-        Host::Name(name) => match look_up(name, port).await?.as_slice() {
-            [only] => send_to(*only, request).await,
-            several => send_to_first(several, request).await,
-        },
+        // In a box, so that the state of what is rare is not carried around by every probe.
+        Host::Name(name) => Box::pin(send_to_named(name, port, request)).await?,
     };
     sent.map_err(|error| failure::classify(&error))
+}
+
+async fn send_to_named(
+    name: &str,
+    port: u16,
+    request: &[u8],
+) -> Result<io::Result<TcpStream>, Reason> {
+    Ok(match look_up(name, port).await?.as_slice() {
+        [only] => send_to(*only, request).await,
+        several => send_to_first(several, request).await,
+    })
 }
 
 async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Reason> {
@@ -91,11 +100,14 @@ async fn send_to_first(addresses: &[SocketAddr], request: &[u8]) -> io::Result<T
     Ok(stream)
 }
 
-/// Connects and writes at once: on this machine and its own network bridge the connection stands
-/// by the time `connect` returns, though it says that it is still at work. One that does not stand
-/// yet refuses the bytes, and is waited for.
+/// Connects and writes without waiting: on this machine and its own network bridge the connection
+/// stands by the time `connect` returns, though it says that it is still at work. One that does not
+/// stand yet refuses the bytes, and is waited for.
 async fn send_to(address: SocketAddr, request: &[u8]) -> io::Result<TcpStream> {
     let mut socket = begin_to_connect(address)?;
+    // Probes that begin together connect first and send then: a server that gets its requests in
+    // one go is woken once, and does not interrupt us for each.
+    tokio::task::yield_now().await;
     let sent = match socket.write(request) {
         Ok(count) => count,
         Err(error) if is_too_early(&error) => 0,

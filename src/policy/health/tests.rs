@@ -212,7 +212,7 @@ fn what_is_scaled_to_zero_is_unknown_and_has_its_startup_grace_when_it_comes_bac
     let zero = Outcome::degraded(ReasonKind::ScaledToZero, "scaled to zero by its owner");
     let mut tracker = healthy_tracker();
     feed(&mut tracker, 100, &[failed(), failed(), failed()]);
-    assert_eq!(feed(&mut tracker, 103, &[zero.clone()]), [HealthState::Unknown]);
+    assert_eq!(feed(&mut tracker, 103, std::slice::from_ref(&zero)), [HealthState::Unknown]);
     assert!(tracker.is_off());
     assert_eq!(tracker.health().consecutive_failures, 0);
     feed(&mut tracker, 104, &vec![zero; 500]);

@@ -35,13 +35,11 @@ impl State {
         now: Timestamp,
     ) -> Timestamp {
         let Some(at) = self.place_of(cluster, workload) else { return now };
-        match self.target_mut(at).announced.take() {
-            Some(decided_at) => decided_at,
-            None => {
-                self.check_restart_decision(at, workload);
-                now
-            }
+        if let Some(decided_at) = self.target_mut(at).announced.take() {
+            return decided_at;
         }
+        self.check_restart_decision(at, workload);
+        now
     }
 
     fn check_restart_decision(&mut self, at: At, workload: &WorkloadRef) {

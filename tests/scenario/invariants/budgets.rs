@@ -84,7 +84,7 @@ impl State {
                 End::Running => wrong.push("its first try is under way".to_owned()),
                 End::Taken(_) => wrong.push("the platform had taken it".to_owned()),
                 End::Abandoned(_) => {
-                    wrong.push("a try that may have arrived is repeated".to_owned())
+                    wrong.push("a try that may have arrived is repeated".to_owned());
                 }
                 End::Refused(at) | End::Lost(at) => {
                     if decided_at.since(at) < FIRST_RETRY {

@@ -160,7 +160,7 @@ impl State {
 
     /// A rollout has come to its end: it helps or not, and where pods stay sick it goes on.
     pub fn roll_out(&mut self, at: At) {
-        let now = self.now();
+        let (now, calm) = (self.now(), self.calm);
         let target = self.target_mut(at);
         let Some(rollout) = target.run.as_mut().and_then(|run| run.rollout.as_mut()) else {
             return;
@@ -169,7 +169,8 @@ impl State {
             && rollout.remedy == Remedy::Cures
             && let Some(sickness) = target.sickness.take_if(|sickness| sickness.curable)
         {
-            let relapse = sickness.relapses_after.map(|after| (now + after, sickness));
+            let relapses_after = sickness.relapses_after.filter(|_| !calm);
+            let relapse = relapses_after.map(|after| (now + after, sickness));
             target.relapse = relapse;
         }
         if target.is_unready() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use falconer::actors::supervisor::{ComponentPlan, Planner};
+use falconer::effects::Probe;
 
 use super::death::Actor;
 use super::probe::WorldProbe;
@@ -10,13 +11,23 @@ use super::{At, World};
 
 /// The planner of one cluster.
 pub struct WorldPlanner {
-    /// The world.
-    pub world: World,
-    /// The cluster's index.
-    pub cluster: usize,
+    world: World,
+    cluster: usize,
+    /// One for each target, the same one at every question.
+    probes: Vec<Arc<dyn Probe>>,
 }
 
 impl WorldPlanner {
+    /// The planner of the cluster with this index.
+    pub fn new(world: &World, cluster: usize) -> Self {
+        let places: Vec<At> = world.lock().places(cluster).collect();
+        let inventory = world.lock().clusters[cluster].inventory();
+        let probe = |at: At| -> Arc<dyn Probe> {
+            Arc::new(WorldProbe::new(Arc::clone(world), at, inventory.clone()))
+        };
+        Self { world: Arc::clone(world), cluster, probes: places.into_iter().map(probe).collect() }
+    }
+
     fn breaks(&self) -> bool {
         let mut state = self.world.lock();
         let actor = Actor::Supervisor(self.cluster);
@@ -33,13 +44,12 @@ impl WorldPlanner {
     fn plan(&self, at: At) -> ComponentPlan {
         let state = self.world.lock();
         let plan = &state.target(at).plan;
-        let inventory = state.clusters[self.cluster].inventory();
         ComponentPlan {
             component: Arc::clone(&plan.name),
             kind: plan.kind,
             prober: plan.prober.clone(),
             health: plan.health,
-            probe: Arc::new(WorldProbe::new(Arc::clone(&self.world), at, inventory)),
+            probe: Arc::clone(&self.probes[at.target]),
         }
     }
 

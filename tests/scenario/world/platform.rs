@@ -224,12 +224,11 @@ impl State {
         match self.dice.number(0, 9) {
             0 | 1 => Fate::Lost(quick),
             2 => Fate::Garbled(quick),
-            3 | 4 => Fate::Unavailable(quick),
-            5 => Fate::Conflict(quick),
-            6 if self.dice.chance(0.3) => Fate::Forbidden(quick),
-            6 | 7 => Fate::Silent,
-            8 if dies => Fate::BreaksBefore,
-            9 if dies => Fate::BreaksAfter(quick),
+            3 => Fate::Conflict(quick),
+            4 if self.dice.chance(0.3) => Fate::Forbidden(quick),
+            4 | 5 => Fate::Silent,
+            6 if dies => Fate::BreaksBefore,
+            7 if dies => Fate::BreaksAfter(quick),
             _ => Fate::Unavailable(quick),
         }
     }

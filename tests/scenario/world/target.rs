@@ -145,7 +145,7 @@ impl Target {
 pub struct ProbeLog {
     health: HealthSettings,
     /// Two failures that begin within less are not surely counted both: one may be out of turn.
-    spacing: Duration,
+    pub spacing: Duration,
     /// The newest ones.
     pub seen: VecDeque<Seen>,
     /// When the newest one began.

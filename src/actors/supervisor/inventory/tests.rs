@@ -5,18 +5,21 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext};
+use actix::{AsyncContext, Context};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::*;
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
 use crate::actors::exit_guard::LastWords;
+use crate::actors::exit_guard::{self, Running};
 use crate::actors::pacer::Pacer;
 use crate::actors::prober::ProberSettings;
 use crate::actors::recoverer::Recover;
 use crate::actors::status::StatusBoard;
-use crate::actors::supervisor::{Peers, Planner, ReportOutbox, SupervisorInbox, SupervisorParts};
+use crate::actors::supervisor::{
+    Peers, Planner, ProbeCompleted, ReportOutbox, SupervisorInbox, SupervisorParts,
+};
 use crate::actors::testing::{CLUSTER, Recorder, in_virtual_time, workload};
 use crate::clock::Clock;
 use crate::effects::Probe;
@@ -110,7 +113,9 @@ struct Fixture {
     resolved: Seen<ResolveAlert>,
     recover: Seen<Recover>,
     board: StatusBoard,
-    _address: Addr<Supervisor>,
+    parts: SupervisorParts,
+    link: Link<ProbeCompleted>,
+    running: Running<Supervisor>,
 }
 
 impl Fixture {
@@ -146,9 +151,7 @@ impl Fixture {
             clock,
             metrics: Metrics::default(),
         };
-        let address = Supervisor::create(move |ctx| Supervisor::new(parts, ctx.address()));
-        link.publish(&address);
-        inventory_link.publish(&address);
+        let running = start(parts.clone(), &link);
         let mut component = ComponentInventory {
             workloads: vec![workload(COMPONENT, replicas)],
             ..ComponentInventory::default()
@@ -165,7 +168,9 @@ impl Fixture {
             resolved,
             recover,
             board,
-            _address: address,
+            parts,
+            link,
+            running,
         };
         fixture.publish();
         seconds(300).await;
@@ -181,6 +186,12 @@ impl Fixture {
             seconds(1).await;
         }
         seconds(5).await;
+    }
+
+    /// What its parent would do; the former one ends.
+    fn start_anew(&mut self) {
+        self.running.abort.abort();
+        self.running = start(self.parts.clone(), &self.link);
     }
 
     fn publish(&self) {
@@ -243,6 +254,15 @@ impl Fixture {
     fn assert_nobody_was_told(&self) {
         assert_eq!(*self.raised.lock().unwrap(), [], "somebody was alarmed");
     }
+}
+
+fn start(parts: SupervisorParts, reports: &Link<ProbeCompleted>) -> Running<Supervisor> {
+    let inventory = parts.inventory_link.clone();
+    let make = move |ctx: &mut Context<Supervisor>| Supervisor::new(parts, ctx.address());
+    let running = exit_guard::start(64, make, Box::new(|_| {}));
+    reports.publish(&running.address);
+    inventory.publish(&running.address);
+    running
 }
 
 fn pod(name: &str, condition: PodCondition, started_at: Timestamp) -> Pod {
@@ -474,6 +494,18 @@ fn a_prober_that_was_made_anew_is_asked_too() {
         fixture.set("qn-1", Ready);
         a_moment().await;
         assert_eq!(fixture.probes(), probes + 1);
+    });
+}
+
+#[test]
+fn a_supervisor_that_was_made_anew_judges_changes_from_then_on() {
+    in_virtual_time(async {
+        let mut fixture = Fixture::start(2).await;
+        fixture.start_anew();
+        seconds(60).await;
+        fixture.set("qn-1", NotReady);
+        a_moment().await;
+        assert_eq!(fixture.health().state, HealthState::Degraded);
     });
 }
 
