@@ -18,13 +18,15 @@ use prometheus::{Registry, TextEncoder};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::gauges::GaugesPage;
+use super::gauges::{self, GaugesPage};
 use super::instruments::METER_NAME;
 use crate::clock::Clock;
 use crate::model::{HealthState, Timestamp};
 
 /// So many components have series of their own; those of any more are folded into one.
-const MAX_COMPONENTS: usize = 20_000;
+const MAX_COMPONENTS: usize = 18_000;
+/// Most series of a family that does not name components.
+const MAX_SERIES: usize = 1_000;
 /// Deadline of one push.
 const PUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// A failing push is logged at most this often.
@@ -102,7 +104,7 @@ impl MetricsRegistry {
         let mut builder = SdkMeterProvider::builder()
             .with_resource(Resource::builder_empty().with_service_name(METER_NAME).build())
             .with_view(|instrument: &Instrument| {
-                let series = MAX_COMPONENTS * series_per_component(instrument.name());
+                let series = max_series(instrument.name());
                 Stream::builder().with_cardinality_limit(series).build().ok()
             })
             .with_reader(page);
@@ -161,14 +163,18 @@ impl MetricsRegistry {
     }
 }
 
-/// How many series of one family a component may have. Sizes tables, so it is not simply large.
-fn series_per_component(family: &str) -> usize {
+/// How many series a family may have. Room for all of them is taken at once, so it is not simply
+/// large everywhere.
+fn max_series(family: &str) -> usize {
+    let is_gauge = gauges::SPECIFICATIONS.iter().any(|gauge| gauge.name == family);
     match family {
-        "falconer_component_state" => HealthState::ALL.len(),
+        "falconer_component_state" => MAX_COMPONENTS * HealthState::ALL.len(),
         // By verdict; by reason, of which few occur with one component.
-        "falconer_probes_total" | "falconer_probe_failures_total" => 3,
-        "falconer_replicas" | "falconer_component_latency_seconds" => 2,
-        _ => 1,
+        "falconer_probes_total" | "falconer_probe_failures_total" => MAX_COMPONENTS * 3,
+        "falconer_replicas" | "falconer_component_latency_seconds" => MAX_COMPONENTS * 2,
+        "falconer_probe_duration_seconds" | "falconer_actions_total" => MAX_COMPONENTS,
+        _ if is_gauge => MAX_COMPONENTS,
+        _ => MAX_SERIES,
     }
 }
 
