@@ -68,6 +68,8 @@ pub struct HealthTracker {
     since: Timestamp,
     reason: Option<Reason>,
     failures: u32,
+    /// Whether the newest outcome was a failure, on schedule or out of turn.
+    failing: bool,
     /// Outcomes in a row that were not failures.
     successes: u32,
     /// Healthy outcomes in a row.
@@ -92,6 +94,7 @@ impl HealthTracker {
             since: now,
             reason: None,
             failures: 0,
+            failing: false,
             successes: 0,
             clean: 0,
             degraded: 0,
@@ -135,6 +138,7 @@ impl HealthTracker {
         if outcome.is_inconclusive() {
             return Transition::Stayed;
         }
+        self.failing = outcome.is_failed();
         if let Some(reason) = switched_off(outcome) {
             return self.switch_off(reason, now);
         }
@@ -239,7 +243,7 @@ impl HealthTracker {
 
     /// Whether it is unhealthy, or its newest outcome was a failure, below the threshold too.
     pub fn is_unhealthy_or_failing(&self) -> bool {
-        self.state == HealthState::Unhealthy || self.failures > 0
+        self.state == HealthState::Unhealthy || self.failing
     }
 
     /// The state with everything that belongs to it.

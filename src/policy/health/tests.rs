@@ -163,6 +163,16 @@ fn failures_out_of_turn_do_not_add_up() {
 }
 
 #[test]
+fn a_failure_out_of_turn_is_not_overlooked_although_it_does_not_add_up() {
+    let mut tracker = healthy_tracker();
+    tracker.observe_as(EXTRA, &failed(), SETTINGS, at(100));
+    assert_eq!(tracker.health().consecutive_failures, 0);
+    assert!(tracker.is_unhealthy_or_failing());
+    feed(&mut tracker, 130, &[Outcome::Healthy]);
+    assert!(!tracker.is_unhealthy_or_failing());
+}
+
+#[test]
 fn a_failure_that_the_platform_confirms_is_decisive_but_is_not_counted_out() {
     let mut tracker = healthy_tracker();
     let confirmed = Weight { scheduled: false, confirmed: true };

@@ -189,12 +189,16 @@ impl State {
         let mut wrong = Vec::new();
         for alert in &status.alerter.alerts {
             for receiver in self.receivers.iter().filter(|one| one.mood == Mood::Fine) {
-                let untold = match alert.deliveries.get(&receiver.name) {
-                    Some(Delivery::Waiting { .. } | Delivery::Sending { .. }) => true,
-                    Some(Delivery::Retrying { told, .. }) => told.is_none(),
-                    Some(Delivery::Delivered { .. } | Delivery::Closed { .. }) | None => false,
+                let due = match alert.deliveries.get(&receiver.name) {
+                    Some(Delivery::Closed { .. }) | None => false,
+                    Some(
+                        Delivery::Waiting { .. }
+                        | Delivery::Sending { .. }
+                        | Delivery::Retrying { .. }
+                        | Delivery::Delivered { .. },
+                    ) => true,
                 };
-                if untold {
+                if due && !receiver.stories.contains_key(&alert.alert.incident) {
                     let (name, incident) = (&receiver.name, &alert.alert.incident);
                     wrong.push(format!("falconer ended, and {name} was not told of {incident}"));
                 }
