@@ -10,6 +10,7 @@ mod export;
 mod gauges;
 mod instruments;
 mod mailboxes;
+mod pieces;
 mod probes;
 mod process;
 mod table;
@@ -271,7 +272,7 @@ impl Metrics {
 
     /// The same from the targets of one report; nothing changes where no target was scraped.
     pub fn targets_scraped(&self, id: &ComponentId, targets: &[TargetReport]) {
-        let scraped = targets.iter().filter_map(|target| target.performance.as_ref());
+        let scraped = targets.iter().filter_map(|target| target.performance.as_deref());
         if let Some(report) = aggregate_performance(scraped) {
             self.performance(id, &report);
         }

@@ -48,7 +48,7 @@ mod tests {
         let limit = DescriptorLimit { soft: 256, hard: 256 };
         assert_eq!(shortage(&settings, limit), None);
         for number in 0..300 {
-            settings.probers.components.insert(format!("p{number}"), ProberSettings::default());
+            settings.probers.components.insert(format!("p{number}"), Box::default());
         }
         let words = shortage(&settings, limit).expect("a warning");
         assert!(words.contains("is 256, and 312 components can need 1312"), "{words}");

@@ -116,7 +116,7 @@ impl ClusterPlanner {
         let auth = &self.cluster.auth;
         let endpoint = if prober.url.is_empty() { &self.cluster.milvus } else { &prober.url };
         tracing::debug!(cluster = %self.name, prober = name, endpoint, "planning service prober");
-        ProbeSpec::Milvus(MilvusProbeSettings {
+        ProbeSpec::Milvus(Box::new(MilvusProbeSettings {
             endpoint: GrpcEndpoint {
                 url: endpoint.clone(),
                 ca_file: given(&auth.tls_ca_file),
@@ -127,7 +127,7 @@ impl ClusterPlanner {
             canary_collections: prober.canary_collections.clone(),
             connection: connection(prober.connection),
             clock: self.clock,
-        })
+        }))
     }
 
     /// Whether a prober of the table belongs to this cluster.

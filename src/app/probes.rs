@@ -23,7 +23,7 @@ pub enum ProbeSpec {
     /// Asks a gRPC health service.
     Grpc(GrpcProbeSettings),
     /// Asks Milvus as a client would.
-    Milvus(MilvusProbeSettings),
+    Milvus(Box<MilvusProbeSettings>),
     /// Asks the pods of a component.
     Pods(PodsProbeSettings, OnPlatform),
     /// Asks a process.
@@ -48,7 +48,7 @@ impl ProbeSpec {
             Self::Http(settings) => Arc::new(HttpProbe::new(settings.clone())),
             Self::Tcp(settings) => Arc::new(TcpProbe::new(settings.clone())),
             Self::Grpc(settings) => Arc::new(GrpcProbe::new(settings.clone())),
-            Self::Milvus(settings) => Arc::new(MilvusProbe::new(settings.clone())),
+            Self::Milvus(settings) => Arc::new(MilvusProbe::new((**settings).clone())),
             Self::Pods(settings, on) => {
                 Arc::new(PodsProbe::new(settings.clone(), on.0.inventory(), clock))
             }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use opentelemetry_otlp::{MetricExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -14,12 +15,13 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{
     Instrument, PeriodicReader, SdkMeterProvider, Stream, Temporality,
 };
-use prometheus::{Registry, TextEncoder};
+use prometheus::{Encoder as _, Registry, TextEncoder};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::gauges::{self, GaugesPage};
 use super::instruments::METER_NAME;
+use super::pieces::Pieces;
 use crate::clock::Clock;
 use crate::model::{HealthState, Timestamp};
 
@@ -128,19 +130,31 @@ impl MetricsRegistry {
         &self.provider
     }
 
-    /// The whole page in Prometheus' text format.
+    /// The whole page in Prometheus' text format, in pieces.
     ///
     /// # Errors
     /// When the page cannot be written; never because of a slow or absent collector.
-    pub fn encode(&self) -> Result<String, MetricsError> {
-        let mut page = TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
+    pub fn pieces(&self) -> Result<Vec<Bytes>, MetricsError> {
+        let mut page = Pieces::default();
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut page)
             .map_err(|error| MetricsError::Encode(error.to_string()))?;
         // Where they are pushed they came through the exporter.
         if !self.pushes() {
-            self.gauges.write(&mut page);
+            self.gauges
+                .write(&mut page)
+                .map_err(|error| MetricsError::Encode(error.to_string()))?;
         }
-        Ok(page)
+        Ok(page.finish())
+    }
+
+    /// The whole page in one piece.
+    ///
+    /// # Errors
+    /// As [`MetricsRegistry::pieces`].
+    pub fn encode(&self) -> Result<String, MetricsError> {
+        String::from_utf8(self.pieces()?.concat())
+            .map_err(|error| MetricsError::Encode(error.to_string()))
     }
 
     /// Pushes what is there to the OTLP endpoint, if there is one. Blocks for up to five seconds:

@@ -3,6 +3,7 @@
 //! pushed as well do they go through the exporter, which keeps a copy of every series.
 
 use std::fmt::{self, Write as _};
+use std::io;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
@@ -148,25 +149,36 @@ pub(super) struct GaugesPage {
 
 impl GaugesPage {
     /// Appends every gauge that has a value, in Prometheus' text format.
-    pub(super) fn write(&self, page: &mut String) {
+    ///
+    /// # Errors
+    /// When `page` cannot take it.
+    pub(super) fn write(&self, page: &mut impl io::Write) -> io::Result<()> {
         for specification in SPECIFICATIONS {
             let Specification { name, help, labels, observe } = specification;
             let mut is_begun = false;
+            let mut line = String::new();
+            let mut written = Ok(());
             self.table.for_each(|id, series| {
                 observe(series, &mut |value, extra| {
+                    line.clear();
                     if !std::mem::replace(&mut is_begun, true) {
                         let _infallible =
-                            write!(page, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+                            write!(line, "# HELP {name} {help}\n# TYPE {name} gauge\n");
                     }
-                    self.line(page, name, *labels, id, value, extra);
+                    self.line(&mut line, name, *labels, id, value, extra);
+                    if written.is_ok() {
+                        written = page.write_all(line.as_bytes());
+                    }
                 });
             });
+            written?;
         }
+        Ok(())
     }
 
     fn line(
         &self,
-        page: &mut String,
+        line: &mut String,
         name: &str,
         labels: Labels,
         id: &ComponentId,
@@ -188,12 +200,12 @@ impl GaugesPage {
         let mut labels: Vec<(&str, &str)> =
             own.into_iter().flatten().chain(extra.iter().copied()).collect();
         labels.sort_unstable();
-        page.push_str(name);
+        line.push_str(name);
         for (index, (key, value)) in labels.into_iter().enumerate() {
             let separator = if index == 0 { '{' } else { ',' };
-            let _infallible = write!(page, "{separator}{key}=\"{}\"", Escaped(value));
+            let _infallible = write!(line, "{separator}{key}=\"{}\"", Escaped(value));
         }
-        let _infallible = writeln!(page, "}} {value}");
+        let _infallible = writeln!(line, "}} {value}");
     }
 }
 

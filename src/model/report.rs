@@ -250,7 +250,7 @@ pub struct TargetReport {
     #[serde(serialize_with = "as_millis", rename = "latency_ms")]
     pub latency: Duration,
     /// What the target's own `/metrics` say, where they were read.
-    pub performance: Option<PerformanceReport>,
+    pub performance: Option<Box<PerformanceReport>>,
 }
 
 /// Rates and quantiles of one pod over the time since its previous scrape.

@@ -1,14 +1,16 @@
 //! The paths that are served, and the answers' headers.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::HttpBody as _;
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use futures::stream;
 use serde::Serialize;
 
 use super::readiness::NotReady;
@@ -86,16 +88,26 @@ async fn style() -> impl IntoResponse {
 }
 
 async fn metrics(State(sources): Sources) -> Response {
-    match sources.metrics.encode() {
-        Ok(page) => {
-            let content_type = "text/plain; version=0.0.4; charset=utf-8";
-            ([(header::CONTENT_TYPE, content_type)], page).into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, "metrics page failed");
-            (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
-        }
-    }
+    let registry = sources.metrics.clone();
+    // The page of ten thousand components takes a good part of a second, and /livez must not wait.
+    let written = tokio::task::spawn_blocking(move || registry.pieces()).await;
+    let failed = match written {
+        Ok(Ok(pieces)) => return metrics_page(pieces),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(error = failed, "metrics page failed");
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{failed}\n")).into_response()
+}
+
+fn metrics_page(pieces: Vec<Bytes>) -> Response {
+    let length: usize = pieces.iter().map(Bytes::len).sum();
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8".to_owned()),
+        (header::CONTENT_LENGTH, length.to_string()),
+    ];
+    let pieces = stream::iter(pieces.into_iter().map(Ok::<_, Infallible>));
+    (headers, Body::from_stream(pieces)).into_response()
 }
 
 async fn livez(State(sources): Sources) -> (StatusCode, String) {

@@ -16,14 +16,14 @@ pub struct Probers {
     /// The keys of `[probers]`.
     pub defaults: ProberDefaults,
     /// The components that have a table of their own, each with the defaults already filled in.
-    pub components: BTreeMap<String, ProberSettings>,
+    pub components: BTreeMap<String, Box<ProberSettings>>,
 }
 
 impl Probers {
     /// How the prober of `component` works, whether it has a table of its own or not.
     pub fn component(&self, component: &str) -> ProberSettings {
         match self.components.get(component) {
-            Some(settings) => settings.clone(),
+            Some(settings) => settings.as_ref().clone(),
             None => ProberSettings::from(&self.defaults),
         }
     }
@@ -37,7 +37,7 @@ impl Serialize for Probers {
             #[serde(flatten)]
             defaults: &'a ProberDefaults,
             #[serde(flatten)]
-            components: &'a BTreeMap<String, ProberSettings>,
+            components: &'a BTreeMap<String, Box<ProberSettings>>,
         }
         Flat { defaults: &self.defaults, components: &self.components }.serialize(serializer)
     }

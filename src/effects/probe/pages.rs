@@ -67,6 +67,7 @@ impl Pages {
         };
         let ((outcome, latency), performance) = tokio::join!(health, scrape);
         let (name, address) = (name.to_owned(), address.health);
+        let performance = performance.map(Box::new);
         TargetReport { name, address, outcome, latency, performance }
     }
 }
