@@ -39,7 +39,7 @@ pub fn shortage(settings: &Settings, limit: DescriptorLimit) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::{ClusterSettings, ProberSettings};
+    use crate::config::settings::ClusterSettings;
 
     #[test]
     fn a_limit_that_is_too_low_for_what_is_configured_is_told() {
