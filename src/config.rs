@@ -109,7 +109,8 @@ fn finish(mut document: Document, variables: &Variables) -> Result<Loaded, Confi
     environment::overlay(&mut user, variables, &mut origins, &mut problems, &mut left_out);
     let mut settings =
         decode::decode_leaving_out(&mut user, &origins, &mut problems, &mut left_out);
-    decode::unknown_keys(&user, &settings, &origins, &mut problems);
+    decode::unknown_keys(&user, &mut settings, &origins, &mut problems);
+    drop(user);
     for (name, cluster) in &mut settings.clusters {
         cluster.complete(name);
     }

@@ -92,7 +92,8 @@ struct Child {
 /// All children of one parent. Dropping it aborts them.
 pub struct Children {
     parts: ChildrenParts,
-    children: BTreeMap<String, Child>,
+    /// Boxed, because a map has empty places as well.
+    children: BTreeMap<String, Box<Child>>,
     next_incarnation: u64,
 }
 
@@ -111,7 +112,7 @@ impl Children {
         factory: Factory,
     ) {
         self.remove(&key);
-        let child = Child {
+        let child = Box::new(Child {
             kind,
             factory,
             respawn,
@@ -121,7 +122,7 @@ impl Children {
             attempt: 0,
             ends: IntensityCounter::default(),
             respawns: 0,
-        };
+        });
         self.children.insert(key.clone(), child);
         self.spawn(&key);
     }

@@ -168,7 +168,7 @@ impl<C: Command> Post<C> {
 impl<C: Command> Queue<C> {
     fn recount(&mut self) {
         let before = std::mem::replace(&mut self.counted, self.waiting.len());
-        self.count.changed(self.counted as i64 - before as i64);
+        self.count.changed(self.counted.cast_signed() as i64 - before.cast_signed() as i64);
     }
 
     fn is_quarantined(&mut self, key: &C::Key) -> bool {

@@ -60,7 +60,7 @@ pub struct Supervisor {
     view: ClusterView,
     children: Children,
     /// What is watched, and how.
-    plans: BTreeMap<Arc<str>, ComponentPlan>,
+    plans: BTreeMap<Arc<str>, Box<ComponentPlan>>,
     inventory: Arc<Inventory>,
     /// Components with a prober because discovery found them.
     discovered: BTreeSet<Arc<str>>,
@@ -142,7 +142,7 @@ impl Supervisor {
     /// Starts a prober, in the place of the component's former one; what is known of the
     /// component stays.
     fn watch(&mut self, plan: ComponentPlan) {
-        self.plans.insert(Arc::clone(&plan.component), plan.clone());
+        self.plans.insert(Arc::clone(&plan.component), Box::new(plan.clone()));
         let now = self.parts.clock.now();
         let mut memory = self.memory();
         let known = memory.watch(&plan.component, plan.kind, plan.health, now);

@@ -60,7 +60,8 @@ impl ProbeSpec {
     }
 }
 
-type Known = HashMap<Arc<str>, (ProbeSpec, Arc<dyn Probe>)>;
+/// Boxed, because a table has empty places as well.
+type Known = HashMap<Arc<str>, Box<(ProbeSpec, Arc<dyn Probe>)>>;
 
 /// The probes by the component's name. Clones are one and the same.
 #[derive(Clone, Default)]
@@ -72,17 +73,17 @@ impl Probes {
     /// The probe of `component`: the present one if it is specified so, otherwise a new one.
     pub fn get(&self, component: &Arc<str>, spec: ProbeSpec, clock: Clock) -> Arc<dyn Probe> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, probe)) = known.get(component).filter(|(present, _)| *present == spec) {
-            return Arc::clone(probe);
+        if let Some(present) = known.get(component).filter(|present| present.0 == spec) {
+            return Arc::clone(&present.1);
         }
         let probe = spec.make(clock);
-        known.insert(Arc::clone(component), (spec, Arc::clone(&probe)));
+        known.insert(Arc::clone(component), Box::new((spec, Arc::clone(&probe))));
         probe
     }
 
     /// Forgets the probes that nobody uses.
     pub fn forget_unused(&self) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, (_, probe)| Arc::strong_count(probe) > 1);
+        known.retain(|_, present| Arc::strong_count(&present.1) > 1);
     }
 }

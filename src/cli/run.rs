@@ -62,8 +62,9 @@ pub fn execute(args: RunArgs) -> anyhow::Result<ExitCode> {
     for warning in &warnings {
         tracing::warn!(%warning, "configuration");
     }
+    let Loaded { settings, path, warnings: _, origins } = loaded;
     // Where each setting stands in the file is of no interest any more.
-    let Loaded { settings, path, .. } = loaded;
+    drop(origins);
     let options =
         Options { dry_run: args.dry_run, config_path: Some(path), warnings, reload: Some(source) };
     System::new().block_on(supervise(settings, options))

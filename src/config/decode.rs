@@ -75,37 +75,48 @@ pub(crate) fn decode_leaving_out(
 /// Reports the keys of `user` that `settings` does not have.
 pub(crate) fn unknown_keys(
     user: &Value,
-    settings: &Settings,
+    settings: &mut Settings,
     origins: &Origins,
     problems: &mut Vec<Problem>,
 ) {
-    let shape = to_value(settings);
-    compare(user, &shape, &KeyPath::default(), &mut |path, known| {
+    // All probers have the same keys; there may be thousands.
+    let probers = std::mem::take(&mut settings.probers.components);
+    let table = KeyPath::of(&["probers"]);
+    let (shape, prober) = (to_value(settings), Value::Object(fields_of::<ProberSettings>()));
+    let shape_of = |path: &KeyPath, key: &str| {
+        (*path == table && probers.contains_key(key)).then_some(&prober)
+    };
+    compare(user, &shape, &KeyPath::default(), &shape_of, &mut |path, known| {
         problems.push(Problem {
             location: origins.locate(&path, Part::Key),
             message: wording::unknown_key(&path, known),
         });
     });
+    settings.probers.components = probers;
 }
 
-fn compare(
+/// The shape of what has this key in the table at this path, where it is not in the table's shape.
+type ShapeOf<'a> = dyn Fn(&KeyPath, &str) -> Option<&'a Value> + 'a;
+
+fn compare<'a>(
     user: &Value,
-    shape: &Value,
+    shape: &'a Value,
     path: &KeyPath,
+    shape_of: &ShapeOf<'a>,
     report: &mut dyn FnMut(KeyPath, &Map<String, Value>),
 ) {
     match (user, shape) {
         (Value::Object(user), Value::Object(shape)) => {
             for (key, value) in user {
-                match shape.get(key) {
-                    Some(shape) => compare(value, shape, &path.key(key), report),
+                match shape.get(key).or_else(|| shape_of(path, key)) {
+                    Some(shape) => compare(value, shape, &path.key(key), shape_of, report),
                     None => report(path.key(key), shape),
                 }
             }
         }
         (Value::Array(user), Value::Array(shape)) => {
             for (index, (user, shape)) in user.iter().zip(shape).enumerate() {
-                compare(user, shape, &path.index(index), report);
+                compare(user, shape, &path.index(index), shape_of, report);
             }
         }
         _ => {}

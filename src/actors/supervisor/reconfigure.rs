@@ -116,7 +116,7 @@ impl Supervisor {
             Some(Difference::Thresholds) => {
                 let now = self.parts.clock.now();
                 self.memory().watch(component, plan.kind, plan.health, now);
-                self.plans.insert(Arc::clone(component), plan);
+                self.plans.insert(Arc::clone(component), Box::new(plan));
                 touched.changed.add(format!("thresholds of {}", self.id(component)));
             }
             Some(Difference::Prober) => {

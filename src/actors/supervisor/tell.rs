@@ -62,8 +62,9 @@ impl Supervisor {
         now: Timestamp,
     ) {
         let depends_on = &self.parts.depends_on;
-        let is_sick =
-            |name: &Arc<str>| memory.get(name).is_some_and(|known| known.is_unhealthy_or_failing());
+        let is_sick = |name: &Arc<str>| {
+            memory.get(name).is_some_and(super::memory::ComponentMemory::is_unhealthy_or_failing)
+        };
         let sick = depends_on.iter().filter(|name| is_sick(name));
         let request = RecoveryRequest {
             incident: open.id,

@@ -36,7 +36,7 @@ impl Probe for Counted {
     async fn probe(&self, _: Duration) -> ProbeObservation {
         self.probes.fetch_add(1, Ordering::Relaxed);
         if self.is_silent {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         ProbeObservation::of(Outcome::Healthy)
     }
@@ -184,7 +184,7 @@ fn a_flood_of_one_component_loses_the_newest_report_of_no_other() {
         millis(50).await;
         assert_eq!(fixture.reports.waiting(), 0);
         let shown = fixture.components();
-        let newest = |index| shown[&name(index)].probed_at.map(|at| at.as_millis());
+        let newest = |index| shown[&name(index)].probed_at.map(Timestamp::as_millis);
         assert_eq!(newest(FLOOD), Some(2_999));
         for index in 1..=OTHERS {
             assert_eq!(newest(index), Some(index as u64 * 10 - 1));
