@@ -73,24 +73,20 @@ impl State {
         if log.seen.back().is_none_or(|seen| seen.told != Told::Failed) {
             wrong.push("its newest probe did not fail".to_owned());
         }
-        let newest = |at: At| {
-            let log = &self.target(at).log;
-            log.newest(now.minus(AT_ONCE)).filter(|seen| seen.ended >= log.untracked_until)
-        };
+        let failing = |at: At| self.target(at).log.surely_failing(now.minus(AT_ONCE));
         let cluster = &self.clusters[at.cluster];
         let shown = cluster.newest();
         let is_dependency = |at: &At| cluster.depends_on.contains(&self.target(*at).id.component);
         let runs = |at: &At| shown.components.contains_key(&self.target(*at).id.component);
         for dependency in self.places(at.cluster).filter(is_dependency) {
-            if newest(dependency).is_some_and(|seen| seen.told == Told::Failed) {
+            if failing(dependency) {
                 let id = &self.target(dependency).id;
                 wrong.push(format!("it depends on {id}, whose newest probe failed"));
             }
         }
         let steady = cluster.shown_since(now.minus(KNOWN)).count() == 1;
-        let sick = self.places(at.cluster).filter(runs).filter(|other| {
-            *other == at || newest(*other).is_some_and(|seen| seen.told == Told::Failed)
-        });
+        let sick =
+            self.places(at.cluster).filter(runs).filter(|other| *other == at || failing(*other));
         let (sick, watched) = (sick.count(), shown.components.len());
         if steady && sick >= 2 && sick * 2 > watched {
             wrong.push(format!("{sick} of {watched} components fail, which has one cause"));
@@ -215,12 +211,7 @@ impl State {
             wrong.push(format!("its restart was decided at {}", self.time(announced)));
         }
         let log = &target.log;
-        let newest =
-            log.newest(now.minus(AT_ONCE)).filter(|seen| seen.ended >= log.untracked_until);
-        if newest.is_some_and(|seen| seen.told == Told::Failed)
-            && log.failures >= target.plan.health.failure_threshold
-            && newest.is_some_and(|seen| seen.ended >= log.excused_until)
-        {
+        if log.surely_unhealthy.is_some_and(|since| now.since(since) > AT_ONCE) {
             wrong.push("it is unhealthy".to_owned());
         }
         let earlier = self.clusters[at.cluster].actions.iter().filter(|a| a.workload == *w);

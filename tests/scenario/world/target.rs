@@ -338,8 +338,12 @@ impl ProbeLog {
         self.untracked_until = untracked_until;
     }
 
-    /// What it told last, if that has ended before `before`.
-    pub fn newest(&self, before: Timestamp) -> Option<Seen> {
-        self.seen.iter().rev().find(|seen| seen.ended < before).copied()
+    /// Whether falconer must know that its newest probe failed: it did, and so did the newest one
+    /// that ended before `before` and was not told to a dead listener.
+    pub fn surely_failing(&self, before: Timestamp) -> bool {
+        let known = self.seen.iter().rev().find(|seen| seen.ended < before);
+        let failed = |seen: &Seen| seen.told == Told::Failed;
+        known.is_some_and(|seen| failed(seen) && seen.ended >= self.untracked_until)
+            && self.seen.back().is_some_and(failed)
     }
 }
