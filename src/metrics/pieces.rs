@@ -57,7 +57,9 @@ mod tests {
     fn the_pieces_together_are_what_was_written() {
         let mut pieces = Pieces::default();
         let lines: Vec<String> = (0..20_000).map(|number| format!("line {number}\n")).collect();
-        lines.iter().for_each(|line| pieces.write_all(line.as_bytes()).unwrap());
+        for line in &lines {
+            pieces.write_all(line.as_bytes()).unwrap();
+        }
         let pieces = pieces.finish();
         assert!(pieces.len() > 3 && pieces.iter().all(|piece| piece.len() <= PIECE));
         assert_eq!(pieces.concat(), lines.concat().as_bytes());
