@@ -230,7 +230,7 @@ impl ClusterMemory {
     }
 
     /// A probe could not be made. Gives how many there were since this was last worth a line in the
-    /// log, at most once in [`INCONCLUSIVE_TOLD_EVERY`].
+    /// log, at most once a minute.
     pub fn inconclusive(&mut self, now: Timestamp) -> Option<u64> {
         let Inconclusive { untold, told_at } = &mut self.inconclusive;
         *untold += 1;
