@@ -8,6 +8,9 @@ use serde::Serialize;
 use super::ServerSources;
 use crate::actors::status::{ClusterSnapshot, StatusSnapshot};
 
+/// At most this many parts are named: thousands would help nobody, and cost more than they tell.
+pub(super) const MOST_NAMED: usize = 100;
+
 /// What can be not ready; a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,7 +59,7 @@ impl NotReady {
 }
 
 impl ServerSources {
-    /// Every part that is not ready; empty means ready.
+    /// The parts that are not ready, one more than [`MOST_NAMED`] at most; empty means ready.
     pub(super) fn not_ready(&self) -> Vec<NotReady> {
         let blocked = self.heartbeat.late().map(|(age, since)| {
             let reason = format!("it gave no sign of life for {} s, since {since}", age.as_secs());
@@ -64,7 +67,7 @@ impl ServerSources {
         });
         let clusters = self.about.get().clusters;
         let parts = self.status.read(|status| not_ready(&clusters, status));
-        blocked.into_iter().chain(parts).collect()
+        blocked.into_iter().chain(parts).take(MOST_NAMED + 1).collect()
     }
 
     /// What somebody should mend although falconer is ready without it.
@@ -78,7 +81,7 @@ impl ServerSources {
     }
 }
 
-/// Every part of the `configured` clusters and of falconer itself that is not ready.
+/// Parts of the `configured` clusters and of falconer itself that are not ready.
 fn not_ready(configured: &[Arc<str>], status: &StatusSnapshot) -> Vec<NotReady> {
     let in_cluster = |name: &Arc<str>| {
         let reported = status.clusters.get(name).map(|cluster| not_ready_in(name, cluster));
@@ -101,6 +104,7 @@ fn not_ready_in(name: &Arc<str>, cluster: &ClusterSnapshot) -> Vec<NotReady> {
     }
     let unprobed = cluster.components.iter().filter(|(_, component)| component.probed_at.is_none());
     unprobed
+        .take(MOST_NAMED + 1)
         .map(|(component, _)| NotReady {
             component: Some(Arc::clone(component)),
             ..NotReady::in_cluster(Part::Probe, name, "it was not probed yet".to_owned())
@@ -135,8 +139,8 @@ fn actors(status: &StatusSnapshot) -> impl Iterator<Item = NotReady> {
 mod tests {
     use super::*;
     use crate::actors::alerter::ReceiverSnapshot;
-    use crate::actors::status::ActorSnapshot;
-    use crate::model::Timestamp;
+    use crate::actors::status::{ActorSnapshot, ComponentSnapshot};
+    use crate::model::{ComponentHealth, HealthState, ProberKind, Timestamp};
 
     #[test]
     fn a_receiver_out_of_reach_and_an_actor_that_backs_off_are_named_with_their_reason() {
@@ -174,5 +178,35 @@ mod tests {
             (Part::Actor, "a/prober/etcd", "panicked: oh; made anew at 2026-01-01T00:00:00.000Z"),
         ];
         assert_eq!(found, expected);
+    }
+
+    fn unprobed() -> ComponentSnapshot {
+        ComponentSnapshot {
+            kind: ProberKind::Http,
+            health: ComponentHealth {
+                state: HealthState::Unknown,
+                since: Timestamp::default(),
+                reason: None,
+                consecutive_failures: 0,
+                consecutive_successes: 0,
+            },
+            probed_at: None,
+            latency_ms: None,
+            targets: Vec::new(),
+            usage: Vec::new(),
+            milvus: None,
+            inventory: None,
+            recovery: None,
+            scaling: None,
+        }
+    }
+
+    #[test]
+    fn of_thousands_that_are_not_probed_yet_only_some_are_named() {
+        let mut cluster = ClusterSnapshot { synced: true, ..ClusterSnapshot::default() };
+        for number in 0..10_000 {
+            cluster.components.insert(format!("c{number}").into(), unprobed());
+        }
+        assert_eq!(not_ready_in(&"milvus-ha".into(), &cluster).len(), MOST_NAMED + 1);
     }
 }

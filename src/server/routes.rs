@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use futures::stream;
 use serde::Serialize;
 
-use super::readiness::NotReady;
+use super::readiness::{MOST_NAMED, NotReady};
 use super::{ServerSources, administration, page};
 use crate::actors::status::StatusSnapshot;
 use crate::model::{ReloadRecord, Timestamp};
@@ -122,14 +122,18 @@ async fn livez(State(sources): Sources) -> (StatusCode, String) {
 struct Readiness {
     ready: bool,
     not_ready: Vec<NotReady>,
+    /// Whether there are more that are not named.
+    and_more: bool,
     impaired: Vec<NotReady>,
 }
 
 async fn readyz(State(sources): Sources) -> (StatusCode, Json<Readiness>) {
-    let not_ready = sources.not_ready();
+    let mut not_ready = sources.not_ready();
     let ready = not_ready.is_empty();
+    let and_more = not_ready.len() > MOST_NAMED;
+    not_ready.truncate(MOST_NAMED);
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(Readiness { ready, not_ready, impaired: sources.impaired() }))
+    (code, Json(Readiness { ready, not_ready, and_more, impaired: sources.impaired() }))
 }
 
 #[derive(Serialize)]
