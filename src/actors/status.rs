@@ -98,6 +98,24 @@ pub struct ComponentSnapshot {
     pub scaling: Option<String>,
 }
 
+impl ComponentSnapshot {
+    /// A component that was not probed yet.
+    pub fn blank(kind: ProberKind, health: ComponentHealth) -> Self {
+        Self {
+            kind,
+            health,
+            probed_at: None,
+            latency_ms: None,
+            targets: Vec::new(),
+            usage: Vec::new(),
+            milvus: None,
+            inventory: None,
+            recovery: None,
+            scaling: None,
+        }
+    }
+}
+
 /// One component's place on the board. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ComponentCell(Arc<Mutex<ComponentSnapshot>>);

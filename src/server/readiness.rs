@@ -181,24 +181,14 @@ mod tests {
     }
 
     fn unprobed() -> ComponentSnapshot {
-        ComponentSnapshot {
-            kind: ProberKind::Http,
-            health: ComponentHealth {
-                state: HealthState::Unknown,
-                since: Timestamp::default(),
-                reason: None,
-                consecutive_failures: 0,
-                consecutive_successes: 0,
-            },
-            probed_at: None,
-            latency_ms: None,
-            targets: Vec::new(),
-            usage: Vec::new(),
-            milvus: None,
-            inventory: None,
-            recovery: None,
-            scaling: None,
-        }
+        let health = ComponentHealth {
+            state: HealthState::Unknown,
+            since: Timestamp::default(),
+            reason: None,
+            consecutive_failures: 0,
+            consecutive_successes: 0,
+        };
+        ComponentSnapshot::blank(ProberKind::Http, health)
     }
 
     #[test]

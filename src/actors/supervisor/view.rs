@@ -57,18 +57,7 @@ impl ClusterView {
 
 /// The place of a component of which nothing is known yet.
 pub(super) fn blank(kind: ProberKind, health: ComponentHealth) -> ComponentCell {
-    ComponentCell::new(ComponentSnapshot {
-        kind,
-        health,
-        probed_at: None,
-        latency_ms: None,
-        targets: Vec::new(),
-        usage: Vec::new(),
-        milvus: None,
-        inventory: None,
-        recovery: None,
-        scaling: None,
-    })
+    ComponentCell::new(ComponentSnapshot::blank(kind, health))
 }
 
 impl ComponentMemory {
