@@ -181,6 +181,19 @@ impl ClusterBoard {
         components.iter().map(|(name, cell)| (Arc::clone(name), cell.clone())).collect()
     }
 
+    /// Whether discovery is complete, and why the platform cannot be asked.
+    pub fn discovery(&self) -> (bool, Option<Reason>) {
+        let state = lock(&self.state);
+        (state.synced, state.platform_error.clone())
+    }
+
+    /// The first `most` components that were not probed yet. Copies nothing else.
+    pub fn unprobed(&self, most: usize) -> Vec<Arc<str>> {
+        let components = lock(&self.components);
+        let unprobed = components.iter().filter(|(_, cell)| lock(&cell.0).probed_at.is_none());
+        unprobed.take(most).map(|(name, _)| Arc::clone(name)).collect()
+    }
+
     fn snapshot(&self) -> ClusterSnapshot {
         let ClusterState { synced, platform_error } = lock(&self.state).clone();
         let cells = self.cells().into_iter();
@@ -201,14 +214,23 @@ impl StatusBoard {
     pub fn snapshot(&self) -> StatusSnapshot {
         let clusters = lock(&self.clusters).clone().into_iter();
         let clusters = clusters.map(|(name, cluster)| (name, cluster.snapshot())).collect();
-        let actors = self.actors.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let ActorsStatus { alerter, recoverer, scaler, actors } = actors;
+        let ActorsStatus { alerter, recoverer, scaler, actors } = self.actors();
         StatusSnapshot { clusters, alerter, recoverer, scaler, actors }
     }
 
     /// Looks at a copy of everything.
     pub fn read<T>(&self, look: impl FnOnce(&StatusSnapshot) -> T) -> T {
         look(&self.snapshot())
+    }
+
+    /// A copy of what the actors show that serve all clusters.
+    pub fn actors(&self) -> ActorsStatus {
+        self.actors.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The part of the cluster `name`, if it is shown.
+    pub fn shown(&self, name: &str) -> Option<ClusterBoard> {
+        lock(&self.clusters).get(name).cloned()
     }
 
     /// The part of the cluster `name`, which is made where there is none yet.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::ServerSources;
-use crate::actors::status::{ClusterSnapshot, StatusSnapshot};
+use crate::actors::status::{ActorsStatus, ClusterBoard};
 
 /// At most this many parts are named: thousands would help nobody, and cost more than they tell.
 pub(super) const MOST_NAMED: usize = 100;
@@ -59,15 +59,23 @@ impl NotReady {
 }
 
 impl ServerSources {
-    /// The parts that are not ready, one more than [`MOST_NAMED`] at most; empty means ready.
+    /// The parts that are not ready, one more than [`MOST_NAMED`] at most; empty means ready. Asked
+    /// every few seconds for as long as falconer lives, so it looks at the board and copies none of it.
     pub(super) fn not_ready(&self) -> Vec<NotReady> {
         let blocked = self.heartbeat.late().map(|(age, since)| {
             let reason = format!("it gave no sign of life for {} s, since {since}", age.as_secs());
             NotReady::new(Part::Thread, reason)
         });
         let clusters = self.about.get().clusters;
-        let parts = self.status.read(|status| not_ready(&clusters, status));
-        blocked.into_iter().chain(parts).take(MOST_NAMED + 1).collect()
+        let in_cluster = clusters.iter().flat_map(|name| {
+            let Some(cluster) = self.status.shown(name) else {
+                let reason = "its supervisor has not reported yet".to_owned();
+                return vec![NotReady::in_cluster(Part::Discovery, name, reason)];
+            };
+            not_ready_in(name, &cluster)
+        });
+        let actors = backing_off(&self.status.actors());
+        blocked.into_iter().chain(in_cluster).chain(actors).take(MOST_NAMED + 1).collect()
     }
 
     /// What somebody should mend although falconer is ready without it.
@@ -77,36 +85,23 @@ impl ServerSources {
             let reason = format!("the file read at {} is faulty, the former one holds", record.at);
             NotReady::new(Part::Configuration, reason)
         });
-        faulty.into_iter().chain(self.status.read(receivers)).collect()
+        faulty.into_iter().chain(receivers(&self.status.actors())).collect()
     }
 }
 
-/// Parts of the `configured` clusters and of falconer itself that are not ready.
-fn not_ready(configured: &[Arc<str>], status: &StatusSnapshot) -> Vec<NotReady> {
-    let in_cluster = |name: &Arc<str>| {
-        let reported = status.clusters.get(name).map(|cluster| not_ready_in(name, cluster));
-        reported.unwrap_or_else(|| {
-            let reason = "its supervisor has not reported yet".to_owned();
-            vec![NotReady::in_cluster(Part::Discovery, name, reason)]
-        })
-    };
-    let clusters = configured.iter().flat_map(in_cluster);
-    clusters.chain(actors(status)).collect()
-}
-
-fn not_ready_in(name: &Arc<str>, cluster: &ClusterSnapshot) -> Vec<NotReady> {
-    if !cluster.synced {
-        let reason = match &cluster.platform_error {
+fn not_ready_in(name: &Arc<str>, cluster: &ClusterBoard) -> Vec<NotReady> {
+    let (synced, platform_error) = cluster.discovery();
+    if !synced {
+        let reason = match platform_error {
             Some(error) => format!("discovery is not complete: {error}"),
             None => "discovery is not complete yet".to_owned(),
         };
         return vec![NotReady::in_cluster(Part::Discovery, name, reason)];
     }
-    let unprobed = cluster.components.iter().filter(|(_, component)| component.probed_at.is_none());
+    let unprobed = cluster.unprobed(MOST_NAMED + 1).into_iter();
     unprobed
-        .take(MOST_NAMED + 1)
-        .map(|(component, _)| NotReady {
-            component: Some(Arc::clone(component)),
+        .map(|component| NotReady {
+            component: Some(component),
             ..NotReady::in_cluster(Part::Probe, name, "it was not probed yet".to_owned())
         })
         .collect()
@@ -114,8 +109,8 @@ fn not_ready_in(name: &Arc<str>, cluster: &ClusterSnapshot) -> Vec<NotReady> {
 
 /// Those that were out of reach the last time somebody was to be told. A mail server that is down
 /// is no reason to take falconer's metrics away from who reads them through a Service.
-fn receivers(status: &StatusSnapshot) -> Vec<NotReady> {
-    let out_of_reach = status.alerter.receivers.iter().filter_map(|(name, receiver)| {
+fn receivers(actors: &ActorsStatus) -> Vec<NotReady> {
+    let out_of_reach = actors.alerter.receivers.iter().filter_map(|(name, receiver)| {
         let failed_at = receiver.state.failed_at?;
         let error = receiver.state.last_error.as_deref().unwrap_or("no answer");
         let reason = format!("out of reach at {failed_at}: {error}");
@@ -124,27 +119,28 @@ fn receivers(status: &StatusSnapshot) -> Vec<NotReady> {
     out_of_reach.collect()
 }
 
-fn actors(status: &StatusSnapshot) -> impl Iterator<Item = NotReady> {
-    status.actors.iter().filter_map(|(name, actor)| {
+fn backing_off(actors: &ActorsStatus) -> Vec<NotReady> {
+    let not_there = actors.actors.iter().filter_map(|(name, actor)| {
         let reason = match actor.respawn_at {
             Some(at) => format!("{}; made anew at {at}", actor.reason),
             None if actor.beyond_help => format!("{}; falconer ends", actor.reason),
             None => return None,
         };
         Some(NotReady::named(Part::Actor, name.as_str(), reason))
-    })
+    });
+    not_there.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::actors::alerter::ReceiverSnapshot;
-    use crate::actors::status::{ActorSnapshot, ComponentSnapshot};
+    use crate::actors::status::{ActorSnapshot, ComponentCell, ComponentSnapshot};
     use crate::model::{ComponentHealth, HealthState, ProberKind, Timestamp};
 
     #[test]
     fn a_receiver_out_of_reach_and_an_actor_that_backs_off_are_named_with_their_reason() {
-        let mut status = StatusSnapshot::default();
+        let mut status = ActorsStatus::default();
         let at = Timestamp::from_millis(1_767_225_600_000);
         let mut receiver = ReceiverSnapshot::default();
         Arc::make_mut(&mut status.alerter).receivers.insert("slack".into(), receiver.clone());
@@ -159,12 +155,11 @@ mod tests {
             respawn_at: None,
             beyond_help: false,
         };
-        status.actors.insert("a/prober/proxy".to_owned(), alive.clone());
-        status
-            .actors
-            .insert("a/prober/etcd".to_owned(), ActorSnapshot { respawn_at: Some(at), ..alive });
+        let gone = ActorSnapshot { respawn_at: Some(at), ..alive.clone() };
+        status.actors =
+            [("a/prober/proxy".to_owned(), alive), ("a/prober/etcd".to_owned(), gone)].into();
         let found: Vec<NotReady> =
-            receivers(&status).into_iter().chain(not_ready(&[], &status)).collect();
+            receivers(&status).into_iter().chain(backing_off(&status)).collect();
         let found: Vec<(Part, &str, &str)> = found
             .iter()
             .map(|one| (one.part, one.name.as_deref().unwrap_or_default(), one.reason.as_str()))
@@ -193,9 +188,10 @@ mod tests {
 
     #[test]
     fn of_thousands_that_are_not_probed_yet_only_some_are_named() {
-        let mut cluster = ClusterSnapshot { synced: true, ..ClusterSnapshot::default() };
+        let cluster = ClusterBoard::default();
+        cluster.discovered(true, None);
         for number in 0..10_000 {
-            cluster.components.insert(format!("c{number}").into(), unprobed());
+            cluster.show(format!("c{number}").into(), ComponentCell::new(unprobed()));
         }
         assert_eq!(not_ready_in(&"milvus-ha".into(), &cluster).len(), MOST_NAMED + 1);
     }
