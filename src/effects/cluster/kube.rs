@@ -8,12 +8,14 @@ mod client;
 mod guard;
 mod inventory;
 mod labels;
+mod life;
 mod objects;
 mod operations;
 mod operator;
 mod pods;
 mod problem;
 pub mod quantity;
+mod revisions;
 mod rollout;
 pub mod samples;
 pub mod settings;
@@ -94,7 +96,7 @@ impl KubeCluster {
     fn is_paused(&self, workload: &WorkloadRef) -> bool {
         let inventory = self.shared.subscribe().borrow().clone();
         let mut all = inventory.components.values().flat_map(|component| &component.workloads);
-        all.any(|found| found.reference == *workload && found.paused)
+        all.any(|found| found.reference == *workload && found.is_paused())
     }
 }
 

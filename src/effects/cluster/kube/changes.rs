@@ -13,7 +13,7 @@ pub const FIELD_MANAGER: &str = "falconer";
 /// On the workload itself: the key of the restart that was done last.
 pub const RESTART_KEY: &str = "falconer.io/restart-key";
 /// On the pod template; its change is what makes the platform replace the pods.
-const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 /// Longest message of an Event, in bytes; the API takes no more.
 const EVENT_MESSAGE_LIMIT: usize = 1024;
 
