@@ -155,8 +155,7 @@ impl<'a> Finder<'a, '_> {
 
     fn owner(&self, meta: &ObjectMeta) -> Owner {
         let Some(owner) = controller(meta) else { return Owner::None };
-        let is_milvus = owner.kind == "Milvus" && owner.api_version.starts_with("milvus.io/");
-        if !is_milvus {
+        if !is_milvus(owner) {
             return Owner::Unknown { kind: owner.kind.clone(), name: owner.name.clone() };
         }
         match &self.gaps.milvuses {
@@ -181,6 +180,11 @@ impl<'a> Finder<'a, '_> {
             workload.autoscaler = Some(Autoscaler { kind: "Milvus".to_owned(), name });
         }
     }
+}
+
+/// Whether it is a custom resource of milvus-operator.
+pub fn is_milvus(owner: &OwnerReference) -> bool {
+    owner.kind == "Milvus" && owner.api_version.starts_with("milvus.io/")
 }
 
 /// The owner that answers for it.
