@@ -100,6 +100,16 @@ pub enum Hold {
     },
 }
 
+impl Hold {
+    /// Whether pods are being replaced, as opposed to: nobody is to touch it.
+    pub const fn is_rollout(&self) -> bool {
+        match self {
+            Self::Updating { .. } | Self::Rolling { .. } | Self::LeavingGroup { .. } => true,
+            Self::ClusterPaused | Self::ComponentPaused | Self::ManualMode => false,
+        }
+    }
+}
+
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
