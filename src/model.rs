@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod component;
 pub mod health;
+pub mod journal;
 pub mod recovery;
 pub mod reload;
 pub mod report;
@@ -13,7 +14,8 @@ pub mod workload;
 pub use alert::{AlertStatus, IncidentId, Notification, Severity};
 pub use component::{ComponentId, ProberKind, Role};
 pub use health::{ComponentHealth, HealthState};
-pub use recovery::{Evidence, EvidenceSource};
+pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
+pub use recovery::Evidence;
 pub use reload::{Names, ReloadOutcome, ReloadRecord, ReloadTrigger, Touched};
 pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
