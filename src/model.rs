@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod component;
 pub mod health;
+pub mod leadership;
 pub mod reload;
 pub mod report;
 pub mod time;
@@ -12,6 +13,7 @@ pub mod workload;
 pub use alert::{AlertStatus, IncidentId, Notification, Severity};
 pub use component::{ComponentId, ProberKind, Role};
 pub use health::{ComponentHealth, HealthState};
+pub use leadership::{Leadership, LeaseRecord, StoredLease};
 pub use reload::{Names, ReloadOutcome, ReloadRecord, ReloadTrigger, Touched};
 pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
