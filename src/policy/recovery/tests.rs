@@ -27,6 +27,8 @@ fn workload(name: &str, replicas: u32) -> Workload {
         rolling_out: false,
         owner: Owner::None,
         autoscaler: None,
+        holds: Vec::new(),
+        revision: None,
     }
 }
 

@@ -25,8 +25,8 @@ use crate::clock::Clock;
 use crate::effects::Probe;
 use crate::metrics::Metrics;
 use crate::model::{
-    ComponentHealth, HealthState, Outcome, Pod, PodCondition, ProbeObservation, ReasonKind,
-    Resources, Severity, TargetReport,
+    ComponentHealth, HealthState, Outcome, Pod, PodCondition, PodLife, ProbeObservation,
+    ReasonKind, Resources, Severity, TargetReport,
 };
 use crate::policy::backoff::RespawnSettings;
 use crate::policy::health::HealthSettings;
@@ -274,6 +274,7 @@ fn pod(name: &str, condition: PodCondition, started_at: Timestamp) -> Pod {
         limits: Resources::default(),
         started_at: Some(started_at),
         workload: None,
+        life: PodLife::default(),
     }
 }
 
