@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod failure;
 pub mod grpc;
 pub mod http;
+pub mod journal;
 pub mod milvus;
 pub mod notify;
 pub mod probe;
@@ -16,6 +17,7 @@ pub mod secret;
 pub mod small_file;
 pub mod tls;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +25,12 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::model::{
-    ClusterEvent, Evidence, Inventory, Notification, ProbeObservation, RolloutStatus, Timestamp,
-    WorkloadRef,
+    ClusterEvent, Evidence, Inventory, JournalEntry, JournalQuery, Notification, ProbeObservation,
+    RolloutStatus, Timestamp, WorkloadRef,
 };
 
 pub use cluster::ClusterError;
+pub use journal::{JournalError, JournalHealth, JournalTrouble, StateError};
 pub use notify::NotifyError;
 pub use tls::install_tls_provider;
 
@@ -209,4 +212,52 @@ pub trait Notifier: Send + Sync {
 
     /// Delivers one message. `Ok` only after the far side has accepted it.
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;
+}
+
+/// Where everything that was seen, decided, done and told is written down. The adapter has a thread
+/// of its own; where it cannot write, it keeps what fits into memory and tells so.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Writes `entry` down, soon. Never waits: a probe report may be lost when too many come at
+    /// once; everything else only beyond a bound that no number of incidents should reach. What is
+    /// lost is counted.
+    fn record(&self, entry: JournalEntry);
+
+    /// Returns when everything recorded before the call is on the disk, which is what must be
+    /// before an action is taken. A journal that cannot write answers at once, and the caller goes
+    /// on without it.
+    ///
+    /// # Errors
+    /// When the journal cannot write at the moment, or does not answer within `deadline`.
+    async fn flush(&self, deadline: Duration) -> Result<(), JournalError>;
+
+    /// How the journal fares.
+    fn health(&self) -> JournalHealth;
+
+    /// The newest entries that `query` asks for, the newest first: what memory still holds
+    /// included.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    async fn recent(&self, query: &JournalQuery) -> Result<Vec<JournalEntry>, JournalError>;
+
+    /// Lets go of what is too old at `now`, or too much, soon and bit by bit.
+    fn retain(&self, now: Timestamp);
+}
+
+/// The essential state, which survives that falconer is killed: small JSON texts by key, such as
+/// `breaker/<cluster>`.
+#[async_trait]
+pub trait StateStore: Send + Sync {
+    /// Everything that was saved.
+    ///
+    /// # Errors
+    /// When it cannot be read: whether there is any is unknown then.
+    async fn load(&self) -> Result<BTreeMap<String, String>, StateError>;
+
+    /// Saves `changes` all together; they are durable when this returns `Ok`. `None` removes a key.
+    ///
+    /// # Errors
+    /// When they could not be made durable. They may have been all the same, and are never in part.
+    async fn save(&self, changes: &BTreeMap<String, Option<String>>) -> Result<(), StateError>;
 }

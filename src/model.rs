@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod component;
 pub mod health;
+pub mod journal;
 pub mod leadership;
 pub mod recovery;
 pub mod reload;
@@ -14,6 +15,7 @@ pub mod workload;
 pub use alert::{AlertStatus, IncidentId, Notification, Severity};
 pub use component::{ComponentId, ProberKind, Role};
 pub use health::{ComponentHealth, HealthState};
+pub use journal::{JournalEntry, JournalKind, JournalQuery, JournalRecord};
 pub use leadership::{Leadership, LeaseRecord, StoredLease};
 pub use recovery::{Evidence, EvidenceSource};
 pub use reload::{Names, ReloadOutcome, ReloadRecord, ReloadTrigger, Touched};
