@@ -8,6 +8,7 @@ mod client;
 mod guard;
 mod inventory;
 mod labels;
+pub mod lease;
 mod objects;
 mod operations;
 mod operator;
@@ -19,6 +20,7 @@ pub mod samples;
 pub mod settings;
 mod sources;
 mod state;
+pub mod state_map;
 mod watching;
 mod workloads;
 
@@ -45,7 +47,7 @@ use operations::Operation;
 use samples::PodSample;
 use state::{Shared, WatchHealth};
 
-pub use settings::{ClientSource, Components, KubeSettings, Layout, Selection, Timing};
+pub use settings::{ClientSource, Components, KubeSettings, Layout, Place, Selection, Timing};
 
 /// One Milvus cluster in one namespace.
 pub struct KubeCluster {
