@@ -167,7 +167,7 @@ pub fn decide(
         let reason = EscalationReason::LadderEnds { steps_taken: index };
         return RecoveryDecision::Escalate { reason };
     };
-    if workload.rolling_out {
+    if workload.is_rolling_out() {
         // Our own restart that never finished must reach a person; somebody else's rollout is
         // left alone.
         let workload = workload.reference.clone();
@@ -223,7 +223,7 @@ fn common_guards<'a>(
         NoChoice::Several { workloads } => RefusalReason::SeveralWorkloads { workloads },
     })?;
     let reference = || workload.reference.clone();
-    if workload.paused {
+    if workload.is_paused() {
         return Err(RefusalReason::Paused { workload: reference() });
     }
     match &workload.owner {
