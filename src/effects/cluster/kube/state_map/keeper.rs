@@ -276,6 +276,7 @@ impl Keeper {
             Problem::Api { code: 404, .. } => StateError::Refused { store, why: GONE.to_owned() },
             Problem::Api { code: 400 | 403 | 413 | 422, .. } => StateError::Refused { store, why },
             Problem::Api { .. }
+            | Problem::Budget { .. }
             | Problem::Credentials { .. }
             | Problem::Configuration { .. }
             | Problem::Broken { .. } => StateError::Unavailable { store, why },
