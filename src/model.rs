@@ -5,6 +5,7 @@ pub mod alert;
 pub mod component;
 pub mod health;
 pub mod journal;
+pub mod journal;
 pub mod leadership;
 pub mod recovery;
 pub mod reload;
@@ -15,9 +16,9 @@ pub mod workload;
 pub use alert::{AlertStatus, IncidentId, Notification, Severity};
 pub use component::{ComponentId, ProberKind, Role};
 pub use health::{ComponentHealth, HealthState};
-pub use journal::{JournalEntry, JournalKind, JournalQuery, JournalRecord};
+pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
 pub use leadership::{Leadership, LeaseRecord, StoredLease};
-pub use recovery::{Evidence, EvidenceSource};
+pub use recovery::Evidence;
 pub use reload::{Names, ReloadOutcome, ReloadRecord, ReloadTrigger, Touched};
 pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,

@@ -3,6 +3,7 @@
 
 mod access;
 mod fake_api;
+mod healing;
 mod manifests;
 mod operations;
 mod simulated;

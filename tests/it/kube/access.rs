@@ -3,14 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use falconer::effects::cluster::kube::KubeCluster;
 use falconer::effects::cluster::kube::access::ACCESS;
 use falconer::effects::probe::resources::ResourcesProbe;
-use falconer::effects::{Cluster, Probe, RestartRequest, ScaleRequest};
+use falconer::effects::{
+    ActionQuery, Cluster, DeletePodRequest, EvidenceRequest, Probe, RestartRequest,
+    RollbackRequest, ScaleRequest,
+};
 use falconer::model::{ClusterEvent, EventType, Outcome, Timestamp, WorkloadKind};
 use serde_json::{Value, json};
 
 use super::fake_api::{FakeApi, Recorded, apps, milvuses, pods, samples, scaled_objects};
-use super::{pod_object, start, synced, workload, workload_object};
+use super::healing::{crashed_pod, newest_revision_of, revision_object};
+use super::{start, synced, workload, workload_object};
 
 type Triple = (String, String, String);
 
@@ -71,6 +76,7 @@ async fn use_everything(api: &FakeApi) {
         };
         cluster.record_event(&event).await.expect("an event");
     }
+    heal(&cluster).await;
     let seen = ResourcesProbe::new(cluster.clone()).probe(Duration::from_secs(5)).await;
     assert_eq!(seen.outcome, Outcome::Healthy);
     assert_eq!(seen.usage[0].cpu_percent_of_request, Some(20));
@@ -89,6 +95,39 @@ async fn use_everything(api: &FakeApi) {
     cluster.shutdown(Duration::from_secs(1)).await;
 }
 
+/// Everything that is done to single pods, and a rollback.
+async fn heal(cluster: &KubeCluster) {
+    let workload = workload(WorkloadKind::Deployment, "w");
+    let evidence = EvidenceRequest {
+        workload: workload.clone(),
+        pods: vec!["p".into()],
+        log_lines: 10,
+        log_bytes: 1000,
+    };
+    cluster.evidence(&evidence).await.expect("evidence");
+    for force in [false, true] {
+        let request = DeletePodRequest {
+            workload: workload.clone(),
+            pod: "p".into(),
+            uid: Some("uid-p".into()),
+            force,
+            idempotency_key: "i/2".to_owned(),
+        };
+        cluster.delete_pod(&request).await.expect("a deletion");
+        let pod = Some((request.pod, request.uid));
+        let action =
+            ActionQuery { workload: workload.clone(), pod, idempotency_key: String::new() };
+        cluster.find_action(&action).await.expect("a trace");
+    }
+    let rollback = RollbackRequest {
+        workload,
+        from_revision: 2,
+        to_revision: 1,
+        idempotency_key: "i/3".to_owned(),
+    };
+    cluster.rollback(&rollback).await.expect("a rollback");
+}
+
 #[tokio::test]
 async fn the_role_grants_exactly_what_the_code_asks_for() {
     let api = FakeApi::start().await;
@@ -98,7 +137,12 @@ async fn the_role_grants_exactly_what_the_code_asks_for() {
     for resource in ["deployments", "statefulsets", "daemonsets"] {
         api.put(&apps(resource), workload_object("w", "proxy", "ha"));
     }
-    api.put(&pods(), pod_object("p", "proxy", "ha"));
+    api.put(&pods(), crashed_pod("p", "proxy"));
+    api.set_log("p", "proxy", "", b"now");
+    api.set_log("p", "proxy", "previous", b"before");
+    for revision in [revision_object("w", 1, "m:1"), newest_revision_of(&api, "w", 2)] {
+        api.put(&apps("replicasets"), revision);
+    }
     let usage = json!({"cpu": "100000000n", "memory": "512Mi"});
     let sample = json!({"metadata": {"name": "p"}, "timestamp": "2026-01-01T00:00:00Z",
         "window": "15s", "containers": [{"name": "proxy", "usage": usage}]});
