@@ -5,7 +5,6 @@ pub mod alert;
 pub mod component;
 pub mod health;
 pub mod journal;
-pub mod journal;
 pub mod leadership;
 pub mod recovery;
 pub mod reload;
