@@ -6,7 +6,9 @@ use super::report::Reason;
 use super::time::Timestamp;
 
 /// A component's state after thresholds and grace; a closed set, used as a metric label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthState {
     /// Not probed yet, or still within its startup grace without a success.

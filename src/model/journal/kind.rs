@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What kind of record; a closed set, used as a metric label and in the file.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JournalKind {
     /// A probe ended.
