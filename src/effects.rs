@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::model::{
-    ClusterEvent, Inventory, JournalEntry, JournalQuery, Notification, ProbeObservation,
+    ClusterEvent, Evidence, Inventory, JournalEntry, JournalQuery, Notification, ProbeObservation,
     RolloutStatus, Timestamp, WorkloadRef,
 };
 
@@ -55,6 +55,28 @@ pub trait Cluster: Send + Sync {
     /// When the platform refuses, cannot be reached or does not answer in time.
     async fn restart(&self, request: &RestartRequest) -> Result<Applied, ClusterError>;
 
+    /// Removes one pod: by eviction, so that disruption budgets hold, or by force where
+    /// `request.force` says so. Returns as soon as the platform has accepted it.
+    ///
+    /// # Errors
+    /// When the platform refuses (`Conflict` where a disruption budget does, or where the pod is
+    /// another one by now), cannot be reached or does not answer in time.
+    async fn delete_pod(&self, request: &DeletePodRequest) -> Result<Applied, ClusterError>;
+
+    /// Begins to return to an earlier revision, as `kubectl rollout undo` does.
+    ///
+    /// # Errors
+    /// As for `restart`; `NotFound` where the revision is gone.
+    async fn rollback(&self, request: &RollbackRequest) -> Result<Applied, ClusterError>;
+
+    /// What is known of an action whose answer was lost: asked of the platform itself, never of
+    /// what a watch has seen.
+    async fn find_action(&self, action: &ActionQuery) -> Result<ActionTrace, ClusterError>;
+
+    /// What a person would want to see of the pods before they are gone: the ends of their logs and
+    /// their events. Bounded in size; what cannot be had is named in the text.
+    async fn evidence(&self, request: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError>;
+
     /// How far the newest rollout of `workload` has come.
     async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError>;
 
@@ -70,6 +92,17 @@ pub trait Cluster: Send + Sync {
     /// The exact change that `scale` would make, as text; nothing is asked or changed.
     fn describe_scale(&self, request: &ScaleRequest) -> String {
         format!("scale {} from {} to {} replicas", request.workload, request.from, request.to)
+    }
+
+    /// The exact change that `delete_pod` would make, as text; nothing is asked or changed.
+    fn describe_delete_pod(&self, request: &DeletePodRequest) -> String {
+        let how = if request.force { "force-delete" } else { "evict" };
+        format!("{how} pod {} of {}", request.pod, request.workload)
+    }
+
+    /// The exact change that `rollback` would make, as text; nothing is asked or changed.
+    fn describe_rollback(&self, request: &RollbackRequest) -> String {
+        format!("return {} to revision {}", request.workload, request.to_revision)
     }
 
     /// Writes a line into the workload's event log.
@@ -88,6 +121,67 @@ pub struct RestartRequest {
     pub at: Timestamp,
     /// Incident and step; the same key never restarts twice.
     pub idempotency_key: String,
+}
+
+/// The removal of one pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeletePodRequest {
+    /// The workload that will replace it.
+    pub workload: WorkloadRef,
+    /// The pod's name.
+    pub pod: Arc<str>,
+    /// Its identifier: another pod of the same name is not meant.
+    pub uid: Option<Arc<str>>,
+    /// Without waiting for the pod to end; for one that hangs.
+    pub force: bool,
+    /// Incident, step and pod; the same key never deletes twice.
+    pub idempotency_key: String,
+}
+
+/// A return to an earlier revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollbackRequest {
+    /// The workload.
+    pub workload: WorkloadRef,
+    /// Only if this is still its newest revision.
+    pub from_revision: u64,
+    /// The revision whose template it gets.
+    pub to_revision: u64,
+    /// Incident and step; the same key never rolls back twice.
+    pub idempotency_key: String,
+}
+
+/// An action that may or may not have arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionQuery {
+    /// On what.
+    pub workload: WorkloadRef,
+    /// The pod that was to be removed, with its identifier; `None` for a restart or rollback.
+    pub pod: Option<(Arc<str>, Option<Arc<str>>)>,
+    /// Its key.
+    pub idempotency_key: String,
+}
+
+/// What the platform knows of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActionTrace {
+    /// It was carried out: its key stands in the workload, or its pod is gone or going.
+    Done,
+    /// It never arrived.
+    NotDone,
+}
+
+/// Which pods to ask, and how much at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceRequest {
+    /// The workload.
+    pub workload: WorkloadRef,
+    /// The pods.
+    pub pods: Vec<Arc<str>>,
+    /// Newest lines of each container's log, the previous container's included.
+    pub log_lines: u32,
+    /// Bytes of each log.
+    pub log_bytes: u32,
 }
 
 /// A change of the number of replicas of one workload.

@@ -18,9 +18,11 @@ mod controllers;
 mod dependency;
 pub mod evidence;
 mod faults;
+mod injection;
 mod kubernetes;
 mod labels;
 mod load;
+mod logs;
 mod milvus;
 mod network;
 mod pods;
@@ -28,11 +30,17 @@ mod seed;
 mod settings;
 mod simulation;
 pub mod smtp;
+mod views;
 pub mod webhook;
 pub mod world;
 
-pub use faults::{ApiFault, Fault, MilvusFault};
-pub use kubernetes::server::ApiRequest;
+pub use faults::{ApiFault, Breakage, Fault, MilvusFault, OperatorTrait, Undying};
+pub use kubernetes::authorization::{AccessRule, UsedAccess};
+pub use kubernetes::gate::Link;
+pub use kubernetes::requests::ApiRequest;
 pub use pods::PodRequest;
-pub use settings::{CollectionSettings, ComponentSettings, Layout, SimSettings};
-pub use simulation::{PodView, SimError, Simulation, WorkloadView};
+pub use settings::{
+    CollectionSettings, ComponentSettings, Layout, ProbeTimes, Probing, RollingMode, SimSettings,
+};
+pub use simulation::{SimError, Simulation};
+pub use views::{PodView, WorkloadView};

@@ -2,7 +2,9 @@
 //! kubelet runs them. Each controller looks at the store and moves it one step on.
 
 pub(super) mod deployment;
+pub(super) mod disruption;
 pub(super) mod kubelet;
+pub(super) mod nodes;
 pub(super) mod operator;
 pub(super) mod ownership;
 pub(super) mod replicaset;
@@ -30,7 +32,9 @@ pub(super) async fn run(store: Store, mut kubelet: Kubelet) {
         deployment::reconcile(&store);
         replicaset::reconcile(&store);
         sets::reconcile(&store);
+        nodes::reconcile(&store, &kubelet.faults);
         kubelet.reconcile();
+        disruption::reconcile(&store);
         tokio::time::sleep(BREATH).await;
         // Whether something changed or the round is over makes no difference.
         let _ = tokio::time::timeout(ROUND, pulse.changed()).await;

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 
-use super::faults::Faults;
+use super::faults::state::Faults;
 use super::kubernetes::status::raw;
 
 /// Serves `/health` as etcd does.

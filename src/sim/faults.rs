@@ -1,14 +1,14 @@
-//! What can be made to go wrong, and what is wrong at the moment.
+//! What can be made to go wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub(super) mod state;
+
 use std::time::Duration;
 
 use axum::http::HeaderValue;
 use axum::http::header::RETRY_AFTER;
 use axum::response::Response;
-use tokio::time::Instant;
 
+use super::kubernetes::gate::Link;
 use super::kubernetes::status::Failure;
 
 /// How the Kubernetes API misbehaves.
@@ -16,12 +16,17 @@ use super::kubernetes::status::Failure;
 pub enum ApiFault {
     /// Every request is answered with 503; watches are cut.
     Unavailable,
+    /// Every request is answered with 500, as when the API's own etcd does not answer; watches
+    /// are cut.
+    InternalError,
     /// Every request is answered with 401; watches are cut.
     Unauthorized,
     /// Every request is answered with 429; watches are cut.
     TooManyRequests,
     /// No request is answered; watches are cut.
     Hang,
+    /// Connections break and new ones are refused.
+    Refused,
 }
 
 impl ApiFault {
@@ -31,11 +36,16 @@ impl ApiFault {
             Self::Unavailable => {
                 Failure::new(503, "ServiceUnavailable", "apiserver is shutting down")
             }
+            Self::InternalError => Failure::new(
+                500,
+                "InternalError",
+                "Internal error occurred: etcdserver: request timed out",
+            ),
             Self::Unauthorized => Failure::unauthorized(),
             Self::TooManyRequests => {
                 Failure::new(429, "TooManyRequests", "too many requests, please try again later")
             }
-            Self::Hang => return None,
+            Self::Hang | Self::Refused => return None,
         };
         let mut response = failure.response();
         if self == Self::TooManyRequests {
@@ -58,11 +68,53 @@ pub enum MilvusFault {
     QueriesFail(String),
 }
 
+/// What is wrong with a new revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breakage {
+    /// Its containers end soon after they have begun, over and over.
+    CrashLoop,
+    /// Its containers run, and never become ready.
+    NeverReady,
+    /// There is no such image.
+    ImageMissing,
+}
+
+/// How a pod that is to end does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undying {
+    /// It ignores the signal and is killed only at the end of its grace period.
+    UntilGraceEnds,
+    /// It cannot be killed at all; only a forced deletion removes it from the API.
+    Forever,
+}
+
+/// What people or milvus-operator have set on the Milvus resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperatorTrait {
+    /// `spec.components.paused`.
+    Paused,
+    /// `paused` of one component.
+    ComponentPaused(String),
+    /// `spec.components.enableManualMode`.
+    ManualMode,
+    /// The condition `MilvusUpdated` is False.
+    NotUpdated,
+    /// The label `milvus.io/<component>-rolling-id` is there.
+    RollingOut(String),
+}
+
 /// Something that goes wrong from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The pod of this name accepts connections and never answers, until it is replaced.
+    /// The pod of this name accepts connections and never answers, until it is replaced or its
+    /// container is started again.
     HangPod {
+        /// Its name.
+        pod: String,
+    },
+    /// The pod's process does not listen any more, until its container is started again: what
+    /// the kubelet's liveness probe notices.
+    ClosePort {
         /// Its name.
         pod: String,
     },
@@ -85,6 +137,41 @@ pub enum Fault {
         /// The component.
         component: String,
     },
+    /// Pods of the component start, end and start again, whatever is done about it.
+    CrashLoopForever {
+        /// The component.
+        component: String,
+    },
+    /// Every pod of the component answers /healthz with 500 from `after` its start on: a restart
+    /// helps for that long, again and again.
+    RestartStorm {
+        /// The component.
+        component: String,
+        /// How long a pod is well.
+        after: Duration,
+    },
+    /// Somebody changes the component's image to a broken one, and the rollout begins. With
+    /// milvus-operator it is changed in the Milvus resource.
+    BadRollout {
+        /// The component.
+        component: String,
+        /// What is wrong with it.
+        breakage: Breakage,
+    },
+    /// The pod does not end when it is deleted.
+    StuckTermination {
+        /// Its name.
+        pod: String,
+        /// How.
+        undying: Undying,
+    },
+    /// The node is not heard of any more: its pods keep silent, are not ready, and never end.
+    NodeLost {
+        /// Its name; see [`Simulation::pods`](super::Simulation::pods) for where a pod is.
+        node: String,
+    },
+    /// etcd does not answer: its /health says no, no component is healthy, and Milvus says so.
+    EtcdOutage,
     /// The component needs this much CPU in all.
     SetLoad {
         /// The component.
@@ -94,117 +181,30 @@ pub enum Fault {
     },
     /// The Kubernetes API as a whole.
     KubernetesApi(ApiFault),
+    /// The Kubernetes API as a whole, for a while.
+    ApiOutage {
+        /// What it does meanwhile.
+        fault: ApiFault,
+        /// How long.
+        lasts: Duration,
+    },
+    /// The network between one port of the Kubernetes API and its clients.
+    ApiLink {
+        /// Which, counted from zero; see [`Simulation::api_urls`](super::Simulation::api_urls).
+        door: usize,
+        /// How it is from now on.
+        link: Link,
+    },
+    /// The Kubernetes API never answers when asked for logs or events of others' making.
+    EvidenceHangs,
     /// The Kubernetes API forgets its history: every watch that is behind is answered with 410.
     ForgetHistory,
     /// There is no metrics server.
     MetricsApiAbsent,
+    /// The Milvus resource says so.
+    Operator(OperatorTrait),
     /// The Milvus service.
     Milvus(MilvusFault),
     /// The dependency's /health says no.
     DependencyDown,
-}
-
-/// What is wrong at the moment. Cheap to clone; all clones share it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Faults {
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    hung_pods: BTreeSet<String>,
-    failing_revisions: BTreeSet<String>,
-    crashing_revisions: BTreeSet<String>,
-    stalled_pods: BTreeMap<String, Instant>,
-    api: Option<ApiFault>,
-    metrics_absent: bool,
-    milvus: Option<MilvusFault>,
-    dependency_down: bool,
-}
-
-/// What a pod's port does at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PodBehaviour {
-    /// As it should.
-    Normal,
-    /// /healthz answers 500.
-    Sick,
-    /// No answer.
-    Silent,
-}
-
-impl Faults {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn hang_pod(&self, uid: &str) {
-        self.lock().hung_pods.insert(uid.to_owned());
-    }
-
-    pub(super) fn fail_revision(&self, revision: &str) {
-        self.lock().failing_revisions.insert(revision.to_owned());
-    }
-
-    pub(super) fn crash_revision(&self, revision: &str) {
-        self.lock().crashing_revisions.insert(revision.to_owned());
-    }
-
-    pub(super) fn stall_pod(&self, uid: &str, until: Instant) {
-        self.lock().stalled_pods.insert(uid.to_owned(), until);
-    }
-
-    pub(super) fn set_api(&self, fault: Option<ApiFault>) {
-        self.lock().api = fault;
-    }
-
-    pub(super) fn set_metrics_absent(&self, absent: bool) {
-        self.lock().metrics_absent = absent;
-    }
-
-    pub(super) fn set_milvus(&self, fault: Option<MilvusFault>) {
-        self.lock().milvus = fault;
-    }
-
-    pub(super) fn set_dependency_down(&self, down: bool) {
-        self.lock().dependency_down = down;
-    }
-
-    /// Ends everything that is wrong.
-    pub(super) fn clear(&self) {
-        *self.lock() = State::default();
-    }
-
-    /// How a pod behaves now, by its uid and its revision.
-    pub(super) fn pod(&self, uid: &str, revision: &str) -> PodBehaviour {
-        let state = self.lock();
-        let stalled = state.stalled_pods.get(uid).is_some_and(|until| Instant::now() < *until);
-        if stalled || state.hung_pods.contains(uid) {
-            PodBehaviour::Silent
-        } else if state.failing_revisions.contains(revision) {
-            PodBehaviour::Sick
-        } else {
-            PodBehaviour::Normal
-        }
-    }
-
-    pub(super) fn is_crashing(&self, revision: &str) -> bool {
-        self.lock().crashing_revisions.contains(revision)
-    }
-
-    pub(super) fn api(&self) -> Option<ApiFault> {
-        self.lock().api
-    }
-
-    pub(super) fn metrics_absent(&self) -> bool {
-        self.lock().metrics_absent
-    }
-
-    pub(super) fn milvus(&self) -> Option<MilvusFault> {
-        self.lock().milvus.clone()
-    }
-
-    pub(super) fn dependency_down(&self) -> bool {
-        self.lock().dependency_down
-    }
 }

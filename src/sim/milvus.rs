@@ -4,7 +4,8 @@ use std::future::pending;
 
 use tonic::{Request, Response, Status};
 
-use super::faults::{Faults, MilvusFault};
+use super::faults::MilvusFault;
+use super::faults::state::Faults;
 use super::kubernetes::resource::PODS;
 use super::kubernetes::store::Store;
 use super::labels::component_of;

@@ -6,16 +6,16 @@
 mod page;
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::evidence::Evidence;
-use super::faults::{Faults, PodBehaviour};
+use super::faults::state::{Faults, PodBehaviour, PodFacts};
 use super::load::Load;
 use crate::clock::Clock;
 use crate::model::Timestamp;
@@ -32,6 +32,35 @@ pub(super) struct PodIdentity {
     pub(super) uid: String,
     pub(super) component: String,
     pub(super) revision: String,
+    pub(super) image: String,
+    pub(super) node: String,
+}
+
+/// Whether a pod's process is initialised, shared by the process and its kubelet.
+#[derive(Debug, Default)]
+pub(super) struct Vitals {
+    up_since: Mutex<Option<Instant>>,
+}
+
+impl Vitals {
+    /// Since when; `None` while it is not.
+    pub(super) fn up_since(&self) -> Option<Instant> {
+        *self.up_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on it is.
+    pub(super) fn up(&self) {
+        self.set(Some(Instant::now()));
+    }
+
+    /// It is no more.
+    pub(super) fn down(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.up_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
 }
 
 /// A request that a pod has received.
@@ -53,7 +82,7 @@ pub struct PodRequest {
 #[derive(Debug)]
 pub(super) struct PodServer {
     identity: PodIdentity,
-    ready: Arc<AtomicBool>,
+    vitals: Arc<Vitals>,
     faults: Faults,
     requests: Evidence<PodRequest>,
     clock: Clock,
@@ -63,14 +92,14 @@ pub(super) struct PodServer {
 impl PodServer {
     pub(super) fn new(
         identity: PodIdentity,
-        ready: Arc<AtomicBool>,
+        vitals: Arc<Vitals>,
         faults: Faults,
         load: Load,
         requests: Evidence<PodRequest>,
         clock: Clock,
     ) -> Self {
         let page = page::Page::new(&identity.component, load, clock);
-        Self { identity, ready, faults, requests, clock, page }
+        Self { identity, vitals, faults, requests, clock, page }
     }
 
     /// Serves until it is aborted; its connections end with it.
@@ -119,11 +148,18 @@ impl PodServer {
     }
 
     fn behaviour(&self) -> PodBehaviour {
-        self.faults.pod(&self.identity.uid, &self.identity.revision)
+        self.faults.pod(PodFacts {
+            uid: &self.identity.uid,
+            component: &self.identity.component,
+            revision: &self.identity.revision,
+            image: &self.identity.image,
+            node: &self.identity.node,
+            up_since: self.vitals.up_since(),
+        })
     }
 
     fn answer(&self, head: &Head, behaviour: PodBehaviour) -> String {
-        let ready = self.ready.load(Ordering::Relaxed);
+        let ready = self.vitals.up_since().is_some();
         let (status, body) = match head.path.as_str() {
             "/healthz" => self.health(head.wants_json, ready, behaviour),
             "/livez" => ("200 OK", "Milvus Process Active".to_owned()),
@@ -145,13 +181,27 @@ impl PodServer {
         behaviour: PodBehaviour,
     ) -> (&'static str, String) {
         let component = &self.identity.component;
+        let serves = match behaviour {
+            PodBehaviour::Normal | PodBehaviour::Silent => ready,
+            PodBehaviour::Sick | PodBehaviour::WithoutEtcd | PodBehaviour::Closed => false,
+        };
         let (status, state, code) = match behaviour {
             PodBehaviour::Sick => {
                 let state = format!("component {component} state is Abnormal");
                 ("500 Internal Server Error", state, 2)
             }
-            PodBehaviour::Normal | PodBehaviour::Silent if ready => ("200 OK", "OK".to_owned(), 1),
-            PodBehaviour::Normal | PodBehaviour::Silent => {
+            PodBehaviour::Normal
+            | PodBehaviour::WithoutEtcd
+            | PodBehaviour::Silent
+            | PodBehaviour::Closed
+                if serves =>
+            {
+                ("200 OK", "OK".to_owned(), 1)
+            }
+            PodBehaviour::Normal
+            | PodBehaviour::WithoutEtcd
+            | PodBehaviour::Silent
+            | PodBehaviour::Closed => {
                 let state = "Not all components are healthy, 0/1".to_owned();
                 ("500 Internal Server Error", state, 0)
             }

@@ -16,6 +16,88 @@ pub enum Layout {
     Reference,
 }
 
+/// How many Deployments milvus-operator makes for a component.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RollingMode {
+    /// One.
+    #[default]
+    One,
+    /// Two for the query nodes, of which one has pods; the operator's own default.
+    TwoForQueryNode,
+    /// Two for every component.
+    TwoForAll,
+}
+
+impl RollingMode {
+    /// Whether the component has two Deployments.
+    pub(super) fn is_double(self, role: Role) -> bool {
+        match self {
+            Self::One => false,
+            Self::TwoForQueryNode => role == Role::QueryNode,
+            Self::TwoForAll => true,
+        }
+    }
+
+    /// The number by which the operator knows it.
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::TwoForQueryNode => 2,
+            Self::TwoForAll => 3,
+        }
+    }
+}
+
+/// The times of one of the kubelet's probes, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeTimes {
+    /// Before the first one.
+    pub initial_delay: u32,
+    /// Between two.
+    pub period: u32,
+    /// After how many failures in a row it is acted upon.
+    pub failures: u32,
+}
+
+impl ProbeTimes {
+    const fn new(initial_delay: u32, period: u32, failures: u32) -> Self {
+        Self { initial_delay, period, failures }
+    }
+}
+
+/// How the kubelet probes every container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probing {
+    /// Whether the port accepts connections; until it does the others wait.
+    pub startup: Option<ProbeTimes>,
+    /// Whether the port accepts connections; if not the container is started again.
+    pub liveness: ProbeTimes,
+    /// Whether /healthz answers 200; if not the pod is not ready. The initial delay is only
+    /// shown: the simulated Milvus is ready sooner than a real one.
+    pub readiness: ProbeTimes,
+}
+
+impl Probing {
+    /// As the Helm chart has it.
+    pub const HELM: Self = Self {
+        startup: None,
+        liveness: ProbeTimes::new(90, 30, 5),
+        readiness: ProbeTimes::new(90, 10, 5),
+    };
+    /// As milvus-operator has it.
+    pub const OPERATOR: Self = Self {
+        startup: Some(ProbeTimes::new(0, 10, 18)),
+        liveness: ProbeTimes::new(0, 15, 3),
+        readiness: ProbeTimes::new(0, 15, 2),
+    };
+    /// As quick as Kubernetes allows, for what must be seen soon.
+    pub const QUICK: Self = Self {
+        startup: None,
+        liveness: ProbeTimes::new(0, 1, 3),
+        readiness: ProbeTimes::new(0, 1, 2),
+    };
+}
+
 /// One component of the simulated cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentSettings {
@@ -76,8 +158,26 @@ pub struct SimSettings {
     pub instance: String,
     /// Labels and names.
     pub layout: Layout,
+    /// What milvus-operator does; only with [`Layout::Operator`].
+    pub rolling_mode: RollingMode,
     /// What it consists of.
     pub components: Vec<ComponentSettings>,
+    /// How many nodes there are.
+    pub nodes: u32,
+    /// At how many ports the Kubernetes API is served; each can be cut off from its clients.
+    pub api_doors: usize,
+    /// How the kubelet probes; `None`: as the layout has it.
+    pub probing: Option<Probing>,
+    /// The grace period of the pods, in seconds. `None`: as the layout has it, which with
+    /// milvus-operator is 30 days.
+    pub grace_seconds: Option<u32>,
+    /// After how long without progress a Deployment says so, in seconds. `None`: as the layout
+    /// has it, which with milvus-operator is 30 days.
+    pub progress_deadline_seconds: Option<u32>,
+    /// How long a pod must be ready to count as available, in seconds.
+    pub min_ready_seconds: u32,
+    /// How long a container stays down after its second crash; doubles with each that follows.
+    pub crash_backoff: Duration,
     /// The port of every pod's /healthz and /metrics. `None`: 9091 where it can be had, else a
     /// free one; `Some(0)`: any free one.
     pub metrics_port: Option<u16>,
@@ -95,6 +195,42 @@ pub struct SimSettings {
     pub collections: Vec<CollectionSettings>,
 }
 
+/// 30 days, in seconds: what milvus-operator writes where it means never.
+const NEVER: u32 = 2_592_000;
+
+impl SimSettings {
+    /// How the kubelet probes.
+    pub fn probing(&self) -> Probing {
+        self.probing.unwrap_or(match self.layout {
+            Layout::Helm | Layout::Reference => Probing::HELM,
+            Layout::Operator => Probing::OPERATOR,
+        })
+    }
+
+    /// The grace period of the pods, in seconds.
+    pub fn grace_seconds(&self) -> u32 {
+        self.grace_seconds.unwrap_or(match self.layout {
+            Layout::Helm | Layout::Reference => 30,
+            Layout::Operator => NEVER,
+        })
+    }
+
+    /// After how long without progress a Deployment says so, in seconds.
+    pub fn progress_deadline_seconds(&self) -> u32 {
+        self.progress_deadline_seconds.unwrap_or(match self.layout {
+            Layout::Helm | Layout::Reference => 600,
+            Layout::Operator => NEVER,
+        })
+    }
+
+    /// Whether a component has two Deployments.
+    pub(super) fn is_double(&self, component: &ComponentSettings) -> bool {
+        self.layout == Layout::Operator
+            && component.kind == WorkloadKind::Deployment
+            && self.rolling_mode.is_double(component.role)
+    }
+}
+
 impl Default for SimSettings {
     fn default() -> Self {
         let collection = |name: &str, rows| CollectionSettings { name: name.to_owned(), rows };
@@ -102,6 +238,7 @@ impl Default for SimSettings {
             namespace: "milvus-ha".to_owned(),
             instance: "milvus".to_owned(),
             layout: Layout::Helm,
+            rolling_mode: RollingMode::One,
             components: vec![
                 ComponentSettings::of(Role::Proxy, 2),
                 ComponentSettings::of(Role::RootCoord, 1),
@@ -111,6 +248,13 @@ impl Default for SimSettings {
                 ComponentSettings::of(Role::DataNode, 2),
                 ComponentSettings::of(Role::IndexNode, 1),
             ],
+            nodes: 1,
+            api_doors: 1,
+            probing: None,
+            grace_seconds: None,
+            progress_deadline_seconds: None,
+            min_ready_seconds: 0,
+            crash_backoff: Duration::from_secs(2),
             metrics_port: None,
             startup: Duration::from_millis(1_500),
             termination: Duration::from_millis(300),

@@ -1,30 +1,33 @@
-//! The simulation as a whole: starts everything, injects faults, shows what is there.
+//! The simulation as a whole: starts everything, shows what is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
-use super::controllers::kubelet::Kubelet;
-use super::controllers::template::{is_ready, revision_of};
+use super::controllers::kubelet::{Kubelet, Pace};
 use super::evidence::Evidence;
-use super::faults::{Fault, Faults};
-use super::kubernetes::json::{self, number, text};
+use super::faults::state::Faults;
+use super::kubernetes::authorization::{AccessRule, Authorization, UsedAccess};
+use super::kubernetes::gate::{Gate, Link, Peer};
+use super::kubernetes::requests::ApiRequest;
 use super::kubernetes::resource::{DAEMON_SETS, DEPLOYMENTS, PODS, STATEFUL_SETS};
-use super::kubernetes::server::{Api, ApiRequest, handle};
+use super::kubernetes::server::{Api, router};
 use super::kubernetes::store::Store;
 use super::labels::component_of;
 use super::load::Load;
+use super::logs::PodLogs;
 use super::network::Network;
 use super::pods::PodRequest;
 use super::settings::SimSettings;
 use super::smtp::{SmtpSettings, SmtpSink};
+use super::views::{PodView, WorkloadView};
 use super::webhook::WebhookSink;
 use super::world::{FREE_LOOPBACK, World, listen};
 use super::{controllers, dependency, milvus, seed};
@@ -52,47 +55,16 @@ pub enum SimError {
     NoTarget(String),
 }
 
-/// A pod as the API shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PodView {
-    /// Its name.
-    pub name: String,
-    /// Its uid.
-    pub uid: String,
-    /// Its address, once it has one.
-    pub ip: Option<String>,
-    /// The revision of the template that it was made from.
-    pub revision: String,
-    /// Ready and not on its way out.
-    pub ready: bool,
-    /// On its way out.
-    pub terminating: bool,
-    /// How often its container was started again.
-    pub restarts: u64,
-}
-
-/// A workload as the API shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkloadView {
-    /// Its name.
-    pub name: String,
-    /// The replicas that are asked for.
-    pub replicas: u64,
-    /// The replicas that are ready.
-    pub ready: u64,
-    /// Advances with every change of the spec.
-    pub generation: u64,
-}
-
 /// A running simulation. Ends when dropped.
 #[derive(Debug)]
 pub struct Simulation {
-    settings: SimSettings,
-    clock: Clock,
-    store: Store,
-    faults: Faults,
-    load: Load,
-    api: SocketAddr,
+    pub(super) settings: SimSettings,
+    pub(super) clock: Clock,
+    pub(super) store: Store,
+    pub(super) faults: Faults,
+    pub(super) load: Load,
+    pub(super) doors: Vec<Door>,
+    authorization: Authorization,
     milvus: SocketAddr,
     dependency: SocketAddr,
     metrics_port: u16,
@@ -100,7 +72,14 @@ pub struct Simulation {
     pod_requests: Evidence<PodRequest>,
     smtp: SmtpSink,
     webhook: WebhookSink,
-    _world: World,
+    pub(super) world: World,
+}
+
+/// One port of the API and the network behind it.
+#[derive(Debug)]
+pub(super) struct Door {
+    address: SocketAddr,
+    pub(super) link: watch::Sender<Link>,
 }
 
 impl Simulation {
@@ -120,14 +99,20 @@ impl Simulation {
         let (requests, pod_requests) = (Evidence::new(KEPT_REQUESTS), Evidence::new(KEPT_REQUESTS));
         seed::plant(&store, &settings, metrics_port);
 
-        let api = Api {
+        let logs = PodLogs::new(clock);
+        let authorization = Authorization::default();
+        let api = Arc::new(Api {
             store: store.clone(),
             requests: requests.clone(),
             faults: faults.clone(),
             load: load.clone(),
-        };
-        let api = Router::new().fallback(handle).with_state(Arc::new(api));
-        let api = serve_http(&world, api).map_err(failed("Kubernetes API"))?;
+            logs: logs.clone(),
+            authorization: authorization.clone(),
+        });
+        let doors = (0..settings.api_doors.max(1))
+            .map(|number| serve_api(&world, &api, number))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed("Kubernetes API"))?;
         let dependency =
             serve_http(&world, dependency::router(faults.clone())).map_err(failed("dependency"))?;
         let proxy = milvus::Proxy {
@@ -143,11 +128,15 @@ impl Simulation {
             store: store.clone(),
             faults: faults.clone(),
             load: load.clone(),
+            logs,
             requests: pod_requests.clone(),
             network,
             world: world.handle(),
-            startup: settings.startup,
-            termination: settings.termination,
+            pace: Pace {
+                startup: settings.startup,
+                termination: settings.termination,
+                backoff: settings.crash_backoff,
+            },
             pods: BTreeMap::new(),
         };
         world.spawn(controllers::run(store.clone(), kubelet));
@@ -157,7 +146,8 @@ impl Simulation {
             store,
             faults,
             load,
-            api,
+            doors,
+            authorization,
             milvus,
             dependency,
             metrics_port,
@@ -165,7 +155,7 @@ impl Simulation {
             pod_requests,
             smtp,
             webhook,
-            _world: world,
+            world,
         })
     }
 
@@ -179,9 +169,14 @@ impl Simulation {
         self.clock
     }
 
-    /// The Kubernetes API.
+    /// The Kubernetes API, at the first of its ports.
     pub fn api_url(&self) -> String {
-        format!("http://{}", self.api)
+        self.api_urls().swap_remove(0)
+    }
+
+    /// The Kubernetes API at each of its ports: there are [`SimSettings::api_doors`].
+    pub fn api_urls(&self) -> Vec<String> {
+        self.doors.iter().map(|door| format!("http://{}", door.address)).collect()
     }
 
     /// The gRPC service of Milvus.
@@ -201,14 +196,29 @@ impl Simulation {
 
     /// A kubeconfig with which kubectl and any client reach the API.
     pub fn kubeconfig(&self) -> String {
+        self.kubeconfig_for(&self.api_url())
+    }
+
+    /// Such a kubeconfig for one of [`Simulation::api_urls`].
+    pub fn kubeconfig_for(&self, api_url: &str) -> String {
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: sim\n\
              clusters:\n- name: sim\n  cluster:\n    server: {}\n\
              users:\n- name: sim\n  user: {{}}\n\
              contexts:\n- name: sim\n  context:\n    cluster: sim\n    user: sim\n    namespace: {}\n",
-            self.api_url(),
-            self.settings.namespace
+            api_url, self.settings.namespace
         )
+    }
+
+    /// From now on the API allows only what these rules grant, in the namespace of the cluster;
+    /// `None`: everything.
+    pub fn enforce_access(&self, rules: Option<Vec<AccessRule>>) {
+        self.authorization.enforce(&self.settings.namespace, rules);
+    }
+
+    /// What was asked of the API so far, allowed or not.
+    pub fn used_access(&self) -> BTreeSet<UsedAccess> {
+        self.authorization.used()
     }
 
     /// What the Kubernetes API was asked.
@@ -235,17 +245,24 @@ impl Simulation {
     pub fn pods(&self, component: &str) -> Vec<PodView> {
         let (_, pods) = self.store.list(PODS, Some(&self.settings.namespace));
         let pods = pods.iter().filter(|pod| component_of(pod) == Some(component));
-        pods.map(|pod| pod_view(pod)).collect()
+        pods.map(|pod| PodView::of(pod)).collect()
     }
 
-    /// The workload of a component.
+    /// The workload of a component; of two the one that is to have more pods.
     pub fn workload(&self, component: &str) -> Option<WorkloadView> {
+        let workloads = self.workloads(component).into_iter();
+        workloads.rev().max_by_key(|workload| workload.replicas)
+    }
+
+    /// All workloads of a component, in the order of their names.
+    pub fn workloads(&self, component: &str) -> Vec<WorkloadView> {
         let namespace = Some(self.settings.namespace.as_str());
         [DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS]
             .into_iter()
             .flat_map(|storage| self.store.list(storage, namespace).1)
-            .find(|object| component_of(object) == Some(component))
-            .map(|object| workload_view(&object))
+            .filter(|object| component_of(object) == Some(component))
+            .map(|object| WorkloadView::of(&object))
+            .collect()
     }
 
     /// Whether every pod of every component is ready and none is superfluous.
@@ -253,7 +270,7 @@ impl Simulation {
         self.settings.components.iter().all(|component| {
             let name = component.role.as_str();
             let pods = self.pods(name);
-            let wanted = self.workload(name).map_or(0, |workload| workload.replicas);
+            let wanted: u64 = self.workloads(name).iter().map(|one| one.replicas).sum();
             pods.len() as u64 == wanted && pods.iter().all(|pod| pod.ready)
         })
     }
@@ -267,63 +284,19 @@ impl Simulation {
         };
         tokio::time::timeout(within, looking).await.is_ok()
     }
+}
 
-    /// Makes something go wrong from now on.
-    ///
-    /// # Errors
-    /// When it is for a pod or component that is not there.
-    pub fn inject(&self, fault: Fault) -> Result<(), SimError> {
-        match fault {
-            Fault::HangPod { pod } => {
-                let (_, pods) = self.store.list(PODS, Some(&self.settings.namespace));
-                let found = pods.iter().find(|other| json::name(other) == pod);
-                let found = found.ok_or(SimError::NoTarget(pod))?;
-                self.faults.hang_pod(json::uid(found));
-            }
-            Fault::Component500 { component } => {
-                for pod in self.targets(&component)? {
-                    self.faults.fail_revision(&pod.revision);
-                }
-            }
-            Fault::CrashLoop { component } => {
-                for pod in self.targets(&component)? {
-                    self.faults.crash_revision(&pod.revision);
-                }
-            }
-            Fault::StallComponent { component, lasts } => {
-                let until = self.clock.monotonic() + lasts;
-                for pod in self.targets(&component)? {
-                    self.faults.stall_pod(&pod.uid, until);
-                }
-            }
-            Fault::SetLoad { component, cpu_milli } => self.load.set(&component, Some(cpu_milli)),
-            Fault::KubernetesApi(fault) => self.faults.set_api(Some(fault)),
-            Fault::ForgetHistory => self.store.compact(),
-            Fault::MetricsApiAbsent => self.faults.set_metrics_absent(true),
-            Fault::Milvus(fault) => self.faults.set_milvus(Some(fault)),
-            Fault::DependencyDown => self.faults.set_dependency_down(true),
+fn serve_api(world: &World, api: &Arc<Api>, number: usize) -> io::Result<Door> {
+    let (listener, address) = listen(&world.handle(), FREE_LOOPBACK)?;
+    let (link, network) = watch::channel(Link::Up);
+    let gate = Gate::new(listener, address, network);
+    let routes = router(Arc::clone(api), number).into_make_service_with_connect_info::<Peer>();
+    world.spawn(async move {
+        if let Err(error) = axum::serve(gate, routes).await {
+            tracing::warn!(%error, "simulated server ended");
         }
-        self.store.wake();
-        Ok(())
-    }
-
-    /// Ends everything that is wrong and brings every load back to normal.
-    pub fn heal(&self) {
-        self.faults.clear();
-        for component in &self.settings.components {
-            self.load.set(component.role.as_str(), None);
-        }
-        self.store.wake();
-    }
-
-    fn targets(&self, component: &str) -> Result<Vec<PodView>, SimError> {
-        let pods: Vec<PodView> =
-            self.pods(component).into_iter().filter(|pod| !pod.terminating).collect();
-        if pods.is_empty() {
-            return Err(SimError::NoTarget(format!("pod of {component}")));
-        }
-        Ok(pods)
-    }
+    });
+    Ok(Door { address, link })
 }
 
 fn serve_http(world: &World, router: Router) -> io::Result<SocketAddr> {
@@ -346,32 +319,4 @@ fn serve_milvus(world: &World, proxy: milvus::Proxy) -> io::Result<SocketAddr> {
         }
     });
     Ok(address)
-}
-
-fn pod_view(pod: &Value) -> PodView {
-    let ip = text(pod, "/status/podIP");
-    PodView {
-        name: json::name(pod).to_owned(),
-        uid: json::uid(pod).to_owned(),
-        ip: (!ip.is_empty()).then(|| ip.to_owned()),
-        revision: revision_of(pod).to_owned(),
-        ready: is_ready(pod),
-        terminating: json::is_terminating(pod),
-        restarts: unsigned(pod, "/status/containerStatuses/0/restartCount"),
-    }
-}
-
-fn workload_view(object: &Value) -> WorkloadView {
-    WorkloadView {
-        name: json::name(object).to_owned(),
-        replicas: unsigned(object, "/spec/replicas")
-            .max(unsigned(object, "/status/desiredNumberScheduled")),
-        ready: unsigned(object, "/status/readyReplicas")
-            .max(unsigned(object, "/status/numberReady")),
-        generation: unsigned(object, "/metadata/generation"),
-    }
-}
-
-fn unsigned(object: &Value, pointer: &str) -> u64 {
-    number(object, pointer).and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
 }

@@ -1,6 +1,8 @@
 //! Rolls Deployments: one ReplicaSet for each revision of the template, the newest one growing
 //! while the others shrink, within maxSurge and maxUnavailable.
 
+mod progress;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -8,13 +10,13 @@ use serde_json::{Value, json};
 use super::ownership::{owned, reference, resource_of};
 use super::template::{TEMPLATE_HASH, hash, revision_of};
 use crate::sim::kubernetes::events::record;
-use crate::sim::kubernetes::json::{name, namespace, number, set, set_condition, text};
+use crate::sim::kubernetes::json::{map, name, namespace, number, set, text};
 use crate::sim::kubernetes::resource::{DEPLOYMENTS, REPLICA_SETS};
 use crate::sim::kubernetes::store::{Key, Store};
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
-/// How many empty old ReplicaSets are kept.
-const KEPT_REVISIONS: usize = 10;
+/// How many empty old ReplicaSets are kept where the Deployment does not say.
+const KEPT_REVISIONS: i64 = 10;
 
 pub(super) fn reconcile(store: &Store) {
     for deployment in store.list(DEPLOYMENTS, None).1 {
@@ -25,9 +27,9 @@ pub(super) fn reconcile(store: &Store) {
             let old: Vec<Arc<Value>> =
                 sets.into_iter().filter(|other| name(other) != name(&newest)).collect();
             roll(store, &deployment, &newest, &old);
-            forget_old(store, &old);
+            forget_old(store, &deployment, &old);
         }
-        update_status(store, &deployment);
+        progress::update_status(store, &deployment);
     }
 }
 
@@ -39,7 +41,8 @@ fn available(object: &Value) -> i64 {
     number(object, "/status/availableReplicas").unwrap_or(0)
 }
 
-fn revision_number(object: &Value) -> u64 {
+/// The number of a revision, which Deployments and ReplicaSets bear.
+pub(in crate::sim) fn revision_number(object: &Value) -> u64 {
     let annotation = object.pointer("/metadata/annotations").and_then(|all| all.get(REVISION));
     annotation.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
@@ -71,20 +74,32 @@ fn create_replica_set(
     store: &Store,
     deployment: &Value,
     revision: &str,
-    number: u64,
+    revision_number: u64,
 ) -> Option<Arc<Value>> {
     let mut template = deployment.pointer("/spec/template")?.clone();
     set(&mut template, &["metadata", "labels", TEMPLATE_HASH], revision);
     let mut selector = deployment.pointer("/spec/selector").cloned().unwrap_or_default();
     set(&mut selector, &["matchLabels", TEMPLATE_HASH], revision);
+    let wanted = desired(deployment);
+    let most = (wanted + bounds(deployment, wanted).0).to_string();
+    let mut annotations = map(deployment, "/metadata/annotations").cloned().unwrap_or_default();
+    annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    for (key, value) in [
+        (REVISION, revision_number.to_string()),
+        ("deployment.kubernetes.io/desired-replicas", wanted.to_string()),
+        ("deployment.kubernetes.io/max-replicas", most),
+    ] {
+        annotations.insert(key.to_owned(), Value::String(value));
+    }
     let object = json!({
         "kind": "ReplicaSet", "apiVersion": "apps/v1",
         "metadata": {
             "labels": template.pointer("/metadata/labels"),
-            "annotations": {REVISION: number.to_string()},
+            "annotations": annotations,
             "ownerReferences": reference(resource_of(DEPLOYMENTS), deployment),
         },
-        "spec": {"replicas": 0, "selector": selector, "template": template},
+        "spec": {"replicas": 0, "selector": selector, "template": template,
+            "minReadySeconds": number(deployment, "/spec/minReadySeconds").unwrap_or(0)},
         "status": {"replicas": 0},
     });
     let name = format!("{}-{revision}", name(deployment));
@@ -151,82 +166,15 @@ fn scale(store: &Store, deployment: &Value, replica_set: &Value, replicas: i64) 
     record(store, DEPLOYMENTS, deployment, false, "ScalingReplicaSet", &message);
 }
 
-fn forget_old(store: &Store, old: &[Arc<Value>]) {
+fn forget_old(store: &Store, deployment: &Value, old: &[Arc<Value>]) {
+    let kept = number(deployment, "/spec/revisionHistoryLimit").unwrap_or(KEPT_REVISIONS);
+    let kept = usize::try_from(kept).unwrap_or(0);
     let mut empty: Vec<&Arc<Value>> = old
         .iter()
         .filter(|other| desired(other) == 0 && number(other, "/status/replicas").unwrap_or(0) == 0)
         .collect();
     empty.sort_by_key(|other| revision_number(other));
-    for other in empty.iter().take(empty.len().saturating_sub(KEPT_REVISIONS)) {
+    for other in empty.iter().take(empty.len().saturating_sub(kept)) {
         store.remove(&Key::of(REPLICA_SETS, other));
     }
-}
-
-fn update_status(store: &Store, deployment: &Value) {
-    let sets = owned(store, REPLICA_SETS, deployment);
-    let revision = deployment.pointer("/spec/template").map(hash).unwrap_or_default();
-    let sum = |field: &str| -> i64 {
-        sets.iter().map(|other| number(other, &format!("/status/{field}")).unwrap_or(0)).sum()
-    };
-    let newest = sets.iter().find(|other| revision_of(other) == revision);
-    let updated = newest.map_or(0, |set| number(set, "/status/replicas").unwrap_or(0));
-    let (total, ready) = (sum("replicas"), sum("readyReplicas"));
-    let now = store.now();
-    store.update(&Key::of(DEPLOYMENTS, deployment), |object| {
-        let wanted = desired(object);
-        for (field, count) in [
-            ("replicas", total),
-            ("updatedReplicas", updated),
-            ("readyReplicas", ready),
-            ("availableReplicas", ready),
-            ("unavailableReplicas", (wanted - ready).max(0)),
-        ] {
-            set(object, &["status", field], count);
-        }
-        let generation = number(object, "/metadata/generation");
-        set(object, &["status", "observedGeneration"], generation);
-        let minimum = wanted - bounds(object, wanted).1;
-        set_condition(object, available_condition(ready >= minimum, &now));
-        let complete = updated == wanted && total == wanted && ready == wanted;
-        let newest = newest.map_or("", |set| name(set));
-        let condition = progress_condition(complete, newest, &now);
-        // A rollout that has completed stays so, however sick its pods become afterwards.
-        if total != updated || !has_completed(object, newest) {
-            set_condition(object, condition);
-        }
-    });
-}
-
-/// Whether the Deployment says that the ReplicaSet `newest` was rolled out as a whole.
-fn has_completed(deployment: &Value, newest: &str) -> bool {
-    let conditions = deployment.pointer("/status/conditions").and_then(Value::as_array);
-    let mut progress = conditions
-        .into_iter()
-        .flatten()
-        .filter(|condition| text(condition, "/type") == "Progressing");
-    progress.any(|condition| {
-        text(condition, "/reason") == "NewReplicaSetAvailable"
-            && text(condition, "/message").contains(&format!("\"{newest}\""))
-    })
-}
-
-fn available_condition(available: bool, now: &str) -> Value {
-    let (status, reason, message) = if available {
-        ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
-    } else {
-        ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
-    };
-    json!({"type": "Available", "status": status, "reason": reason, "message": message,
-        "lastUpdateTime": now, "lastTransitionTime": now})
-}
-
-fn progress_condition(complete: bool, replica_set: &str, now: &str) -> Value {
-    let (reason, verb) = if complete {
-        ("NewReplicaSetAvailable", "has successfully progressed")
-    } else {
-        ("ReplicaSetUpdated", "is progressing")
-    };
-    json!({"type": "Progressing", "status": "True", "reason": reason,
-        "message": format!("ReplicaSet \"{replica_set}\" {verb}."),
-        "lastUpdateTime": now, "lastTransitionTime": now})
 }

@@ -1,30 +1,198 @@
-//! milvus-operator, as far as it gets into a supervisor's way: it writes the replicas of its
-//! Deployments from the Milvus resource, whatever others have set.
+//! milvus-operator, as far as it gets into a supervisor's way: it writes replicas and images of
+//! its Deployments from the Milvus resource, whatever others have set, and moves components that
+//! have two Deployments from one to the other.
 
-use serde_json::Value;
+mod traits;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
 
 use super::ownership::owned;
+use super::template::{image_of, set_image};
 use crate::model::Role;
-use crate::sim::kubernetes::json::{number, set};
-use crate::sim::kubernetes::resource::{DEPLOYMENTS, MILVUSES};
+use crate::sim::kubernetes::json::{is_terminating, map, number, set, set_condition, text, unset};
+use crate::sim::kubernetes::resource::{DEPLOYMENTS, MILVUSES, PODS};
 use crate::sim::kubernetes::store::{Key, Store};
 use crate::sim::labels::{component_of, operator_field};
 
+pub(in crate::sim) use traits::{clear_traits, set_trait};
+
+/// The label with the group of a Deployment and its pods, where a component has two.
+pub(in crate::sim) fn group_label(component: &str) -> String {
+    format!("milvus.io/{component}-group-id")
+}
+
+/// The annotation of the Milvus resource with the group that has the pods.
+pub(in crate::sim) fn current_group_key(component: &str) -> String {
+    format!("milvus.io/{component}-current-group-id")
+}
+
+/// The label of the Milvus resource while a component moves from one group to the other.
+fn rolling_label(component: &str) -> String {
+    format!("milvus.io/{component}-rolling-id")
+}
+
 pub(super) fn reconcile(store: &Store) {
     for milvus in store.list(MILVUSES, None).1 {
+        if is_true(&milvus, "/spec/components/paused") {
+            continue;
+        }
+        let mut components: BTreeMap<Role, Vec<Arc<Value>>> = BTreeMap::new();
         for deployment in owned(store, DEPLOYMENTS, &milvus) {
-            let Some(role) = component_of(&deployment).and_then(Role::parse) else { continue };
-            if let Some(replicas) = wanted_replicas(&milvus, role) {
-                store.update(&Key::of(DEPLOYMENTS, &deployment), |object| {
-                    set(object, &["spec", "replicas"], replicas);
-                });
+            if let Some(role) = component_of(&deployment).and_then(Role::parse) {
+                components.entry(role).or_default().push(deployment);
+            }
+        }
+        for (role, deployments) in components {
+            let wanted = Wanted::of(&milvus, role);
+            if is_true(&milvus, &format!("/spec/components/{}/paused", operator_field(role))) {
+                continue;
+            }
+            match deployments.as_slice() {
+                [one] => update_one(store, &milvus, one, &wanted),
+                [first, second] => {
+                    let current = annotation(&milvus, &current_group_key(role.as_str()));
+                    let is_first = group_of(first, role) == current;
+                    let (active, spare) = if is_first { (first, second) } else { (second, first) };
+                    update_two(store, &milvus, role, (active, spare), &wanted);
+                }
+                _ => {}
             }
         }
     }
 }
 
-/// Minus one hands the replicas over to somebody else.
-fn wanted_replicas(milvus: &Value, role: Role) -> Option<i64> {
-    let pointer = format!("/spec/components/{}/replicas", operator_field(role));
-    number(milvus, &pointer).filter(|replicas| *replicas >= 0)
+fn is_true(object: &Value, pointer: &str) -> bool {
+    object.pointer(pointer) == Some(&Value::Bool(true))
+}
+
+fn annotation<'a>(object: &'a Value, key: &str) -> &'a str {
+    let all = map(object, "/metadata/annotations");
+    all.and_then(|all| all.get(key)).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn group_of(deployment: &Value, role: Role) -> &str {
+    let labels = map(deployment, "/metadata/labels");
+    let label = labels.and_then(|labels| labels.get(&group_label(role.as_str())));
+    label.and_then(Value::as_str).unwrap_or_default()
+}
+
+/// What the Milvus resource says about a component.
+#[derive(Debug)]
+struct Wanted {
+    /// `None` where somebody else sets them.
+    replicas: Option<i64>,
+    /// `None` where nothing is said.
+    image: Option<String>,
+}
+
+impl Wanted {
+    fn of(milvus: &Value, role: Role) -> Self {
+        let component = format!("/spec/components/{}", operator_field(role));
+        let manual = is_true(milvus, "/spec/components/enableManualMode");
+        let own = text(milvus, &format!("{component}/image"));
+        let common = text(milvus, "/spec/components/image");
+        let image = if own.is_empty() { common } else { own };
+        Self {
+            // Minus one hands the replicas over to somebody else.
+            replicas: number(milvus, &format!("{component}/replicas"))
+                .filter(|replicas| *replicas >= 0 && !manual),
+            image: Some(image.to_owned()).filter(|image| !image.is_empty()),
+        }
+    }
+}
+
+fn scale(store: &Store, deployment: &Value, replicas: Option<i64>) {
+    if let Some(replicas) = replicas {
+        store.update(&Key::of(DEPLOYMENTS, deployment), |object| {
+            set(object, &["spec", "replicas"], replicas);
+        });
+    }
+}
+
+fn update_one(store: &Store, milvus: &Value, deployment: &Value, wanted: &Wanted) {
+    scale(store, deployment, wanted.replicas);
+    let Some(image) = wanted.image.as_deref().filter(|image| *image != image_of(deployment)) else {
+        return;
+    };
+    // While a pod is on its way out the template is left alone.
+    let component = component_of(deployment);
+    let (_, pods) = store.list(PODS, Some(text(milvus, "/metadata/namespace")));
+    let leaving = pods.iter().any(|pod| component_of(pod) == component && is_terminating(pod));
+    if !leaving {
+        store.update(&Key::of(DEPLOYMENTS, deployment), |object| set_image(object, image));
+    }
+}
+
+/// Moves a component with a new image from one Deployment to the other: the pods of the new one
+/// first, then the end of the old ones.
+fn update_two(
+    store: &Store,
+    milvus: &Value,
+    role: Role,
+    (active, spare): (&Value, &Value),
+    wanted: &Wanted,
+) {
+    let label = rolling_label(role.as_str());
+    let rolling = map(milvus, "/metadata/labels").is_some_and(|labels| labels.contains_key(&label));
+    let replicas = |object: &Value| number(object, "/spec/replicas").unwrap_or(0);
+    let differs = wanted.image.as_deref().is_some_and(|image| image != image_of(active));
+    let key = Key::of(MILVUSES, milvus);
+    if differs && !rolling {
+        let image = wanted.image.as_deref().unwrap_or_default();
+        let id = format!("{:08x}", fastrand::u32(..));
+        store.update(&key, |milvus| {
+            set(milvus, &["metadata", "labels", &label], id);
+            set_updated(milvus, false, &store.now());
+        });
+        store.update(&Key::of(DEPLOYMENTS, spare), |spare| {
+            let group = text(
+                spare,
+                &format!(
+                    "/spec/template/metadata/labels/{}",
+                    group_label(role.as_str()).replace('/', "~1")
+                ),
+            )
+            .to_owned();
+            let template = active.pointer("/spec/template").cloned().unwrap_or_default();
+            set(spare, &["spec", "template"], template);
+            let path = ["spec", "template", "metadata", "labels", &group_label(role.as_str())];
+            set(spare, &path, group);
+            set_image(spare, image);
+            set(spare, &["spec", "replicas"], replicas(active));
+        });
+    } else if rolling && differs {
+        let ready = number(spare, "/status/readyReplicas").unwrap_or(0);
+        if replicas(spare) > 0 && ready >= replicas(spare) {
+            let group = group_of(spare, role).to_owned();
+            store.update(&key, |milvus| {
+                let name = current_group_key(role.as_str());
+                set(milvus, &["metadata", "annotations", &name], group);
+            });
+        }
+    } else {
+        scale(store, active, wanted.replicas);
+        scale(store, spare, Some(0));
+        let gone = number(spare, "/status/replicas").unwrap_or(0) == 0;
+        if rolling && gone && replicas(spare) == 0 {
+            store.update(&key, |milvus| {
+                unset(milvus, &["metadata", "labels", &label]);
+                set_updated(milvus, true, &store.now());
+            });
+        }
+    }
+}
+
+/// The condition `MilvusUpdated`.
+fn set_updated(milvus: &mut Value, updated: bool, now: &str) {
+    let (status, reason) = if updated {
+        ("True", "MilvusComponentsUpdated")
+    } else {
+        ("False", "MilvusComponentsUpdating")
+    };
+    let condition = json!({"type": "MilvusUpdated", "status": status, "reason": reason,
+        "lastTransitionTime": now});
+    set_condition(milvus, condition);
 }

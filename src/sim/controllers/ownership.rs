@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::sim::kubernetes::json::{is_owned_by, is_terminating, list, name, set, text, uid};
+use crate::sim::kubernetes::deletion;
+use crate::sim::kubernetes::json::{is_owned_by, list, name, text, uid};
 use crate::sim::kubernetes::resource::{
-    DAEMON_SETS, DEPLOYMENTS, MILVUSES, PODS, REPLICA_SETS, Resource, STATEFUL_SETS, stored,
+    DAEMON_SETS, DEPLOYMENTS, MILVUSES, PODS, REPLICA_SETS, REVISIONS, Resource, STATEFUL_SETS,
+    stored,
 };
 use crate::sim::kubernetes::store::{Key, Store};
 
@@ -32,7 +34,7 @@ pub(super) fn collect_garbage(store: &Store) {
     for storage in [MILVUSES, DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, DAEMON_SETS] {
         owners.extend(store.list(storage, None).1.iter().map(|object| uid(object).to_owned()));
     }
-    for storage in [DEPLOYMENTS, REPLICA_SETS, PODS] {
+    for storage in [DEPLOYMENTS, REPLICA_SETS, REVISIONS, PODS] {
         for object in store.list(storage, None).1 {
             let references = list(&object, "/metadata/ownerReferences");
             let orphaned = !references.is_empty()
@@ -41,24 +43,14 @@ pub(super) fn collect_garbage(store: &Store) {
                 continue;
             }
             let key = Key::of(storage, &object);
-            if storage == PODS {
-                mark_for_deletion(store, &key);
-            } else {
-                store.remove(&key);
-            }
+            deletion::remove(store, &key, None);
         }
     }
 }
 
 /// Begins the graceful end of a pod.
 pub(super) fn mark_for_deletion(store: &Store, key: &Key) {
-    let now = store.now();
-    store.update(key, |pod| {
-        if !is_terminating(pod) {
-            set(pod, &["metadata", "deletionTimestamp"], now);
-            set(pod, &["metadata", "deletionGracePeriodSeconds"], 30);
-        }
-    });
+    deletion::remove(store, key, None);
 }
 
 /// The resource under which objects of `storage` are known; only for kinds in the table.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::ownership::{mark_for_deletion, owned};
-use super::template::{create_pod, is_active, is_ready};
+use super::template::{create_pod, is_active, is_available, is_ready};
 use crate::sim::kubernetes::events::record;
 use crate::sim::kubernetes::json::{name, number, set, text};
 use crate::sim::kubernetes::resource::{PODS, REPLICA_SETS};
@@ -46,10 +46,12 @@ fn update_status(store: &Store, replica_set: &Value) {
     let pods = owned(store, PODS, replica_set);
     let active = pods.iter().filter(|pod| is_active(pod)).count();
     let ready = pods.iter().filter(|pod| is_ready(pod)).count();
+    let least = number(replica_set, "/spec/minReadySeconds").unwrap_or(0);
+    let available = pods.iter().filter(|pod| is_available(pod, least, store.time())).count();
     store.update(&Key::of(REPLICA_SETS, replica_set), |object| {
         let status = json!({
             "replicas": active, "fullyLabeledReplicas": active, "readyReplicas": ready,
-            "availableReplicas": ready,
+            "availableReplicas": available,
             "observedGeneration": number(object, "/metadata/generation"),
         });
         set(object, &["status"], status);

@@ -1,5 +1,7 @@
 //! StatefulSets and DaemonSets: pods directly, replaced one at a time when the template changes.
 
+mod revisions;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -23,7 +25,10 @@ pub(super) fn reconcile(store: &Store) {
 }
 
 fn reconcile_one(store: &Store, storage: &'static str, object: &Value, wanted: usize) {
-    let revision = object.pointer("/spec/template").map(hash).unwrap_or_default();
+    let hash = object.pointer("/spec/template").map(hash).unwrap_or_default();
+    revisions::keep(store, storage, object, &hash);
+    // A StatefulSet's pods bear the name of their revision, a DaemonSet's only its hash.
+    let revision = if storage == STATEFUL_SETS { format!("{}-{hash}", name(object)) } else { hash };
     let pods = owned(store, PODS, object);
     let label = Some((REVISION_HASH, revision.as_str()));
     if storage == STATEFUL_SETS {
@@ -79,7 +84,7 @@ fn update_status(
         let generation = number(object, "/metadata/generation");
         let previous = object.pointer("/status/currentRevision").cloned();
         let complete = updated == wanted && ready == wanted;
-        let newest = json!(format!("{}-{revision}", name(object)));
+        let newest = json!(revision);
         let current = if complete { newest.clone() } else { previous.unwrap_or(newest.clone()) };
         let status = if storage == STATEFUL_SETS {
             json!({"replicas": active, "readyReplicas": ready, "availableReplicas": ready,

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::ownership::{reference, resource_of};
 use crate::sim::kubernetes::events::record;
-use crate::sim::kubernetes::json::{condition, is_terminating, map, namespace, set, text};
+use crate::sim::kubernetes::json::{
+    condition, is_terminating, list, map, namespace, set, text, unset,
+};
 use crate::sim::kubernetes::resource::PODS;
 use crate::sim::kubernetes::store::{Key, Store};
 
@@ -15,9 +17,14 @@ pub(in crate::sim) const TEMPLATE_HASH: &str = "pod-template-hash";
 /// The label with the revision of a StatefulSet's or a DaemonSet's pod.
 pub(in crate::sim) const REVISION_HASH: &str = "controller-revision-hash";
 
-/// The revision that a template stands for.
+/// The revision that a template stands for, whether or not it bears the label of one.
 pub(super) fn hash(template: &Value) -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut template = template.clone();
+    unset(&mut template, &["metadata", "labels", TEMPLATE_HASH]);
+    if template.pointer("/metadata/creationTimestamp") == Some(&Value::Null) {
+        unset(&mut template, &["metadata", "creationTimestamp"]);
+    }
     let mut hasher = DefaultHasher::new();
     template.to_string().hash(&mut hasher);
     let mut rest = hasher.finish();
@@ -64,6 +71,27 @@ pub(super) fn create_pod(
 /// Whether a pod counts as ready.
 pub(in crate::sim) fn is_ready(pod: &Value) -> bool {
     condition(pod, "Ready") == "True" && !is_terminating(pod)
+}
+
+/// Whether a pod has been ready for as long as its workload demands.
+pub(super) fn is_available(pod: &Value, min_ready_seconds: i64, now: jiff::Timestamp) -> bool {
+    let mut conditions = list(pod, "/status/conditions").iter();
+    let ready = conditions.find(|condition| text(condition, "/type") == "Ready");
+    let since = ready.and_then(|ready| text(ready, "/lastTransitionTime").parse().ok());
+    let since: jiff::Timestamp = since.unwrap_or(now);
+    is_ready(pod) && now.as_second() - since.as_second() >= min_ready_seconds
+}
+
+/// Puts another image into the first container of a workload's template.
+pub(in crate::sim) fn set_image(object: &mut Value, image: &str) {
+    if let Some(place) = object.pointer_mut("/spec/template/spec/containers/0/image") {
+        *place = json!(image);
+    }
+}
+
+/// The image of the first container of a workload's template.
+pub(super) fn image_of(object: &Value) -> &str {
+    text(object, "/spec/template/spec/containers/0/image")
 }
 
 /// Whether a pod still counts towards its workload.

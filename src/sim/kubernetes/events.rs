@@ -52,6 +52,15 @@ pub(in crate::sim) fn record(
     forget_oldest(store);
 }
 
+/// Whether there is an event with this reason about `object`.
+pub(in crate::sim) fn is_recorded(store: &Store, object: &Value, reason: &str) -> bool {
+    let (_, events) = store.list(EVENTS, Some(super::json::namespace(object)));
+    events.iter().any(|event| {
+        text(event, "/involvedObject/uid") == super::json::uid(object)
+            && text(event, "/reason") == reason
+    })
+}
+
 fn source(storage: &str) -> &'static str {
     match storage {
         "pods" => "kubelet",

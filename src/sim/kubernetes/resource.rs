@@ -83,6 +83,52 @@ impl Resource {
         }
     }
 
+    /// Whether a PUT must say which version of the object it replaces.
+    pub(in crate::sim) fn demands_version(&self) -> bool {
+        matches!(self.storage, LEASES | BUDGETS | MILVUSES)
+    }
+
+    /// Whether a PUT makes the object where there is none.
+    pub(in crate::sim) fn is_created_by_update(&self) -> bool {
+        matches!(self.storage, LEASES | EVENTS)
+    }
+
+    /// The fields that a field selector may name.
+    pub(in crate::sim) fn selectable_fields(&self) -> &'static [&'static str] {
+        match self.storage {
+            PODS => &[
+                "metadata.name",
+                "metadata.namespace",
+                "spec.nodeName",
+                "spec.restartPolicy",
+                "spec.schedulerName",
+                "spec.serviceAccountName",
+                "status.phase",
+                "status.podIP",
+                "status.nominatedNodeName",
+            ],
+            EVENTS => &[
+                "metadata.name",
+                "metadata.namespace",
+                "involvedObject.kind",
+                "involvedObject.namespace",
+                "involvedObject.name",
+                "involvedObject.uid",
+                "involvedObject.apiVersion",
+                "involvedObject.resourceVersion",
+                "involvedObject.fieldPath",
+                "reason",
+                "reportingComponent",
+                "source",
+                "type",
+            ],
+            NODES => &["metadata.name", "spec.unschedulable"],
+            NAMESPACES => &["metadata.name", "status.phase"],
+            REPLICA_SETS => &["metadata.name", "metadata.namespace", "status.replicas"],
+            _ => &["metadata.name", "metadata.namespace"],
+        }
+    }
+
     /// Whether its objects are computed when asked for, not stored.
     pub(in crate::sim) fn is_virtual(&self) -> bool {
         self.group == METRICS_GROUP
@@ -103,6 +149,10 @@ pub(in crate::sim) const REPLICA_SETS: &str = "replicasets";
 pub(in crate::sim) const STATEFUL_SETS: &str = "statefulsets";
 pub(in crate::sim) const DAEMON_SETS: &str = "daemonsets";
 pub(in crate::sim) const MILVUSES: &str = "milvuses";
+pub(in crate::sim) const BUDGETS: &str = "poddisruptionbudgets";
+pub(in crate::sim) const CONFIG_MAPS: &str = "configmaps";
+pub(in crate::sim) const LEASES: &str = "leases";
+pub(in crate::sim) const REVISIONS: &str = "controllerrevisions";
 pub(in crate::sim) const CRDS: &str = "customresourcedefinitions";
 
 const SCALABLE: &[&str] = &["status", "scale"];
@@ -118,7 +168,7 @@ pub(in crate::sim) const RESOURCES: &[Resource] = &[
         .in_all(),
     Resource::new("", "v1", SERVICES, "service", "Service").short(&["svc"]).in_all(),
     Resource::new("", "v1", EVENTS, "event", "Event").short(&["ev"]),
-    Resource::new("", "v1", "configmaps", "configmap", "ConfigMap").short(&["cm"]),
+    Resource::new("", "v1", CONFIG_MAPS, "configmap", "ConfigMap").short(&["cm"]),
     Resource::new("", "v1", "secrets", "secret", "Secret"),
     Resource::new("apps", "v1", DEPLOYMENTS, "deployment", "Deployment")
         .short(&["deploy"])
@@ -136,6 +186,7 @@ pub(in crate::sim) const RESOURCES: &[Resource] = &[
         .short(&["ds"])
         .with(STATUS)
         .in_all(),
+    Resource::new("apps", "v1", REVISIONS, "controllerrevision", "ControllerRevision"),
     Resource::new(
         "autoscaling",
         "v2",
@@ -147,15 +198,10 @@ pub(in crate::sim) const RESOURCES: &[Resource] = &[
     .with(STATUS)
     .in_all(),
     Resource::new("events.k8s.io", "v1", EVENTS, "event", "Event").short(&["ev"]),
-    Resource::new("coordination.k8s.io", "v1", "leases", "lease", "Lease"),
-    Resource::new(
-        "policy",
-        "v1",
-        "poddisruptionbudgets",
-        "poddisruptionbudget",
-        "PodDisruptionBudget",
-    )
-    .short(&["pdb"]),
+    Resource::new("coordination.k8s.io", "v1", LEASES, "lease", "Lease"),
+    Resource::new("policy", "v1", BUDGETS, "poddisruptionbudget", "PodDisruptionBudget")
+        .short(&["pdb"])
+        .with(STATUS),
     Resource::new(
         "apiextensions.k8s.io",
         "v1",

@@ -29,6 +29,11 @@ impl Selector {
         Ok(Self { labels, fields })
     }
 
+    /// The paths of the fields that it looks at.
+    pub(in crate::sim) fn fields(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(path, _, _)| path.as_str())
+    }
+
     /// Whether `object` is selected.
     pub(in crate::sim) fn matches(&self, object: &Value) -> bool {
         self.labels.iter().all(|requirement| requirement.holds(object))
@@ -36,6 +41,27 @@ impl Selector {
                 (json::text(object, &format!("/{}", path.replace('.', "/"))) == value) == *equal
             })
     }
+}
+
+/// Whether the labels of `object` are selected by a `LabelSelector` object. An empty one selects
+/// everything.
+pub(in crate::sim) fn matches_object(selector: &Value, object: &Value) -> bool {
+    let exact = json::map(selector, "/matchLabels").into_iter().flatten();
+    let exact = exact.map(|(key, value)| {
+        Requirement::In(key.clone(), vec![value.as_str().unwrap_or_default().to_owned()])
+    });
+    let expressions = json::list(selector, "/matchExpressions").iter().map(|expression| {
+        let key = json::text(expression, "/key").to_owned();
+        let values = json::list(expression, "/values").iter();
+        let values = values.filter_map(Value::as_str).map(str::to_owned).collect();
+        match json::text(expression, "/operator") {
+            "NotIn" => Requirement::NotIn(key, values),
+            "Exists" => Requirement::Exists(key),
+            "DoesNotExist" => Requirement::Absent(key),
+            _ => Requirement::In(key, values),
+        }
+    });
+    exact.chain(expressions).all(|requirement| requirement.holds(object))
 }
 
 impl Requirement {

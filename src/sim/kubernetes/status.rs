@@ -1,7 +1,8 @@
 //! Answers, and how the API says no: the `Status` object.
 
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::Response;
 use serde_json::{Value, json};
 
@@ -21,8 +22,26 @@ impl Failure {
         Self { code, reason, message: message.into(), details: json!({}) }
     }
 
-    fn about(mut self, resource: &Resource, name: &str) -> Self {
-        self.details = json!({"name": name, "group": resource.group, "kind": resource.plural});
+    /// Adds which object it is about; empty parts are left out.
+    pub(in crate::sim) fn about(mut self, resource: &Resource, name: &str) -> Self {
+        for (field, value) in [("name", name), ("group", resource.group)] {
+            if !value.is_empty() {
+                self.details[field] = json!(value);
+            }
+        }
+        self.details["kind"] = json!(resource.plural);
+        self
+    }
+
+    /// Adds the causes in detail.
+    pub(in crate::sim) fn with_causes(mut self, causes: &[Value]) -> Self {
+        self.details["causes"] = json!(causes);
+        self
+    }
+
+    /// Adds when to come again, in seconds.
+    pub(in crate::sim) fn retry_after(mut self, seconds: u32) -> Self {
+        self.details["retryAfterSeconds"] = json!(seconds);
         self
     }
 
@@ -37,12 +56,47 @@ impl Failure {
     }
 
     pub(in crate::sim) fn conflict(resource: &Resource, name: &str) -> Self {
-        let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please \
-             apply your changes to the latest version and try again",
-            resource.qualified()
-        );
+        let why = "the object has been modified; please apply your changes to the latest version \
+                   and try again";
+        Self::conflict_because(resource, name, why)
+    }
+
+    pub(in crate::sim) fn conflict_because(resource: &Resource, name: &str, why: &str) -> Self {
+        let message =
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified());
         Self::new(409, "Conflict", message).about(resource, name)
+    }
+
+    /// The namespace of the object is not that of the path.
+    pub(in crate::sim) fn other_namespace() -> Self {
+        Self::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        )
+    }
+
+    /// The body has more than `limit` bytes.
+    pub(in crate::sim) fn too_large(limit: usize) -> Self {
+        let message = format!("Request entity too large: limit is {limit}");
+        Self::new(413, "RequestEntityTooLarge", message)
+    }
+
+    /// One field of an object is not as it must be; `reason` as in `FieldValueInvalid`.
+    pub(in crate::sim) fn invalid_field(
+        resource: &Resource,
+        name: &str,
+        field: &str,
+        reason: &str,
+        words: &str,
+    ) -> Self {
+        let group = if resource.group.is_empty() { "" } else { "." };
+        let message = format!(
+            "{}{group}{} \"{name}\" is invalid: {field}: {words}",
+            resource.kind, resource.group
+        );
+        let cause = json!({"reason": reason, "message": words, "field": field});
+        let mut failure = Self::new(422, "Invalid", message).about(resource, name);
+        failure.details["kind"] = json!(resource.kind);
+        failure.with_causes(&[cause])
     }
 
     pub(in crate::sim) fn bad_request(message: impl Into<String>) -> Self {
@@ -76,15 +130,25 @@ impl Failure {
 
     /// The `Status` object.
     pub(in crate::sim) fn object(&self) -> Value {
-        json!({
+        let mut object = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "details": self.details,
-            "code": self.code,
-        })
+            "message": self.message, "code": self.code,
+        });
+        if !self.reason.is_empty() {
+            object["reason"] = json!(self.reason);
+        }
+        if self.details.as_object().is_some_and(|details| !details.is_empty()) {
+            object["details"] = self.details.clone();
+        }
+        object
     }
 
     pub(in crate::sim) fn response(&self) -> Response {
-        answer(self.code, &self.object())
+        let mut response = answer(self.code, &self.object());
+        if let Some(seconds) = self.details.get("retryAfterSeconds").and_then(Value::as_u64) {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 
@@ -105,6 +169,6 @@ pub(in crate::sim) fn answer(code: u16, object: &Value) -> Response {
 pub(in crate::sim) fn raw(code: u16, content_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = axum::http::StatusCode::from_u16(code).unwrap_or_default();
-    response.headers_mut().insert(CONTENT_TYPE, axum::http::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -80,8 +80,19 @@ impl Store {
 
     /// Now, as Kubernetes writes times: whole seconds, UTC.
     pub(in crate::sim) fn now(&self) -> String {
+        self.time_in(0)
+    }
+
+    /// So many seconds from now, as Kubernetes writes times.
+    pub(in crate::sim) fn time_in(&self, seconds: i64) -> String {
+        let then = self.time().as_second() + seconds;
+        jiff::Timestamp::from_second(then).unwrap_or_default().to_string()
+    }
+
+    /// Now, in milliseconds.
+    pub(in crate::sim) fn time(&self) -> jiff::Timestamp {
         let millis = i64::try_from(self.clock.now().as_millis()).unwrap_or_default();
-        jiff::Timestamp::from_second(millis / 1000).unwrap_or_default().to_string()
+        jiff::Timestamp::from_millisecond(millis).unwrap_or_default()
     }
 
     /// The clock behind [`Store::now`].

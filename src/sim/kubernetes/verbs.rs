@@ -1,20 +1,16 @@
 //! get, list, create, update, patch and delete.
 
-use std::sync::Arc;
-
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::json::{self, set, text, unset};
-use super::resource::{CRDS, EVENTS, PODS, Resource};
+use super::request::{Call, Target};
+use super::resource::{CRDS, EVENTS, Resource};
 use super::selector::Selector;
-use super::server::{Api, Call, Target};
-use super::status::{Failure, answer, success};
+use super::server::Api;
+use super::status::{Failure, answer};
 use super::store::Key;
-use super::{events, metrics, patch, table};
-
-/// The grace that a pod has when nobody says otherwise, in seconds.
-const DEFAULT_GRACE_SECONDS: i64 = 30;
+use super::{deletion, events, metrics, paging, patch, table, validation};
 
 /// Reads one object.
 pub(in crate::sim) fn get(api: &Api, target: &Target, call: &Call) -> Result<Response, Failure> {
@@ -37,7 +33,7 @@ pub(in crate::sim) fn get(api: &Api, target: &Target, call: &Call) -> Result<Res
 /// Lists objects.
 pub(in crate::sim) fn list(api: &Api, target: &Target, call: &Call) -> Result<Response, Failure> {
     let resource = target.resource;
-    let selector = selector_of(call)?;
+    let selector = selector_of(resource, call)?;
     let namespace = target.namespace.as_deref();
     let (revision, objects) = if resource.is_virtual() {
         (api.store.revision(), metrics::list(api, resource, namespace))
@@ -54,17 +50,24 @@ pub(in crate::sim) fn list(api: &Api, target: &Target, call: &Call) -> Result<Re
     if call.wants_table() {
         return Ok(answer(200, &table::render(api, resource, &objects, Some(revision))));
     }
+    let (metadata, objects) = paging::cut(call, revision, objects)?;
     let list = json!({
         "kind": format!("{}List", resource.kind), "apiVersion": resource.api_version(),
-        "metadata": {"resourceVersion": revision.to_string()}, "items": objects,
+        "metadata": metadata, "items": objects,
     });
     Ok(answer(200, &list))
 }
 
 /// The selector in the query. Field selectors of events work in both of their forms.
-pub(in crate::sim) fn selector_of(call: &Call) -> Result<Selector, Failure> {
+pub(in crate::sim) fn selector_of(resource: &Resource, call: &Call) -> Result<Selector, Failure> {
     let fields = call.query("fieldSelector").replace("regarding.", "involvedObject.");
-    Selector::parse(call.query("labelSelector"), &fields).map_err(Failure::bad_request)
+    let selector =
+        Selector::parse(call.query("labelSelector"), &fields).map_err(Failure::bad_request)?;
+    let known = resource.selectable_fields();
+    if let Some(field) = selector.fields().find(|field| !known.contains(field)) {
+        return Err(Failure::bad_request(format!("field label not supported: {field}")));
+    }
+    Ok(selector)
 }
 
 /// Creates an object.
@@ -87,6 +90,7 @@ pub(in crate::sim) fn create(api: &Api, target: &Target, call: &Call) -> Result<
     }
     complete(resource, &mut object);
     unset(&mut object, &["metadata", "resourceVersion"]);
+    validation::check(target, &name, None, &object)?;
     let key = Key::new(resource.storage, target.namespace.as_deref().unwrap_or_default(), &name);
     if call.is_dry_run() {
         set(&mut object, &["metadata", "name"], name);
@@ -131,7 +135,8 @@ pub(in crate::sim) fn write(
     let key = target.key()?;
     let Some(current) = api.store.get(&key) else {
         let applies = call.content_type.starts_with("application/apply-patch");
-        return if applies {
+        let updates = call.method == "PUT" && resource.is_created_by_update();
+        return if applies || updates {
             create(api, target, call)
         } else {
             Err(Failure::not_found(resource, &key.name))
@@ -144,8 +149,12 @@ pub(in crate::sim) fn write(
     } else {
         events::stored_form(resource, call.json()?)
     };
+    if call.method == "PUT" {
+        check_replacement(resource, &key, &current, &wanted)?;
+    }
     check_version(resource, &current, &wanted)?;
     keep_what_is_not_writable(resource, &current, &mut wanted, status_only);
+    validation::check(target, &key.name, Some(&current), &wanted)?;
     if call.is_dry_run() {
         return Ok(answer(200, &events::view(resource, &wanted)));
     }
@@ -153,7 +162,37 @@ pub(in crate::sim) fn write(
         .store
         .update(&key, |object| *object = wanted)
         .ok_or_else(|| Failure::not_found(resource, &key.name))?;
+    deletion::finish(&api.store, &key, &stored);
     Ok(answer(200, &events::view(resource, &stored)))
+}
+
+/// A PUT must be for this very object, and for some kinds say which version of it.
+fn check_replacement(
+    resource: &Resource,
+    key: &Key,
+    current: &Value,
+    wanted: &Value,
+) -> Result<(), Failure> {
+    if json::name(wanted) != key.name {
+        return Err(Failure::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({})",
+            json::name(wanted),
+            key.name
+        )));
+    }
+    let (uid, current) = (json::uid(wanted), json::uid(current));
+    if !uid.is_empty() && uid != current {
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {current}"
+        );
+        return Err(Failure::conflict_because(resource, &key.name, &why));
+    }
+    if resource.demands_version() && text(wanted, "/metadata/resourceVersion").is_empty() {
+        let words = "Invalid value: 0x0: must be specified for an update";
+        let field = "metadata.resourceVersion";
+        return Err(Failure::invalid_field(resource, &key.name, field, "FieldValueInvalid", words));
+    }
+    Ok(())
 }
 
 /// Refuses a write that was made for another version of the object.
@@ -199,69 +238,4 @@ fn keep_what_is_not_writable(
             None => drop(unset(wanted, &["status"])),
         }
     }
-}
-
-/// Deletes one object; pods gracefully.
-pub(in crate::sim) fn delete(api: &Api, target: &Target, call: &Call) -> Result<Response, Failure> {
-    let resource = target.resource;
-    let key = target.key()?;
-    let current = api.store.get(&key).ok_or_else(|| Failure::not_found(resource, &key.name))?;
-    let options = call.json().unwrap_or_default();
-    let wanted_uid = text(&options, "/preconditions/uid");
-    if !wanted_uid.is_empty() && wanted_uid != json::uid(&current) {
-        return Err(Failure::conflict(resource, &key.name));
-    }
-    if call.is_dry_run() {
-        return Ok(answer(200, &current));
-    }
-    if resource.storage != PODS {
-        api.store.remove(&key);
-        return Ok(success(200));
-    }
-    let asked = json::number(&options, "/gracePeriodSeconds");
-    let asked = asked.or_else(|| call.query("gracePeriodSeconds").parse().ok());
-    match delete_gracefully(api, &key, asked) {
-        Some(pod) => Ok(answer(200, &pod)),
-        None => Err(Failure::not_found(resource, &key.name)),
-    }
-}
-
-/// Marks a pod for deletion (0 seconds: removes it at once) and gives its last state.
-pub(in crate::sim) fn delete_gracefully(
-    api: &Api,
-    key: &Key,
-    grace: Option<i64>,
-) -> Option<Arc<Value>> {
-    if grace == Some(0) {
-        return api.store.remove(key);
-    }
-    let now = api.store.now();
-    api.store.update(key, |pod| {
-        if !json::is_terminating(pod) {
-            let grace = grace
-                .or_else(|| json::number(pod, "/spec/terminationGracePeriodSeconds"))
-                .unwrap_or(DEFAULT_GRACE_SECONDS);
-            set(pod, &["metadata", "deletionTimestamp"], now);
-            set(pod, &["metadata", "deletionGracePeriodSeconds"], grace);
-        }
-    })
-}
-
-/// Deletes everything that is selected.
-pub(in crate::sim) fn delete_collection(
-    api: &Api,
-    target: &Target,
-    call: &Call,
-) -> Result<Response, Failure> {
-    let selector = selector_of(call)?;
-    let (_, objects) = api.store.list(target.resource.storage, target.namespace.as_deref());
-    for object in objects.iter().filter(|object| selector.matches(object)) {
-        let key = Key::of(target.resource.storage, object);
-        if target.resource.storage == PODS {
-            delete_gracefully(api, &key, None);
-        } else {
-            api.store.remove(&key);
-        }
-    }
-    Ok(success(200))
 }

@@ -11,9 +11,10 @@ use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
 use super::json;
+use super::request::{Call, Target};
 use super::resource::Resource;
 use super::selector::Selector;
-use super::server::{Api, Call, Target};
+use super::server::Api;
 use super::status::{Failure, raw};
 use super::store::Change;
 use super::verbs::selector_of;
@@ -52,7 +53,7 @@ pub(in crate::sim) fn stream(
         resource: target.resource,
         namespace: target.namespace.clone(),
         name: target.name().map(str::to_owned),
-        selector: selector_of(call)?,
+        selector: selector_of(target.resource, call)?,
         as_table: call.wants_table(),
         bookmarks: call.query("allowWatchBookmarks") == "true",
         cursor: 0,

@@ -1,14 +1,14 @@
-//! `scale`, `eviction` and `log`. `status` is a way to write the object itself: see `verbs`.
+//! `scale`. `status` is a way to write the object itself: see `verbs`.
 
-use axum::body::Body;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::json::{self, number, set, text};
+use super::json::{self, number, set};
 use super::patch;
+use super::request::Call;
 use super::resource::Resource;
-use super::server::{Api, Call};
-use super::status::{Failure, answer, raw, success};
+use super::server::Api;
+use super::status::{Failure, answer};
 use super::store::Key;
 use super::verbs;
 
@@ -67,27 +67,4 @@ fn scale_of(object: &Value) -> Value {
             "selector": selector.join(","),
         },
     })
-}
-
-/// Takes `POST …/eviction`: a graceful deletion.
-pub(in crate::sim) fn evict(
-    api: &Api,
-    resource: &Resource,
-    key: &Key,
-) -> Result<Response, Failure> {
-    api.store.get(key).ok_or_else(|| Failure::not_found(resource, &key.name))?;
-    verbs::delete_gracefully(api, key, None);
-    Ok(success(201))
-}
-
-/// Answers `GET …/log` with a few lines such as a Milvus would write.
-pub(in crate::sim) fn log(api: &Api, resource: &Resource, key: &Key) -> Result<Response, Failure> {
-    let pod = api.store.get(key).ok_or_else(|| Failure::not_found(resource, &key.name))?;
-    let started = text(&pod, "/metadata/creationTimestamp");
-    let lines = format!(
-        "[{started}] [INFO] [roles/roles.go] [\"starting running Milvus components\"]\n\
-         [{started}] [INFO] [http/server.go] [\"management listen\"] [addr={}]\n",
-        text(&pod, "/status/podIP"),
-    );
-    Ok(raw(200, "text/plain", Body::from(lines)))
 }
