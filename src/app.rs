@@ -3,6 +3,7 @@
 
 mod clusters;
 pub mod descriptors;
+mod journal;
 mod mapping;
 mod once;
 mod parts;
@@ -28,10 +29,12 @@ use crate::actors::status::StatusBoard;
 use crate::actors::tree::{Tree, TreeParts, TreePlan};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::effects::{Journal, StateStore};
 use crate::metrics::{Metrics, MetricsRegistry, MetricsSettings};
 use crate::model::ReloadTrigger;
 use crate::server::{About, AboutBoard, Server, ServerSettings, ServerSources};
 
+use journal::OpenJournal;
 pub use once::probe_once;
 use parts::Plan;
 pub use planner::ClusterPlanner;
@@ -66,6 +69,7 @@ pub struct App {
     board: StatusBoard,
     metrics: MetricsRegistry,
     fatal: mpsc::UnboundedReceiver<Fatal>,
+    journal: OpenJournal,
 }
 
 impl App {
@@ -101,7 +105,9 @@ impl App {
             },
         )?;
         let plan = Plan::new(Arc::clone(&settings), options.dry_run, clock)?;
-        let (tree, fatal) = start_tree(&plan, &board, clock, &metrics);
+        let journal = OpenJournal::open(&settings.recorder, clock, &metrics)
+            .context("cannot begin the journal")?;
+        let (tree, fatal) = start_tree(&plan, &board, clock, &metrics, &journal);
         let drain_timeout = Rc::new(RefCell::new(settings.supervisor.drain_timeout.get()));
         let following = Rc::new(Mutex::new(Following { tree, plan }));
         let reloader = Reloader {
@@ -113,6 +119,7 @@ impl App {
             about,
             clock,
             metrics,
+            journal: journal.clone(),
         };
         let reloading = actix::spawn(reloader.run(requests));
         Ok(Self {
@@ -124,6 +131,7 @@ impl App {
             board,
             metrics: registry,
             fatal,
+            journal,
         })
     }
 
@@ -141,6 +149,16 @@ impl App {
     /// The observable state of all actors.
     pub fn status(&self) -> StatusBoard {
         self.board.clone()
+    }
+
+    /// Where everything is written down.
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        Arc::clone(&self.journal.journal)
+    }
+
+    /// Where the essential state is kept on this machine.
+    pub fn state_store(&self) -> Arc<dyn StateStore> {
+        Arc::clone(&self.journal.state)
     }
 
     /// Where the server listens.
@@ -185,12 +203,12 @@ impl App {
             tracing::warn!(undelivered, "not everybody could be told before the end");
         }
         // Both wait for threads of their own; a collector that does not answer must not hold us.
-        let (metrics, server) = (self.metrics, self.server);
+        let (metrics, server, journal) = (self.metrics, self.server, self.journal);
         let last = tokio::task::spawn_blocking(move || {
             metrics.shutdown();
             server.shutdown();
         });
-        let _ = tokio::time::timeout(LAST_EXPORT, last).await;
+        let _ = tokio::join!(tokio::time::timeout(LAST_EXPORT, last), journal.close(LAST_EXPORT));
     }
 }
 
@@ -199,12 +217,20 @@ fn start_tree(
     board: &StatusBoard,
     clock: Clock,
     metrics: &Metrics,
+    journal: &OpenJournal,
 ) -> (Tree, mpsc::UnboundedReceiver<Fatal>) {
     let (fatal, beyond_help) = mpsc::unbounded_channel();
     let TreePlan { clusters, receivers, settings } = plan.for_tree();
-    let (board, metrics) = (board.clone(), metrics.clone());
-    let tree =
-        Tree::start(TreeParts { clusters, receivers, settings, board, clock, metrics, fatal });
+    let tree = Tree::start(TreeParts {
+        clusters,
+        receivers,
+        settings,
+        board: board.clone(),
+        clock,
+        metrics: metrics.clone(),
+        journal: Arc::clone(&journal.journal),
+        fatal,
+    });
     (tree, beyond_help)
 }
 

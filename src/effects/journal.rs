@@ -24,3 +24,4 @@ pub use queries::read_file;
 use queue::Changes;
 pub use queue::JournalLimits;
 pub use sqlite::{SqliteJournal, SqliteSettings};
+pub use trouble::obstacle;

@@ -11,6 +11,7 @@ use super::*;
 use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::ComponentPlan;
 use crate::actors::testing::in_virtual_time;
+use crate::effects::journal::MemoryJournal;
 use crate::effects::{
     ActionQuery, ActionTrace, Applied, ClusterError, DeletePodRequest, EvidenceRequest,
     NotifyError, Probe, RestartRequest, RollbackRequest, ScaleRequest,
@@ -196,6 +197,7 @@ impl Fixture {
             board: fixture.board.clone(),
             clock,
             metrics: Metrics::default(),
+            journal: Arc::new(MemoryJournal::default()),
             fatal,
         }));
         fixture

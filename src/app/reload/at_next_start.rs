@@ -7,6 +7,7 @@ use crate::config::settings::TelemetrySettings;
 pub fn at_next_start(started: &Settings, settings: &Settings) -> Vec<String> {
     let TelemetrySettings { log_format, log_level, otlp_endpoint } = &settings.telemetry;
     let differences = [
+        ("[recorder] path", started.recorder.path != settings.recorder.path),
         ("[server] listen", started.server.listen != settings.server.listen),
         ("[telemetry] log_format", started.telemetry.log_format != *log_format),
         ("[telemetry] log_level", started.telemetry.log_level != *log_level),

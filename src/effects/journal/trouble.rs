@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{AccessFlags, access};
 use rusqlite::ErrorCode;
 
 use super::schema::OpenError;
@@ -43,15 +44,16 @@ fn code(error: &OpenError) -> Option<ErrorCode> {
 
 /// One harmless line: what SQLite says, and what can be seen of the reason.
 pub(super) fn words(error: &OpenError, path: &Path) -> String {
-    let text = match code(error).and_then(|_| what_stands_in_the_way(path)) {
+    let text = match code(error).and_then(|_| obstacle(path)) {
         Some(obstacle) => format!("{error} ({obstacle})"),
         None => error.to_string(),
     };
     Reason::new(ReasonKind::OwnLimit, text).text
 }
 
-/// What anybody would look at first.
-fn what_stands_in_the_way(path: &Path) -> Option<String> {
+/// Why a journal cannot be written at `path`, as far as can be seen without trying: what anybody
+/// would look at first.
+pub fn obstacle(path: &Path) -> Option<String> {
     if fs::metadata(path).is_ok_and(|found| found.is_dir()) {
         return Some("it is a folder".to_owned());
     }
@@ -59,7 +61,15 @@ fn what_stands_in_the_way(path: &Path) -> Option<String> {
     if !folder.is_dir() {
         return Some(format!("there is no folder {}", folder.display()));
     }
-    None
+    let is_refused = |path: &Path| access(path, AccessFlags::W_OK).err().map(io::Error::from);
+    if path.exists()
+        && let Some(error) = is_refused(path)
+    {
+        return Some(format!("the file is not writable: {error}"));
+    }
+    // The log lies beside it.
+    let error = is_refused(folder)?;
+    Some(format!("the folder {} is not writable: {error}", folder.display()))
 }
 
 /// The folder in which a file lies.
