@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod failure;
 pub mod grpc;
 pub mod http;
+pub mod journal;
 pub mod milvus;
 pub mod notify;
 pub mod probe;
@@ -16,6 +17,7 @@ pub mod secret;
 pub mod small_file;
 pub mod tls;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +25,12 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::model::{
-    ClusterEvent, Inventory, Notification, ProbeObservation, RolloutStatus, Timestamp, WorkloadRef,
+    ClusterEvent, Evidence, Inventory, JournalEntry, JournalQuery, Notification, ProbeObservation,
+    RolloutStatus, Timestamp, WorkloadRef,
 };
 
 pub use cluster::ClusterError;
+pub use journal::{JournalError, JournalHealth, JournalTrouble, StateError};
 pub use notify::NotifyError;
 pub use tls::install_tls_provider;
 
@@ -51,6 +55,28 @@ pub trait Cluster: Send + Sync {
     /// When the platform refuses, cannot be reached or does not answer in time.
     async fn restart(&self, request: &RestartRequest) -> Result<Applied, ClusterError>;
 
+    /// Removes one pod: by eviction, so that disruption budgets hold, or by force where
+    /// `request.force` says so. Returns as soon as the platform has accepted it.
+    ///
+    /// # Errors
+    /// When the platform refuses (`Conflict` where a disruption budget does, or where the pod is
+    /// another one by now), cannot be reached or does not answer in time.
+    async fn delete_pod(&self, request: &DeletePodRequest) -> Result<Applied, ClusterError>;
+
+    /// Begins to return to an earlier revision, as `kubectl rollout undo` does.
+    ///
+    /// # Errors
+    /// As for `restart`; `NotFound` where the revision is gone.
+    async fn rollback(&self, request: &RollbackRequest) -> Result<Applied, ClusterError>;
+
+    /// What is known of an action whose answer was lost: asked of the platform itself, never of
+    /// what a watch has seen.
+    async fn find_action(&self, action: &ActionQuery) -> Result<ActionTrace, ClusterError>;
+
+    /// What a person would want to see of the pods before they are gone: the ends of their logs and
+    /// their events. Bounded in size; what cannot be had is named in the text.
+    async fn evidence(&self, request: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError>;
+
     /// How far the newest rollout of `workload` has come.
     async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError>;
 
@@ -66,6 +92,17 @@ pub trait Cluster: Send + Sync {
     /// The exact change that `scale` would make, as text; nothing is asked or changed.
     fn describe_scale(&self, request: &ScaleRequest) -> String {
         format!("scale {} from {} to {} replicas", request.workload, request.from, request.to)
+    }
+
+    /// The exact change that `delete_pod` would make, as text; nothing is asked or changed.
+    fn describe_delete_pod(&self, request: &DeletePodRequest) -> String {
+        let how = if request.force { "force-delete" } else { "evict" };
+        format!("{how} pod {} of {}", request.pod, request.workload)
+    }
+
+    /// The exact change that `rollback` would make, as text; nothing is asked or changed.
+    fn describe_rollback(&self, request: &RollbackRequest) -> String {
+        format!("return {} to revision {}", request.workload, request.to_revision)
     }
 
     /// Writes a line into the workload's event log.
@@ -84,6 +121,67 @@ pub struct RestartRequest {
     pub at: Timestamp,
     /// Incident and step; the same key never restarts twice.
     pub idempotency_key: String,
+}
+
+/// The removal of one pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeletePodRequest {
+    /// The workload that will replace it.
+    pub workload: WorkloadRef,
+    /// The pod's name.
+    pub pod: Arc<str>,
+    /// Its identifier: another pod of the same name is not meant.
+    pub uid: Option<Arc<str>>,
+    /// Without waiting for the pod to end; for one that hangs.
+    pub force: bool,
+    /// Incident, step and pod; the same key never deletes twice.
+    pub idempotency_key: String,
+}
+
+/// A return to an earlier revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollbackRequest {
+    /// The workload.
+    pub workload: WorkloadRef,
+    /// Only if this is still its newest revision.
+    pub from_revision: u64,
+    /// The revision whose template it gets.
+    pub to_revision: u64,
+    /// Incident and step; the same key never rolls back twice.
+    pub idempotency_key: String,
+}
+
+/// An action that may or may not have arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionQuery {
+    /// On what.
+    pub workload: WorkloadRef,
+    /// The pod that was to be removed, with its identifier; `None` for a restart or rollback.
+    pub pod: Option<(Arc<str>, Option<Arc<str>>)>,
+    /// Its key.
+    pub idempotency_key: String,
+}
+
+/// What the platform knows of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActionTrace {
+    /// It was carried out: its key stands in the workload, or its pod is gone or going.
+    Done,
+    /// It never arrived.
+    NotDone,
+}
+
+/// Which pods to ask, and how much at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceRequest {
+    /// The workload.
+    pub workload: WorkloadRef,
+    /// The pods.
+    pub pods: Vec<Arc<str>>,
+    /// Newest lines of each container's log, the previous container's included.
+    pub log_lines: u32,
+    /// Bytes of each log.
+    pub log_bytes: u32,
 }
 
 /// A change of the number of replicas of one workload.
@@ -114,4 +212,52 @@ pub trait Notifier: Send + Sync {
 
     /// Delivers one message. `Ok` only after the far side has accepted it.
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;
+}
+
+/// Where everything that was seen, decided, done and told is written down. The adapter has a thread
+/// of its own; where it cannot write, it keeps what fits into memory and tells so.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Writes `entry` down, soon. Never waits: a probe report may be lost when too many come at
+    /// once; everything else only beyond a bound that no number of incidents should reach. What is
+    /// lost is counted.
+    fn record(&self, entry: JournalEntry);
+
+    /// Returns when everything recorded before the call is on the disk, which is what must be
+    /// before an action is taken. A journal that cannot write answers at once, and the caller goes
+    /// on without it.
+    ///
+    /// # Errors
+    /// When the journal cannot write at the moment, or does not answer within `deadline`.
+    async fn flush(&self, deadline: Duration) -> Result<(), JournalError>;
+
+    /// How the journal fares.
+    fn health(&self) -> JournalHealth;
+
+    /// The newest entries that `query` asks for, the newest first: what memory still holds
+    /// included.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    async fn recent(&self, query: &JournalQuery) -> Result<Vec<JournalEntry>, JournalError>;
+
+    /// Lets go of what is too old at `now`, or too much, soon and bit by bit.
+    fn retain(&self, now: Timestamp);
+}
+
+/// The essential state, which survives that falconer is killed: small JSON texts by key, such as
+/// `breaker/<cluster>`.
+#[async_trait]
+pub trait StateStore: Send + Sync {
+    /// Everything that was saved.
+    ///
+    /// # Errors
+    /// When it cannot be read: whether there is any is unknown then.
+    async fn load(&self) -> Result<BTreeMap<String, String>, StateError>;
+
+    /// Saves `changes` all together; they are durable when this returns `Ok`. `None` removes a key.
+    ///
+    /// # Errors
+    /// When they could not be made durable. They may have been all the same, and are never in part.
+    async fn save(&self, changes: &BTreeMap<String, Option<String>>) -> Result<(), StateError>;
 }

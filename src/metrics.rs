@@ -9,6 +9,7 @@ mod circuits;
 mod export;
 mod gauges;
 mod instruments;
+mod journal;
 mod mailboxes;
 mod pieces;
 mod probes;

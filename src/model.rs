@@ -4,6 +4,8 @@
 pub mod alert;
 pub mod component;
 pub mod health;
+pub mod journal;
+pub mod recovery;
 pub mod reload;
 pub mod report;
 pub mod time;
@@ -12,6 +14,8 @@ pub mod workload;
 pub use alert::{AlertStatus, IncidentId, Notification, Severity};
 pub use component::{ComponentId, ProberKind, Role};
 pub use health::{ComponentHealth, HealthState};
+pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
+pub use recovery::Evidence;
 pub use reload::{Names, ReloadOutcome, ReloadRecord, ReloadTrigger, Touched};
 pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
@@ -19,6 +23,7 @@ pub use report::{
 };
 pub use time::Timestamp;
 pub use workload::{
-    Autoscaler, ClusterEvent, ComponentInventory, EventType, Inventory, Owner, Pod, PodCondition,
-    Resources, RolloutStatus, Workload, WorkloadKind, WorkloadRef,
+    Autoscaler, ClusterEvent, ComponentInventory, EventType, Hold, Inventory, Liveness,
+    LivenessKind, Owner, Pod, PodCondition, PodLife, Resources, Revision, RolloutStatus,
+    Terminating, Workload, WorkloadKind, WorkloadRef,
 };

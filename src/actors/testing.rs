@@ -16,10 +16,14 @@ use super::post::{Command, CommandsArrived, Post};
 use super::registry::{ActionRegistry, Surroundings};
 use super::status::StatusBoard;
 use crate::clock::Clock;
-use crate::effects::{Applied, Cluster, ClusterError, RestartRequest, ScaleRequest};
+use crate::effects::{
+    ActionQuery, ActionTrace, Applied, Cluster, ClusterError, DeletePodRequest, EvidenceRequest,
+    RestartRequest, RollbackRequest, ScaleRequest,
+};
 use crate::metrics::Metrics;
 use crate::model::{
-    ClusterEvent, Inventory, Owner, RolloutStatus, Timestamp, Workload, WorkloadKind, WorkloadRef,
+    ClusterEvent, Evidence, Inventory, Owner, RolloutStatus, Timestamp, Workload, WorkloadKind,
+    WorkloadRef,
 };
 
 /// The name of the cluster that the tests are about.
@@ -135,6 +139,10 @@ pub struct FakeCluster {
 pub struct FakeState {
     /// Every restart that was asked for.
     pub restarts: Vec<RestartRequest>,
+    /// Every removal of a pod that was asked for.
+    pub deletions: Vec<DeletePodRequest>,
+    /// Every rollback that was asked for.
+    pub rollbacks: Vec<RollbackRequest>,
     /// Every scaling that was asked for.
     pub scalings: Vec<ScaleRequest>,
     /// Every event that was written.
@@ -145,6 +153,12 @@ pub struct FakeState {
     pub events_hang: bool,
     /// The rollout status by workload; complete where nothing is set.
     pub rollouts: BTreeMap<WorkloadRef, RolloutStatus>,
+    /// The keys of the actions that had arrived, for who asks later.
+    pub arrived: Vec<String>,
+    /// The answer to who asks for evidence.
+    pub evidence: Vec<Evidence>,
+    /// Whether who asks for evidence gets no answer.
+    pub evidence_hangs: bool,
     /// How many rollout questions were asked.
     pub questions: usize,
 }
@@ -191,6 +205,29 @@ impl Cluster for FakeCluster {
     async fn restart(&self, request: &RestartRequest) -> Result<Applied, ClusterError> {
         self.state().restarts.push(request.clone());
         self.answer(format!("PATCH {}", request.workload)).await
+    }
+
+    async fn delete_pod(&self, request: &DeletePodRequest) -> Result<Applied, ClusterError> {
+        self.state().deletions.push(request.clone());
+        self.answer(format!("evict {}", request.pod)).await
+    }
+
+    async fn rollback(&self, request: &RollbackRequest) -> Result<Applied, ClusterError> {
+        self.state().rollbacks.push(request.clone());
+        self.answer(format!("undo to {}", request.to_revision)).await
+    }
+
+    async fn find_action(&self, action: &ActionQuery) -> Result<ActionTrace, ClusterError> {
+        let done = self.state().arrived.contains(&action.idempotency_key);
+        Ok(if done { ActionTrace::Done } else { ActionTrace::NotDone })
+    }
+
+    async fn evidence(&self, _: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError> {
+        let (evidence, hangs) = {
+            let state = self.state();
+            (state.evidence.clone(), state.evidence_hangs)
+        };
+        if hangs { pending().await } else { Ok(evidence) }
     }
 
     async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError> {
@@ -265,5 +302,7 @@ pub fn workload(component: &str, replicas: u32) -> Workload {
         rolling_out: false,
         owner: Owner::None,
         autoscaler: None,
+        holds: Vec::new(),
+        revision: None,
     }
 }

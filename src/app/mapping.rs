@@ -54,6 +54,7 @@ pub fn recoverer(
             .collect(),
         global: GlobalSettings {
             budget: budget(defaults.global_budget),
+            cluster_budget: budget(defaults.global_budget),
             max_concurrent: defaults.max_concurrent as usize,
         },
         dry_run,
@@ -64,22 +65,20 @@ pub fn recoverer(
 fn recovery(settings: &settings::RecoverySettings) -> RecoverySettings {
     RecoverySettings {
         enabled: settings.enabled,
-        ladder: settings.ladder.iter().filter_map(|step| ladder_step(*step)).collect(),
+        ladder: settings.ladder.iter().map(|step| ladder_step(*step)).collect(),
         cooldown: settings.cooldown.get(),
         budget: budget(settings.budget),
         verify_timeout: settings.verify_timeout.get(),
-        // With one action in the ladder the next step is a person; cooldown and budget come first.
-        recurrence_window: Duration::ZERO,
         ..RecoverySettings::default()
     }
 }
 
-/// `delete_pod` is not carried out in this version; loading the settings warned about it.
-fn ladder_step(step: settings::LadderStep) -> Option<LadderStep> {
+const fn ladder_step(step: settings::LadderStep) -> LadderStep {
     match step {
-        settings::LadderStep::DeletePod => None,
-        settings::LadderStep::RolloutRestart => Some(LadderStep::RolloutRestart),
-        settings::LadderStep::Escalate => Some(LadderStep::Escalate),
+        settings::LadderStep::DeletePod => LadderStep::DeletePod,
+        settings::LadderStep::RolloutRestart => LadderStep::RolloutRestart,
+        settings::LadderStep::Rollback => LadderStep::Rollback,
+        settings::LadderStep::Escalate => LadderStep::Escalate,
     }
 }
 

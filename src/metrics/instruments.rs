@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use opentelemetry::{KeyValue, StringValue};
 
+use super::journal::JournalInstruments;
 use crate::model::ComponentId;
 
 /// The name of the one meter.
@@ -83,6 +84,7 @@ pub(super) struct Instruments {
     pub(super) reloads: Counter<u64>,
     pub(super) reload_successful: Gauge<u64>,
     pub(super) reload_succeeded_at: Gauge<f64>,
+    pub(super) journal: JournalInstruments,
 }
 
 impl Instruments {
@@ -143,6 +145,7 @@ impl Instruments {
                 .f64_gauge("falconer_config_last_reload_success_timestamp_seconds")
                 .with_description("When the configuration was last read without a fault")
                 .build(),
+            journal: JournalInstruments::new(meter),
         }
     }
 }

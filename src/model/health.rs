@@ -1,12 +1,14 @@
 //! The judged state of a component.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::report::Reason;
 use super::time::Timestamp;
 
 /// A component's state after thresholds and grace; a closed set, used as a metric label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthState {
     /// Not probed yet, or still within its startup grace without a success.

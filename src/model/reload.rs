@@ -1,6 +1,6 @@
 //! What came of reading the configuration again while falconer runs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
@@ -8,7 +8,7 @@ use super::Timestamp;
 const LISTED_NAMES: usize = 100;
 
 /// Why the configuration was read again; a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadTrigger {
     /// SIGHUP.
@@ -31,7 +31,7 @@ impl ReloadTrigger {
 }
 
 /// How it ended; a closed set, used as a metric label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadOutcome {
     /// It holds now.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Milliseconds since the Unix epoch. Arithmetic saturates: it never panics and never goes below
 /// the epoch.
@@ -62,9 +62,27 @@ impl Serialize for Timestamp {
     }
 }
 
+/// What [`Timestamp`]'s own `Display` writes, and any other RFC 3339 instant after the epoch.
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+        let instant: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        let millis = u64::try_from(instant.as_millisecond()).map_err(serde::de::Error::custom)?;
+        Ok(Self(millis))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timestamp_is_read_back_as_it_was_written() {
+        let instant = Timestamp::from_millis(1_767_225_600_123);
+        let text = serde_json::to_string(&instant).expect("JSON");
+        assert_eq!(serde_json::from_str::<Timestamp>(&text).expect("an instant"), instant);
+        assert!(serde_json::from_str::<Timestamp>("\"yesterday\"").is_err());
+    }
 
     #[test]
     fn a_timestamp_prints_as_rfc_3339_with_milliseconds() {

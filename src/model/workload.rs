@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -72,6 +73,82 @@ pub enum Owner {
     },
 }
 
+/// Why the one who made a workload wants nobody else to touch it now; a closed set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "hold", rename_all = "snake_case")]
+pub enum Hold {
+    /// milvus-operator is paused for the whole cluster (`spec.components.paused`).
+    ClusterPaused,
+    /// milvus-operator is paused for this component.
+    ComponentPaused,
+    /// The replicas are set by hand (`spec.components.enableManualMode`).
+    ManualMode,
+    /// The custom resource's condition `MilvusUpdated` is false: a change is being carried out.
+    Updating {
+        /// The condition's reason or message, if it has one.
+        message: String,
+    },
+    /// The custom resource carries a rolling id for the component: a rollout is under way.
+    Rolling {
+        /// The id.
+        id: String,
+    },
+    /// Of the component's two Deployments the other one is the current.
+    LeavingGroup {
+        /// The current group.
+        current: String,
+    },
+}
+
+impl Hold {
+    /// Whether pods are being replaced, as opposed to: nobody is to touch it.
+    pub const fn is_rollout(&self) -> bool {
+        match self {
+            Self::Updating { .. } | Self::Rolling { .. } | Self::LeavingGroup { .. } => true,
+            Self::ClusterPaused | Self::ComponentPaused | Self::ManualMode => false,
+        }
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClusterPaused => f.write_str("its Milvus custom resource is paused"),
+            Self::ComponentPaused => {
+                f.write_str("the component is paused in its Milvus custom resource")
+            }
+            Self::ManualMode => f.write_str("milvus-operator is in manual mode"),
+            Self::Updating { message } if message.is_empty() => {
+                f.write_str("milvus-operator carries a change out (MilvusUpdated is false)")
+            }
+            Self::Updating { message } => {
+                write!(
+                    f,
+                    "milvus-operator carries a change out (MilvusUpdated is false: {message})"
+                )
+            }
+            Self::Rolling { id } => write!(f, "milvus-operator rolls it out (rolling id {id})"),
+            Self::LeavingGroup { current } => {
+                write!(f, "milvus-operator moves it to the Deployment of group {current}")
+            }
+        }
+    }
+}
+
+/// The newest revision of a workload's pod template. What differs only in the annotation of a
+/// restart is the same revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Revision {
+    /// Its number, as `kubectl rollout history` shows it.
+    pub number: u64,
+    /// The mark of its pods ([`PodLife::template`]), of every number that has the same content.
+    pub templates: Vec<Arc<str>>,
+    /// Since when there is a revision of this content.
+    pub since: Timestamp,
+    /// The newest older revision with another content, to which a rollback would return.
+    pub previous: Option<u64>,
+}
+
 /// What scales the workload besides falconer, e.g. an HPA or a KEDA object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Autoscaler {
@@ -133,6 +210,57 @@ pub enum PodCondition {
     },
 }
 
+/// What a container's liveness probe asks; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LivenessKind {
+    /// Whether a port can be connected to. Milvus' default: it misses a process that is stuck.
+    Tcp,
+    /// Whether an HTTP request is answered with success.
+    Http,
+    /// Whether a gRPC health check or a command succeeds.
+    Other,
+}
+
+/// A liveness probe of the kubelet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Liveness {
+    /// What it asks.
+    pub kind: LivenessKind,
+    /// After so long of failing the kubelet restarts the container: period × failure threshold,
+    /// and the time-out of the last try.
+    pub deadline: Duration,
+}
+
+/// A deletion that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Terminating {
+    /// When it was asked for: the deletion timestamp without the grace period.
+    pub since: Timestamp,
+    /// How long the pod may take (milvus-operator: 30 days).
+    pub grace: Duration,
+}
+
+/// What is known of a pod's life beyond its condition.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PodLife {
+    /// Its identifier; another pod of the same name has another one.
+    pub uid: Option<Arc<str>>,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// Its deletion.
+    pub terminating: Option<Terminating>,
+    /// The mark of the revision it was made from: `pod-template-hash` or `controller-revision-hash`.
+    pub template: Option<Arc<str>>,
+    /// How often its containers were restarted.
+    pub restarts: u32,
+    /// Until when the kubelet lets it start: its startup probe has not succeeded, or its liveness
+    /// probe's initial delay is not over.
+    pub starting_until: Option<Timestamp>,
+    /// The strictest liveness probe of its containers.
+    pub liveness: Option<Liveness>,
+}
+
 /// One pod of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pod {
@@ -150,6 +278,8 @@ pub struct Pod {
     pub started_at: Option<Timestamp>,
     /// The workload it belongs to, through its owner references.
     pub workload: Option<WorkloadRef>,
+    /// What else is known of its life.
+    pub life: PodLife,
 }
 
 /// One workload of a component.
@@ -169,6 +299,10 @@ pub struct Workload {
     pub owner: Owner,
     /// What else scales it.
     pub autoscaler: Option<Autoscaler>,
+    /// Why its owner wants nobody to touch it now.
+    pub holds: Vec<Hold>,
+    /// Its newest revision, where that is known.
+    pub revision: Option<Revision>,
 }
 
 /// Everything that runs one component.

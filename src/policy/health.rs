@@ -226,6 +226,16 @@ impl HealthTracker {
             && !self.in_grace(now)
     }
 
+    /// Failed probes in a row.
+    pub fn consecutive_failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Probes in a row that found it degraded.
+    pub fn consecutive_degraded(&self) -> u32 {
+        self.degraded
+    }
+
     /// The state.
     pub fn state(&self) -> HealthState {
         self.state

@@ -2,8 +2,13 @@
 //! never changes the ledger. In doubt it refuses: a person who is told can still act, a needless
 //! restart cannot be taken back.
 
+pub mod decision;
+pub mod guards;
+pub mod ladder;
 pub mod ledger;
+mod order;
 pub mod refusal;
+pub mod request;
 pub mod settings;
 #[cfg(test)]
 mod tests;
@@ -11,140 +16,85 @@ pub mod under_way;
 pub mod verification;
 pub mod window;
 
-use std::fmt;
-
-pub use ledger::RecoveryLedger;
+pub use decision::{
+    EscalationReason, PlannedAction, PodTarget, RecoveryDecision, RevisionChange, WaitReason,
+};
+pub use guards::{Finding, Guard, GuardVerdict};
+pub use ledger::{Limits, RecoveryLedger, Tripped};
 pub use refusal::RefusalReason;
+pub use request::{PodState, Quiet, RecoveryRequest, SickComponent};
 pub use settings::{ActionStep, Budget, GlobalSettings, LadderStep, RecoverySettings};
 pub use under_way::{ActionUnderWay, RolloutProgress};
 pub use verification::{Verification, verify};
 
-use crate::model::{ComponentId, IncidentId, Owner, Reason, Timestamp, Workload, WorkloadRef};
-use crate::policy::workload_choice::{NoChoice, choose};
+use crate::model::Timestamp;
+use crate::policy::workload_choice::choose;
+use guards::Scene;
+use ladder::Climb;
 
-/// What is known when a component is reported unhealthy.
+/// A decision, and what every guard said.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RecoveryRequest {
-    /// The open incident.
-    pub incident: IncidentId,
-    /// The sick component.
-    pub component: ComponentId,
-    /// What runs it.
-    pub workloads: Vec<Workload>,
-    /// When the incident began.
-    pub unhealthy_since: Timestamp,
-    /// How many components with workloads are sick in this cluster, this one included.
-    pub sick_components: usize,
-    /// How many components with workloads this cluster has.
-    pub watched_components: usize,
-    /// Which of the cluster's dependencies are sick.
-    pub sick_dependencies: Vec<ComponentId>,
-    /// The oldest among the newest probes of the cluster's other components and dependencies.
-    pub cluster_seen_at: Option<Timestamp>,
-    /// Why the platform cannot be asked at the moment.
-    pub platform_error: Option<Reason>,
-    /// Those of `workloads` whose replicas are being changed right now.
-    pub being_scaled: Vec<WorkloadRef>,
+pub struct Assessment {
+    /// The decision.
+    pub decision: RecoveryDecision,
+    /// Every guard's verdict, in their order; empty while an action is under way.
+    pub verdicts: Vec<GuardVerdict>,
 }
 
-/// What to do about a sick component.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RecoveryDecision {
-    /// Take this step.
-    Act(PlannedAction),
-    /// Do nothing, and say why.
-    Refuse {
-        /// Why.
-        reason: RefusalReason,
-    },
-    /// Nothing speaks against it but the time.
-    Wait {
-        /// When to decide again.
-        until: Timestamp,
-        /// For what.
-        reason: WaitReason,
-    },
-    /// Leave it to a person, and say so once.
-    Escalate {
-        /// Why.
-        reason: EscalationReason,
-    },
-    /// An action for this component is under way and not verified yet.
-    InFlight,
+/// Decides about one report of a sick component, and says what every guard found. `ledger` must have
+/// been told of the report ([`RecoveryLedger::saw_sick`]) before.
+pub fn assess(
+    request: &RecoveryRequest,
+    ledger: &RecoveryLedger,
+    settings: &RecoverySettings,
+    global: &GlobalSettings,
+    now: Timestamp,
+) -> Assessment {
+    if ledger.in_flight(&request.component).is_some() {
+        return Assessment { decision: RecoveryDecision::InFlight, verdicts: Vec::new() };
+    }
+    let workload = choose(&request.workloads);
+    let next = workload
+        .as_ref()
+        .ok()
+        .map(|workload| Climb { request, workload, ledger, settings, now }.next());
+    let scene = Scene { request, ledger, settings, global, now, workload, next };
+    let verdicts = scene.verdicts();
+    let objection = verdicts.iter().find_map(|verdict| objection(&verdict.finding));
+    let decision = objection.unwrap_or_else(|| act(&scene));
+    Assessment { decision, verdicts }
 }
 
-/// One step that may be taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedAction {
-    /// The step.
-    pub step: ActionStep,
-    /// Its place in the ladder, from 0.
-    pub index: usize,
-    /// On what.
-    pub workload: WorkloadRef,
-    /// Incident and step; a repeated try after a platform error has the same key.
-    pub idempotency_key: String,
-    /// The instant that is written into the workload; a repeated try writes the same one, so that
-    /// a first try that did arrive is not carried out twice.
-    pub at: Timestamp,
-}
-
-/// What is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WaitReason {
-    /// Something of the cluster was not probed since the incident began: a common cause may still
-    /// show itself.
-    Settling,
-    /// The platform could not be reached for the same step a moment ago.
-    PlatformRetry,
-}
-
-impl fmt::Display for WaitReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Settling => "waiting for word whether something else is sick too",
-            Self::PlatformRetry => "the platform did not take the last request; trying again",
-        })
+/// The decision that a finding leads to; `None` where it speaks for acting.
+fn objection(finding: &Finding) -> Option<RecoveryDecision> {
+    match finding.clone() {
+        Finding::Pass(_) | Finding::NotAsked => None,
+        Finding::Refuse(reason) => Some(RecoveryDecision::Refuse { reason }),
+        Finding::Wait { until, reason } => Some(RecoveryDecision::Wait { until, reason }),
+        Finding::Escalate(reason) => Some(RecoveryDecision::Escalate { reason }),
     }
 }
 
-/// Why it is left to a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EscalationReason {
-    /// The ladder says so, or has no further step.
-    LadderEnds {
-        /// How many steps came before.
-        steps_taken: usize,
-    },
-    /// The rollout of the previous restart still has not finished, so another one cannot help.
-    RolloutStuck {
-        /// The workload.
-        workload: WorkloadRef,
-    },
+/// No guard objects.
+fn act(scene: &Scene<'_>) -> RecoveryDecision {
+    let (Ok(workload), Some(next)) = (&scene.workload, scene.step()) else {
+        // The guards have refused already where there is nothing to act on or with.
+        return RecoveryDecision::Refuse { reason: RefusalReason::NoWorkload };
+    };
+    let idempotency_key = next.key(scene.request);
+    let first_try = scene.ledger.first_tried_at(&scene.request.component, &idempotency_key);
+    RecoveryDecision::Act(PlannedAction {
+        step: next.step,
+        index: next.index,
+        workload: workload.reference.clone(),
+        pod: next.pod.clone(),
+        revisions: next.revisions,
+        idempotency_key,
+        at: first_try.unwrap_or(scene.now),
+    })
 }
 
-impl fmt::Display for EscalationReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LadderEnds { steps_taken: 0 } => {
-                f.write_str("left to a person: the ladder has no automatic step")
-            }
-            Self::LadderEnds { steps_taken } => write!(
-                f,
-                "left to a person: {steps_taken} automatic {} did not help",
-                if *steps_taken == 1 { "step" } else { "steps" }
-            ),
-            Self::RolloutStuck { workload } => write!(
-                f,
-                "left to a person: {workload} still rolls out after its restart, and another \
-                 restart would not help"
-            ),
-        }
-    }
-}
-
-/// Decides about one report of a sick component. `ledger` must have been told of the report
-/// ([`RecoveryLedger::saw_sick`]) before.
+/// The decision alone.
 pub fn decide(
     request: &RecoveryRequest,
     ledger: &RecoveryLedger,
@@ -152,131 +102,5 @@ pub fn decide(
     global: &GlobalSettings,
     now: Timestamp,
 ) -> RecoveryDecision {
-    if ledger.in_flight(&request.component).is_some() {
-        return RecoveryDecision::InFlight;
-    }
-    let workload = match common_guards(request, settings) {
-        Ok(workload) => workload,
-        Err(reason) => return RecoveryDecision::Refuse { reason },
-    };
-    if let Some(at) = ledger.escalated_at(&request.component, &request.incident) {
-        return RecoveryDecision::Refuse { reason: RefusalReason::LeftToPerson { since: at } };
-    }
-    let index = ledger.ladder_index(&request.component, request.unhealthy_since, settings);
-    let Some(step) = settings.ladder.get(index).and_then(|step| step.action()) else {
-        let reason = EscalationReason::LadderEnds { steps_taken: index };
-        return RecoveryDecision::Escalate { reason };
-    };
-    if workload.rolling_out {
-        // Our own restart that never finished must reach a person; somebody else's rollout is
-        // left alone.
-        let workload = workload.reference.clone();
-        return if ledger.last_step_failed_on(&request.component, &workload) {
-            RecoveryDecision::Escalate { reason: EscalationReason::RolloutStuck { workload } }
-        } else {
-            RecoveryDecision::Refuse { reason: RefusalReason::RolloutInProgress { workload } }
-        };
-    }
-    let idempotency_key = format!("{}/{}-{}", request.incident, index, step.as_str());
-    let scaled = request.being_scaled.contains(&workload.reference);
-    if scaled {
-        let workload = workload.reference.clone();
-        return RecoveryDecision::Refuse { reason: RefusalReason::BeingScaled { workload } };
-    }
-    let component = &request.component;
-    if let Err(reason) = limits(component, &idempotency_key, ledger, settings, global, now) {
-        return RecoveryDecision::Refuse { reason };
-    }
-    if let Some((until, reason)) = must_wait(request, ledger, settings, now) {
-        return RecoveryDecision::Wait { until, reason };
-    }
-    let at = ledger.first_tried_at(component, &idempotency_key).unwrap_or(now);
-    let workload = workload.reference.clone();
-    RecoveryDecision::Act(PlannedAction { step, index, workload, idempotency_key, at })
-}
-
-/// Guards that forbid every step, escalation included.
-fn common_guards<'a>(
-    request: &'a RecoveryRequest,
-    settings: &RecoverySettings,
-) -> Result<&'a Workload, RefusalReason> {
-    if !settings.enabled {
-        return Err(RefusalReason::Disabled);
-    }
-    if request.workloads.is_empty() {
-        return Err(RefusalReason::NoWorkload);
-    }
-    if let Some(error) = &request.platform_error {
-        return Err(RefusalReason::PlatformUnavailable { error: error.clone() });
-    }
-    if !request.sick_dependencies.is_empty() {
-        let dependencies = request.sick_dependencies.clone();
-        return Err(RefusalReason::DependencySick { dependencies });
-    }
-    let (sick, watched) = (request.sick_components, request.watched_components);
-    if sick >= 2 && sick.saturating_mul(2) > watched {
-        return Err(RefusalReason::CommonCause { sick, watched });
-    }
-    let workload = choose(&request.workloads).map_err(|none| match none {
-        NoChoice::NoWorkload => RefusalReason::NoWorkload,
-        NoChoice::ScaledToZero { workload } => RefusalReason::ScaledToZero { workload },
-        NoChoice::Several { workloads } => RefusalReason::SeveralWorkloads { workloads },
-    })?;
-    let reference = || workload.reference.clone();
-    if workload.paused {
-        return Err(RefusalReason::Paused { workload: reference() });
-    }
-    match &workload.owner {
-        Owner::None | Owner::MilvusOperator { .. } => Ok(workload),
-        Owner::Unknown { kind, name } => Err(RefusalReason::UnknownOwner {
-            workload: reference(),
-            kind: kind.clone(),
-            name: name.clone(),
-        }),
-    }
-}
-
-/// Guards that limit how often and how much at once.
-fn limits(
-    component: &ComponentId,
-    key: &str,
-    ledger: &RecoveryLedger,
-    settings: &RecoverySettings,
-    global: &GlobalSettings,
-    now: Timestamp,
-) -> Result<(), RefusalReason> {
-    let others = ledger.in_flight_in(&component.cluster);
-    if others.len() >= global.max_concurrent {
-        return Err(RefusalReason::AnotherInFlight {
-            components: others,
-            max_concurrent: global.max_concurrent,
-        });
-    }
-    if let Some(left) = ledger.cooldown_left(component, key, settings.cooldown, now) {
-        return Err(RefusalReason::Cooldown { left });
-    }
-    let budget = settings.budget;
-    if let Some(free_in) = ledger.component_budget_free_in(component, key, budget, now) {
-        return Err(RefusalReason::ComponentBudgetSpent { budget, free_in });
-    }
-    let budget = global.budget;
-    if let Some(free_in) = ledger.global_budget_free_in(component, key, budget, now) {
-        return Err(RefusalReason::GlobalBudgetSpent { budget, free_in });
-    }
-    Ok(())
-}
-
-fn must_wait(
-    request: &RecoveryRequest,
-    ledger: &RecoveryLedger,
-    settings: &RecoverySettings,
-    now: Timestamp,
-) -> Option<(Timestamp, WaitReason)> {
-    let settled = request.unhealthy_since + settings.settle;
-    let outdated = request.cluster_seen_at.is_some_and(|seen| seen < request.unhealthy_since);
-    if outdated && now < settled {
-        return Some((settled, WaitReason::Settling));
-    }
-    let retry = ledger.retry_not_before(&request.component)?;
-    (now < retry).then_some((retry, WaitReason::PlatformRetry))
+    assess(request, ledger, settings, global, now).decision
 }

@@ -294,7 +294,6 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
         "10:2: [anomaly] has no effect in this version",
         "13:18: \"group_interval\" in [alerter] has no effect in this version",
         "14:10: [alerter.email] has no \"host\", so no mail is sent",
-        "17:11: \"ladder[0]\" in [recoverer] is \"delete_pod\", which is skipped in this version",
         "19:8: \"mode\" in [scaler] is \"target\", which only observes in this version: nothing is \
          scaled",
         "20:2: [recorder] has no effect in this version",

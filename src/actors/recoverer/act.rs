@@ -8,12 +8,15 @@ use actix::prelude::*;
 use super::{News, Recover, Recoverer, RecoveryPhase};
 use crate::actors::platform::{record, within};
 use crate::actors::registry::ActionHolder;
-use crate::effects::{Applied, Cluster, ClusterError, RestartRequest};
+use crate::effects::{
+    Applied, Cluster, ClusterError, DeletePodRequest, RestartRequest, RollbackRequest,
+};
 use crate::metrics::ActionOutcome;
 use crate::model::{ClusterEvent, ComponentId, EventType, IncidentId, WorkloadRef};
 use crate::policy::recovery::refusal::words;
 use crate::policy::recovery::{
-    ActionStep, EscalationReason, PlannedAction, RecoveryRequest, RefusalReason,
+    ActionStep, EscalationReason, Limits, PlannedAction, PodTarget, RecoveryRequest, RefusalReason,
+    RevisionChange,
 };
 
 /// What is needed when the platform's answer arrives.
@@ -54,7 +57,9 @@ impl Recoverer {
         let settings = self.settings.for_component(&component);
         let global = &self.settings.global;
         self.around.circuits.begin(&component.cluster, now);
-        self.ledger().begin(&component, &request.incident, &plan, settings, global, now);
+        let sick: Vec<Arc<str>> = sick_pods(&request);
+        let limits = Limits { settings, global };
+        self.ledger().begin(&component, &request.incident, &plan, limits, &sick, now);
         tracing::info!(
             component = %component,
             incident = %request.incident,
@@ -68,12 +73,13 @@ impl Recoverer {
         let event = self.event(
             &plan.workload,
             EventType::Warning,
-            match plan.step {
-                ActionStep::RolloutRestart => "RolloutRestart",
-            },
+            event_reason(plan.step),
             format!(
-                "falconer restarts {}: {} is unhealthy since {}: {}",
-                plan.workload, component, request.unhealthy_since, reason
+                "falconer begins to {}: {} is unhealthy since {}: {}",
+                words_of(&plan),
+                component,
+                request.unhealthy_since,
+                reason
             ),
         );
         let deadlines = Deadlines {
@@ -203,15 +209,59 @@ async fn carry_out(
     if let Some(event) = event {
         record(cluster.as_ref(), &event, deadlines.event).await;
     }
-    match plan.step {
-        ActionStep::RolloutRestart => {
-            let request = RestartRequest {
-                workload: plan.workload,
-                at: plan.at,
-                idempotency_key: plan.idempotency_key,
-            };
-            let asked = cluster.restart(&request);
-            within(deadlines.request, "restart", &request.workload, asked).await
+    let deadline = deadlines.request;
+    let PlannedAction { step, workload, pod, revisions, idempotency_key, at, .. } = plan;
+    match (step, pod, revisions) {
+        (ActionStep::RolloutRestart, _, _) => {
+            let request = RestartRequest { workload, at, idempotency_key };
+            within(deadline, "restart", &request.workload, cluster.restart(&request)).await
         }
+        (ActionStep::DeletePod | ActionStep::ForceDelete, Some(pod), _) => {
+            let force = step == ActionStep::ForceDelete;
+            let PodTarget { name: pod, uid } = pod;
+            let request = DeletePodRequest { workload, pod, uid, force, idempotency_key };
+            within(deadline, "delete pod of", &request.workload, cluster.delete_pod(&request)).await
+        }
+        (ActionStep::Rollback, _, Some(RevisionChange { from, to })) => {
+            let (from_revision, to_revision) = (from, to);
+            let request = RollbackRequest { workload, from_revision, to_revision, idempotency_key };
+            within(deadline, "roll back", &request.workload, cluster.rollback(&request)).await
+        }
+        (ActionStep::DeletePod | ActionStep::ForceDelete | ActionStep::Rollback, _, _) => {
+            let (operation, object) = (step.as_str(), workload.to_string());
+            let message = "the decision does not say on what".to_owned();
+            Err(ClusterError::Unsupported { operation, object, message })
+        }
+    }
+}
+
+/// The names of the pods that were found sick.
+pub(super) fn sick_pods(request: &RecoveryRequest) -> Vec<Arc<str>> {
+    let sick = request.pods.iter().filter(|one| one.sick.is_some());
+    sick.map(|one| Arc::clone(&one.pod.name)).collect()
+}
+
+/// The reason of the event that announces a step.
+const fn event_reason(step: ActionStep) -> &'static str {
+    match step {
+        ActionStep::DeletePod => "DeletePod",
+        ActionStep::ForceDelete => "ForceDeletePod",
+        ActionStep::RolloutRestart => "RolloutRestart",
+        ActionStep::Rollback => "Rollback",
+    }
+}
+
+/// A step as people say it, e.g. `restart deployment/milvus-proxy`.
+fn words_of(plan: &PlannedAction) -> String {
+    let workload = &plan.workload;
+    let pod = plan.pod.as_ref().map_or("", |pod| &pod.name);
+    match plan.step {
+        ActionStep::DeletePod => format!("delete pod {pod} of {workload}"),
+        ActionStep::ForceDelete => format!("remove by force pod {pod} of {workload}"),
+        ActionStep::RolloutRestart => format!("restart {workload}"),
+        ActionStep::Rollback => match plan.revisions {
+            Some(change) => format!("return {workload} to revision {}", change.to),
+            None => format!("roll back {workload}"),
+        },
     }
 }

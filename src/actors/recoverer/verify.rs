@@ -123,6 +123,17 @@ impl Recoverer {
                     self.end(action, RecoveryPhase::Recovered, "verified", summary, ctx);
                 }
             }
+            Verification::PodReplaced { took } => {
+                let ended = self.ledger().pod_replaced(component);
+                if let Some(action) = ended {
+                    let pod = action.pod.as_ref().map_or("", |pod| &pod.name);
+                    let summary = format!(
+                        "pod {pod} was replaced after {}; others are sick still",
+                        words(took)
+                    );
+                    self.end(action, RecoveryPhase::Recovered, "pod_replaced", summary, ctx);
+                }
+            }
             Verification::NotRecovered { reason } => {
                 let ended = self.ledger().not_recovered(component, now);
                 if let Some(action) = ended {

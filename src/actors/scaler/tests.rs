@@ -11,7 +11,9 @@ use crate::actors::testing::{
     surroundings, workload,
 };
 use crate::effects::ScaleRequest;
-use crate::model::{HealthState, Pod, PodCondition, PodUsage, Resources, Role, RolloutStatus};
+use crate::model::{
+    HealthState, Pod, PodCondition, PodLife, PodUsage, Resources, Role, RolloutStatus,
+};
 
 /// One scaler with everything around it.
 struct Bench {
@@ -62,6 +64,7 @@ impl Bench {
             limits: Resources::default(),
             started_at: None,
             workload: Some(reference.clone()),
+            life: PodLife::default(),
         });
         let usage = (0..replicas).map(|index| PodUsage {
             pod: format!("p-{index}"),

@@ -102,6 +102,7 @@ pub struct ClusterMemory {
     totals: Totals,
     is_stopped: bool,
     inconclusive: Inconclusive,
+    milvus_version: Option<String>,
 }
 
 impl ClusterMemory {
@@ -194,6 +195,11 @@ impl ClusterMemory {
         })
     }
 
+    /// The version that Milvus gave last.
+    pub fn milvus_version(&self) -> Option<String> {
+        self.milvus_version.clone()
+    }
+
     /// Excuses failures of `component` until `until`, because its workload restarts.
     pub fn grant_grace(&mut self, component: &str, until: Timestamp, ends_on_success: bool) {
         if let Some(memory) = self.components.get_mut(component) {
@@ -257,6 +263,11 @@ impl ClusterMemory {
             return None;
         }
         known.newest = Some(report.started_at);
+        if let Some(version) = report.observation.milvus.as_ref().and_then(|it| it.version.as_ref())
+            && self.milvus_version.as_ref() != Some(version)
+        {
+            self.milvus_version = Some(version.clone());
+        }
         let was_sick = known.is_unhealthy_or_failing();
         let outcome = &report.observation.outcome;
         let transition = known.tracker.observe_as(weight, outcome, known.settings, now);
@@ -301,14 +312,21 @@ impl ComponentMemory {
         let is_healthy = self.tracker.state() == HealthState::Healthy;
         let is_unhealthy = self.tracker.state() == HealthState::Unhealthy;
         // What just answered is not restarted, nor what only the platform calls unhealthy.
-        let is_reason_to_act = outcome.is_failed() && self.tracker.is_counted_out();
+        let is_reason_to_act = is_unhealthy && outcome.is_failed() && self.tracker.is_counted_out();
+        let has_sick_pods = self.tracker.state() == HealthState::Degraded
+            && outcome.reason().is_some_and(|reason| reason.kind == ReasonKind::SomePods);
         let is_news = transition != Transition::Stayed || *change == IncidentChange::News;
         let concerned = Tell {
             raise: has_incident,
-            recover: has_incident && is_unhealthy && is_reason_to_act,
+            recover: has_incident && (is_reason_to_act || has_sick_pods),
             healthy: is_healthy,
         };
         self.told.decide(concerned, is_news, now)
+    }
+
+    /// How many probes in a row found it sick: those that failed, or those that found it degraded.
+    pub fn failures(&self) -> u32 {
+        self.tracker.consecutive_failures().max(self.tracker.consecutive_degraded())
     }
 
     /// Its place on the status board.

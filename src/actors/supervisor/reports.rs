@@ -8,6 +8,7 @@ use actix::prelude::*;
 
 use super::Supervisor;
 use super::memory::{IncidentChange, Judged};
+use super::tell::{Ask, sick_targets};
 use crate::model::{ComponentId, PodUsage, ProbeReport, ProberKind, Reason};
 use crate::policy::health::Transition;
 
@@ -81,12 +82,13 @@ impl Supervisor {
             self.tell_healthy(&report.id, known.tracker.since());
         }
         let ask = known.incident.as_ref().filter(|_| tell.recover).cloned();
-        let ask = ask.map(|open| (report.id.clone(), open));
+        let ask =
+            ask.map(|open| Ask { id: report.id.clone(), open, sick_pods: sick_targets(&report) });
         let usage = report.kind == ProberKind::Resources && !report.observation.outcome.is_failed();
         let usage = usage.then(|| report.observation.usage.clone());
         known.show(report);
-        if let Some((id, open)) = ask {
-            self.ask_for_recovery(id, open, &mut memory, now);
+        if let Some(ask) = ask {
+            self.ask_for_recovery(ask, &mut memory, now);
         }
         usage
     }

@@ -1,5 +1,6 @@
 //! What a supervisor tells the Alerter and the Recoverer about an incident.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Supervisor;
@@ -7,16 +8,17 @@ use super::memory::{ClusterMemory, OpenIncident};
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
 use crate::actors::recoverer::{ComponentHealthy, Recover};
 use crate::model::{
-    ComponentId, HealthState, IncidentId, ProbeReport, Severity, TargetReport, Timestamp, Workload,
+    ComponentId, ComponentInventory, HealthState, IncidentId, Pod, PodCondition, ProbeReport,
+    Reason, ReasonKind, Severity, TargetReport, Timestamp, Workload,
 };
 use crate::policy::notification::Alert;
-use crate::policy::recovery::RecoveryRequest;
+use crate::policy::recovery::{PodState, RecoveryRequest, SickComponent};
 
 /// At most this many lines of evidence go into an alert.
 const MAX_DETAILS: usize = 10;
 
 /// What is done about a component that still serves.
-const TELLS_ONLY: &str = "nothing: a degraded component is told about and never restarted";
+const TELLS_ONLY: &str = "nothing: a component that still serves is never restarted as a whole";
 
 /// What is done where the platform's word, and not yet enough failed probes, makes it unhealthy.
 const NOT_YET: &str = "nothing yet: acting takes failure_threshold failed probes in a row";
@@ -54,38 +56,96 @@ impl Supervisor {
         let _ = self.parts.peers.healthy.try_send(healthy);
     }
 
-    pub(super) fn ask_for_recovery(
-        &self,
-        id: ComponentId,
-        open: OpenIncident,
-        memory: &mut ClusterMemory,
-        now: Timestamp,
-    ) {
+    pub(super) fn ask_for_recovery(&self, ask: Ask, memory: &mut ClusterMemory, now: Timestamp) {
+        let Ask { id, open, sick_pods } = ask;
         let depends_on = &self.parts.depends_on;
         let is_sick = |name: &Arc<str>| {
             memory.get(name).is_some_and(super::memory::ComponentMemory::is_unhealthy_or_failing)
         };
         let sick = depends_on.iter().filter(|name| is_sick(name));
+        let sick_dependencies = sick.map(|name| self.id(name)).collect();
+        let known = self.inventory.components.get(&id.component);
+        let judged = memory.get(&id.component).map(|known| (known.failures(), known.settings));
+        let (failures, settings) = judged.unwrap_or_default();
         let request = RecoveryRequest {
             incident: open.id,
+            role: known.and_then(|known| known.role),
             workloads: self.workloads_of(&id.component),
+            pods: known.map_or_else(Vec::new, |known| pod_states(known, &sick_pods)),
+            serves: open.severity == Severity::Warning,
             unhealthy_since: open.since,
+            failures,
+            failure_threshold: settings.failure_threshold,
+            grace_until: None,
             sick_components: memory.sick_workloads(),
             watched_components: memory.workloads(),
-            sick_dependencies: sick.map(|name| self.id(name)).collect(),
+            sick_others: self.sick_beside(&id.component, memory),
+            sick_dependencies,
             cluster_seen_at: memory.seen_beside(&id.component, depends_on, now),
+            milvus_version: memory.milvus_version(),
             component: id,
             platform_error: self.inventory.error.clone(),
             being_scaled: Vec::new(),
+            not_leader: None,
+            quiet: None,
         };
         // Level-triggered: a later report asks again.
         let recover = Recover { request, reason: open.reason };
         let _ = self.parts.peers.recover.try_send(recover);
     }
 
+    /// The platform's other components that failed often enough to be restarted as well.
+    fn sick_beside(&self, component: &str, memory: &ClusterMemory) -> Vec<SickComponent> {
+        let others = self.inventory.components.iter().filter(|(name, _)| ***name != *component);
+        others
+            .filter(|(name, _)| {
+                memory
+                    .get(name)
+                    .is_some_and(|known| known.incident.is_some() && known.tracker.is_counted_out())
+            })
+            .map(|(name, known)| SickComponent { component: self.id(name), role: known.role })
+            .collect()
+    }
+
     pub(super) fn workloads_of(&self, component: &str) -> Vec<Workload> {
         self.inventory.components.get(component).map_or_else(Vec::new, |c| c.workloads.clone())
     }
+}
+
+/// A component about which the recoverer is asked.
+pub(super) struct Ask {
+    /// Which.
+    pub(super) id: ComponentId,
+    /// Its incident.
+    pub(super) open: OpenIncident,
+    /// What its newest probe found of its pods, by name.
+    pub(super) sick_pods: HashMap<String, Reason>,
+}
+
+/// The targets that a probe found not to do their work.
+pub(super) fn sick_targets(report: &ProbeReport) -> HashMap<String, Reason> {
+    let failed = report.observation.targets.iter().filter(|target| target.outcome.is_failed());
+    failed
+        .filter_map(|target| Some((target.name.clone(), target.outcome.reason()?.clone())))
+        .collect()
+}
+
+/// What is known of each pod: its own probe's word first, then the platform's.
+fn pod_states(known: &ComponentInventory, sick: &HashMap<String, Reason>) -> Vec<PodState> {
+    let state = |pod: &Pod| {
+        let platform = match &pod.condition {
+            PodCondition::CrashLoop { message } => {
+                Some(Reason::new(ReasonKind::CrashLoop, message))
+            }
+            PodCondition::Pending { .. }
+            | PodCondition::Ready
+            | PodCondition::NotReady
+            | PodCondition::Terminating
+            | PodCondition::Ended { .. } => None,
+        };
+        PodState { sick: sick.get(&*pod.name).cloned().or(platform), pod: pod.clone() }
+    };
+    known.pods.iter().map(state).collect()
 }
 
 /// One line per target that is not healthy, and what the service says of itself.

@@ -161,6 +161,8 @@ impl Fixture {
             rolling_out: false,
             owner: Owner::None,
             autoscaler: None,
+            holds: Vec::new(),
+            revision: None,
         };
         let entry = |name: &&str| {
             let component = ComponentInventory {

@@ -11,10 +11,14 @@ use super::*;
 use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::ComponentPlan;
 use crate::actors::testing::in_virtual_time;
-use crate::effects::{Applied, ClusterError, NotifyError, Probe, RestartRequest, ScaleRequest};
+use crate::effects::{
+    ActionQuery, ActionTrace, Applied, ClusterError, DeletePodRequest, EvidenceRequest,
+    NotifyError, Probe, RestartRequest, RollbackRequest, ScaleRequest,
+};
 use crate::model::{
-    AlertStatus, ClusterEvent, ComponentInventory, HealthState, Inventory, Notification, Outcome,
-    ProbeObservation, ProberKind, ReasonKind, RolloutStatus, Timestamp, Touched, WorkloadRef,
+    AlertStatus, ClusterEvent, ComponentInventory, Evidence, HealthState, Inventory, Notification,
+    Outcome, ProbeObservation, ProberKind, ReasonKind, RolloutStatus, Timestamp, Touched,
+    WorkloadRef,
 };
 use crate::policy::health::HealthSettings;
 
@@ -89,6 +93,22 @@ impl Cluster for Machine {
 
     async fn restart(&self, _: &RestartRequest) -> Result<Applied, ClusterError> {
         Ok(Applied { applied: true, change: String::new() })
+    }
+
+    async fn delete_pod(&self, _: &DeletePodRequest) -> Result<Applied, ClusterError> {
+        Ok(Applied { applied: true, change: String::new() })
+    }
+
+    async fn rollback(&self, _: &RollbackRequest) -> Result<Applied, ClusterError> {
+        Ok(Applied { applied: true, change: String::new() })
+    }
+
+    async fn find_action(&self, _: &ActionQuery) -> Result<ActionTrace, ClusterError> {
+        Ok(ActionTrace::NotDone)
+    }
+
+    async fn evidence(&self, _: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError> {
+        Ok(Vec::new())
     }
 
     async fn rollout_status(&self, _: &WorkloadRef) -> Result<RolloutStatus, ClusterError> {

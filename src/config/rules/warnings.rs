@@ -4,9 +4,7 @@ use super::{Judge, WELL_KNOWN_DEPENDENCIES, names};
 use crate::config::origins::Origins;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
-use crate::config::settings::{
-    ClusterSettings, Components, LadderStep, Platform, ScalerMode, Settings,
-};
+use crate::config::settings::{ClusterSettings, Components, Platform, ScalerMode, Settings};
 
 /// Keys that this version reads and does not use.
 const UNUSED_KEYS: [&[&str]; 3] = [
@@ -28,7 +26,6 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
     clusters(&mut judge);
     orphans(&mut judge);
     twins(&mut judge);
-    ladders(&mut judge);
     if settings.scaler.mode == ScalerMode::Target {
         let mode = KeyPath::of(&["scaler", "mode"]);
         judge.value(&mode, "is \"target\", which only observes in this version: nothing is scaled");
@@ -135,20 +132,5 @@ fn overlap(a: &Components, b: &Components) -> bool {
     match (a, b) {
         (Components::List(a), Components::List(b)) => a.iter().any(|name| b.contains(name)),
         (Components::Auto, _) | (_, Components::Auto) => true,
-    }
-}
-
-fn ladders(judge: &mut Judge<'_>) {
-    let recoverer = &judge.settings.recoverer;
-    let common = KeyPath::of(&["recoverer", "ladder"]);
-    let of_components = recoverer
-        .components
-        .iter()
-        .map(|(name, settings)| (KeyPath::of(&["recoverer", name, "ladder"]), &settings.ladder));
-    for (path, ladder) in std::iter::once((common, &recoverer.defaults.ladder)).chain(of_components)
-    {
-        if let Some(index) = ladder.iter().position(|step| *step == LadderStep::DeletePod) {
-            judge.value(&path.index(index), "is \"delete_pod\", which is skipped in this version");
-        }
     }
 }

@@ -49,6 +49,8 @@ pub enum LadderStep {
     DeletePod,
     /// Restart the workload, pod by pod.
     RolloutRestart,
+    /// Return to the revision before the newest one, if the sickness began with that.
+    Rollback,
     /// Leave it to a person.
     Escalate,
 }
@@ -98,7 +100,7 @@ impl Default for RecovererDefaults {
         Self {
             enabled: true,
             dry_run: false,
-            ladder: vec![LadderStep::RolloutRestart, LadderStep::Escalate],
+            ladder: vec![LadderStep::DeletePod, LadderStep::RolloutRestart, LadderStep::Escalate],
             cooldown: HumanDuration::from_secs(300),
             verify_timeout: HumanDuration::from_secs(600),
             max_concurrent: 1,

@@ -7,8 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::effects::{Applied, Cluster, ClusterError, RestartRequest, ScaleRequest};
-use crate::model::{ClusterEvent, Inventory, RolloutStatus, WorkloadRef};
+use crate::effects::{
+    ActionQuery, ActionTrace, Applied, Cluster, ClusterError, DeletePodRequest, EvidenceRequest,
+    RestartRequest, RollbackRequest, ScaleRequest,
+};
+use crate::model::{ClusterEvent, Evidence, Inventory, RolloutStatus, WorkloadRef};
 
 /// A cluster that is watched and never changed.
 pub struct DryRunCluster {
@@ -34,6 +37,26 @@ impl Cluster for DryRunCluster {
         Ok(Applied { applied: false, change })
     }
 
+    async fn delete_pod(&self, request: &DeletePodRequest) -> Result<Applied, ClusterError> {
+        let change = self.inner.describe_delete_pod(request);
+        tracing::info!(change, "dry run: would delete pod");
+        Ok(Applied { applied: false, change })
+    }
+
+    async fn rollback(&self, request: &RollbackRequest) -> Result<Applied, ClusterError> {
+        let change = self.inner.describe_rollback(request);
+        tracing::info!(change, "dry run: would roll back");
+        Ok(Applied { applied: false, change })
+    }
+
+    async fn find_action(&self, action: &ActionQuery) -> Result<ActionTrace, ClusterError> {
+        self.inner.find_action(action).await
+    }
+
+    async fn evidence(&self, request: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError> {
+        self.inner.evidence(request).await
+    }
+
     async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError> {
         self.inner.rollout_status(workload).await
     }
@@ -50,6 +73,14 @@ impl Cluster for DryRunCluster {
 
     fn describe_scale(&self, request: &ScaleRequest) -> String {
         self.inner.describe_scale(request)
+    }
+
+    fn describe_delete_pod(&self, request: &DeletePodRequest) -> String {
+        self.inner.describe_delete_pod(request)
+    }
+
+    fn describe_rollback(&self, request: &RollbackRequest) -> String {
+        self.inner.describe_rollback(request)
     }
 
     async fn record_event(&self, event: &ClusterEvent) -> Result<(), ClusterError> {

@@ -33,8 +33,13 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::effects::background::keep_alive;
-use crate::effects::{Applied, Cluster, ClusterError, RestartRequest, ScaleRequest};
-use crate::model::{ClusterEvent, Inventory, Reason, ReasonKind, RolloutStatus, WorkloadRef};
+use crate::effects::{
+    ActionQuery, ActionTrace, Applied, Cluster, ClusterError, DeletePodRequest, EvidenceRequest,
+    RestartRequest, RollbackRequest, ScaleRequest,
+};
+use crate::model::{
+    ClusterEvent, Evidence, Inventory, Reason, ReasonKind, RolloutStatus, WorkloadRef,
+};
 
 use operations::Operation;
 use samples::PodSample;
@@ -105,6 +110,26 @@ impl Cluster for KubeCluster {
             return Err(operation.unsupported("it is paused; somebody is at work there"));
         }
         operation.restart(request).await
+    }
+
+    async fn delete_pod(&self, request: &DeletePodRequest) -> Result<Applied, ClusterError> {
+        let operation = Operation::new(&self.shared, "delete pod", &request.workload);
+        Err(operation.unsupported("not yet"))
+    }
+
+    async fn rollback(&self, request: &RollbackRequest) -> Result<Applied, ClusterError> {
+        let operation = Operation::new(&self.shared, "roll back", &request.workload);
+        Err(operation.unsupported("not yet"))
+    }
+
+    async fn find_action(&self, action: &ActionQuery) -> Result<ActionTrace, ClusterError> {
+        let operation = Operation::new(&self.shared, "find action on", &action.workload);
+        Err(operation.unsupported("not yet"))
+    }
+
+    async fn evidence(&self, request: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError> {
+        let operation = Operation::new(&self.shared, "evidence of", &request.workload);
+        Err(operation.unsupported("not yet"))
     }
 
     async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError> {

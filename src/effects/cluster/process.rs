@@ -32,8 +32,13 @@ use self::stage::Stage;
 use super::ClusterError;
 use crate::clock::Clock;
 use crate::effects::background::keep_alive;
-use crate::effects::{Applied, Cluster, RestartRequest, ScaleRequest};
-use crate::model::{ClusterEvent, EventType, Inventory, RolloutStatus, Timestamp, WorkloadRef};
+use crate::effects::{
+    ActionQuery, ActionTrace, Applied, Cluster, DeletePodRequest, EvidenceRequest, RestartRequest,
+    RollbackRequest, ScaleRequest,
+};
+use crate::model::{
+    ClusterEvent, EventType, Evidence, Inventory, RolloutStatus, Timestamp, WorkloadRef,
+};
 
 pub use settings::{OnExit, ProcessClusterSettings, ProcessSettings};
 pub use usage::{ProcessResourcesProbe, ProcessUsage};
@@ -178,6 +183,24 @@ impl Cluster for ProcessCluster {
         }
     }
 
+    async fn delete_pod(&self, request: &DeletePodRequest) -> Result<Applied, ClusterError> {
+        Err(no_such_thing("delete pod", request.workload.to_string(), "a process has no pods"))
+    }
+
+    async fn rollback(&self, request: &RollbackRequest) -> Result<Applied, ClusterError> {
+        Err(no_such_thing("roll back", request.workload.to_string(), "a process has no revisions"))
+    }
+
+    async fn find_action(&self, action: &ActionQuery) -> Result<ActionTrace, ClusterError> {
+        let process = self.find("find action on", &action.workload)?;
+        let knows = process.shared.look().knows(&action.idempotency_key);
+        Ok(if knows { ActionTrace::Done } else { ActionTrace::NotDone })
+    }
+
+    async fn evidence(&self, _: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError> {
+        Ok(Vec::new())
+    }
+
     async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError> {
         Ok(self.find("rollout status", workload)?.shared.look().rollout())
     }
@@ -312,6 +335,10 @@ fn describe(process: &Process) -> String {
         (None, Some(restart)) => format!("run: {}", restart.join(" ")),
         (None, None) => "nothing: no start and no restart command is configured".to_owned(),
     }
+}
+
+fn no_such_thing(operation: &'static str, object: String, why: &str) -> ClusterError {
+    ClusterError::Unsupported { operation, object, message: why.to_owned() }
 }
 
 fn scale_refused(request: &ScaleRequest) -> ClusterError {

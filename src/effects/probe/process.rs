@@ -150,6 +150,7 @@ mod tests {
             limits: Resources::default(),
             started_at: None,
             workload: None,
+            life: crate::model::PodLife::default(),
         }
     }
 

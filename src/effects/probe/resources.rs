@@ -95,7 +95,7 @@ fn percent(used: Option<u64>, asked: Option<u64>) -> Option<Percent> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{ComponentInventory, PodCondition, Resources};
+    use crate::model::{ComponentInventory, PodCondition, PodLife, Resources};
 
     use super::*;
 
@@ -108,6 +108,7 @@ mod tests {
             limits: Resources { cpu_milli: None, memory_bytes: Some(2 << 30) },
             started_at: None,
             workload: None,
+            life: PodLife::default(),
         };
         let component =
             ComponentInventory { pods: names.iter().map(pod).collect(), ..Default::default() };

@@ -43,6 +43,8 @@ impl World {
             rolling_out: false,
             owner: Owner::None,
             autoscaler: None,
+            holds: Vec::new(),
+            revision: None,
         };
         let component = ComponentInventory { workloads: vec![workload], ..Default::default() };
         let mut world = Self { component, watch: PodsWatch::default(), second: 3_600 };
@@ -62,6 +64,7 @@ impl World {
             limits: Resources::default(),
             started_at: Some(started_at),
             workload: None,
+            life: crate::model::PodLife::default(),
         });
     }
 

@@ -1,11 +1,16 @@
 //! What the recoverer did and learnt: plain data that outlives a respawn of the actor. Owns the
 //! budgets, the ladder positions and the actions under way; never decides.
 
+mod questions;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::PlannedAction;
-use super::settings::{Budget, GlobalSettings, RecoverySettings};
+use serde::{Deserialize, Serialize};
+
+use super::decision::{PlannedAction, PodTarget};
+use super::settings::{GlobalSettings, RecoverySettings};
 use super::under_way::{ActionUnderWay, RolloutProgress};
 use super::window::ActionWindow;
 use crate::model::{ComponentId, IncidentId, Timestamp, WorkloadRef};
@@ -16,8 +21,14 @@ const FIRST_RETRY_DELAY: Duration = Duration::from_secs(30);
 /// How the newest finished step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum StepEnd {
-    Helped { at: Timestamp },
-    Failed { workload: WorkloadRef },
+    Helped {
+        at: Timestamp,
+    },
+    /// One of several sick pods is well again; the same rung is for the next one.
+    PodReplaced,
+    Failed {
+        workload: WorkloadRef,
+    },
 }
 
 /// A step that the platform did not take and that will be tried again.
@@ -40,6 +51,26 @@ struct ComponentRecord {
     escalated: Option<(IncidentId, Timestamp)>,
     retry: Option<Retry>,
     last_sick_at: Option<Timestamp>,
+    /// The pods that were removed since the component was last well for long, by name and uid.
+    removed: Vec<PodTarget>,
+}
+
+/// An open circuit breaker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tripped {
+    /// When it opened.
+    pub at: Timestamp,
+    /// Which budget was spent, in words.
+    pub why: String,
+}
+
+/// The settings that bound an action.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits<'a> {
+    /// The component's.
+    pub settings: &'a RecoverySettings,
+    /// Everything's.
+    pub global: &'a GlobalSettings,
 }
 
 /// Everything that was done, by component.
@@ -49,145 +80,12 @@ pub struct RecoveryLedger {
     under_way: BTreeMap<ComponentId, ActionUnderWay>,
     /// Those on which something was done at least once.
     acted_on: BTreeSet<ComponentId>,
+    /// Of all components of a cluster.
+    clusters: BTreeMap<Arc<str>, ActionWindow>,
     /// Of all components.
     actions: ActionWindow,
-}
-
-/// What a decision needs to know.
-impl RecoveryLedger {
-    /// The action under way for `component`.
-    pub fn in_flight(&self, component: &ComponentId) -> Option<&ActionUnderWay> {
-        self.under_way.get(component)
-    }
-
-    /// Every action under way.
-    pub fn all_in_flight(&self) -> impl Iterator<Item = &ActionUnderWay> {
-        self.under_way.values()
-    }
-
-    /// The components of `cluster` with an action under way.
-    pub fn in_flight_in(&self, cluster: &str) -> Vec<ComponentId> {
-        self.under_way.keys().filter(|id| &*id.cluster == cluster).cloned().collect()
-    }
-
-    /// When this incident of `component` was escalated.
-    pub fn escalated_at(
-        &self,
-        component: &ComponentId,
-        incident: &IncidentId,
-    ) -> Option<Timestamp> {
-        let (escalated, at) = self.components.get(component)?.escalated.as_ref()?;
-        (escalated == incident).then_some(*at)
-    }
-
-    /// Which step of the ladder is next for a component that is sick since `unhealthy_since`.
-    pub fn ladder_index(
-        &self,
-        component: &ComponentId,
-        unhealthy_since: Timestamp,
-        settings: &RecoverySettings,
-    ) -> usize {
-        let last = self.components.get(component).and_then(|record| record.last_step.as_ref());
-        match last {
-            None => 0,
-            Some((index, StepEnd::Failed { .. })) => index.saturating_add(1),
-            Some((index, StepEnd::Helped { at })) => {
-                let came_back = unhealthy_since.since(*at) < settings.recurrence_window;
-                if came_back { index.saturating_add(1) } else { *index }
-            }
-        }
-    }
-
-    /// Whether the newest finished step on `component` was on `workload` and did not help.
-    pub fn last_step_failed_on(&self, component: &ComponentId, workload: &WorkloadRef) -> bool {
-        self.components.get(component).and_then(|record| record.last_step.as_ref()).is_some_and(
-            |(_, end)| match end {
-                StepEnd::Failed { workload: failed_on } => failed_on == workload,
-                StepEnd::Helped { .. } => false,
-            },
-        )
-    }
-
-    /// What is left of the component's cooldown for the action `key`. A repeated try belongs to the
-    /// action whose cooldown it is.
-    pub fn cooldown_left(
-        &self,
-        component: &ComponentId,
-        key: &str,
-        cooldown: Duration,
-        now: Timestamp,
-    ) -> Option<Duration> {
-        if self.first_tried_at(component, key).is_some() {
-            return None;
-        }
-        let over_at = self.components.get(component)?.last_action_at? + cooldown;
-        (now < over_at).then(|| over_at.since(now))
-    }
-
-    /// When the component's budget has room for the action `key`; `None` while it has. A repeated
-    /// try takes the room of the first one.
-    pub fn component_budget_free_in(
-        &self,
-        component: &ComponentId,
-        key: &str,
-        budget: Budget,
-        now: Timestamp,
-    ) -> Option<Duration> {
-        let own = self.counted_at(component, key);
-        match self.components.get(component) {
-            Some(record) => record.actions.free_in(own, budget, now),
-            None => ActionWindow::default().free_in(own, budget, now),
-        }
-    }
-
-    /// When the global budget has room for the action `key` of `component`; `None` while it has.
-    pub fn global_budget_free_in(
-        &self,
-        component: &ComponentId,
-        key: &str,
-        budget: Budget,
-        now: Timestamp,
-    ) -> Option<Duration> {
-        self.actions.free_in(self.counted_at(component, key), budget, now)
-    }
-
-    /// How many actions on `component` are inside the last `per`.
-    pub fn component_actions(
-        &self,
-        component: &ComponentId,
-        per: Duration,
-        now: Timestamp,
-    ) -> usize {
-        self.components.get(component).map_or(0, |record| record.actions.spent(per, now))
-    }
-
-    /// How many actions on all components are inside the last `per`.
-    pub fn global_actions(&self, per: Duration, now: Timestamp) -> usize {
-        self.actions.spent(per, now)
-    }
-
-    /// Every component on which something was done, if only as a dry run.
-    pub fn acted_on(&self) -> impl Iterator<Item = &ComponentId> {
-        self.acted_on.iter()
-    }
-
-    /// When the action with this key was tried for the first time, if the platform did not take it.
-    pub fn first_tried_at(&self, component: &ComponentId, key: &str) -> Option<Timestamp> {
-        self.retry(component).filter(|retry| retry.key == key).map(|retry| retry.first_tried_at)
-    }
-
-    /// Before when the platform is not bothered again for `component`.
-    pub fn retry_not_before(&self, component: &ComponentId) -> Option<Timestamp> {
-        self.retry(component).map(|retry| retry.not_before)
-    }
-
-    fn counted_at(&self, component: &ComponentId, key: &str) -> Option<Timestamp> {
-        self.retry(component).filter(|retry| retry.key == key).map(|retry| retry.counted_at)
-    }
-
-    fn retry(&self, component: &ComponentId) -> Option<&Retry> {
-        self.components.get(component)?.retry.as_ref()
-    }
+    /// The clusters to which nothing more is done until a person has looked.
+    breakers: BTreeMap<Arc<str>, Tripped>,
 }
 
 /// What happened.
@@ -205,6 +103,10 @@ impl RecoveryLedger {
         let well_for = record.last_sick_at.map_or(Duration::ZERO, |at| unhealthy_since.since(at));
         if well_for >= memory {
             record.last_step = None;
+            record.removed.clear();
+        }
+        if record.escalated.as_ref().is_some_and(|(escalated, _)| escalated != incident) {
+            record.escalated = None;
         }
         if record.retry.as_ref().is_some_and(|retry| retry.incident != *incident) {
             record.retry = None;
@@ -218,19 +120,47 @@ impl RecoveryLedger {
         }
     }
 
+    /// A report after the rollout of the action under way told which pods are sick.
+    pub fn saw_sick_pods(&mut self, component: &ComponentId, sick: &[Arc<str>]) {
+        if let Some(action) = self.under_way.get_mut(component)
+            && action.rollout == RolloutProgress::Complete
+        {
+            action.sick_after = Some(sick.iter().cloned().collect());
+        }
+    }
+
+    /// Nothing more is done to `cluster` until a person has looked.
+    pub fn trip(&mut self, cluster: &Arc<str>, why: String, now: Timestamp) {
+        self.breakers.entry(Arc::clone(cluster)).or_insert(Tripped { at: now, why });
+    }
+
+    /// A person has looked at `cluster`: its breaker is closed, and what was done counts no more
+    /// against the budgets that had opened it. Says whether it was open.
+    pub fn reset_breaker(&mut self, cluster: &str) -> bool {
+        let was_open = self.breakers.remove(cluster).is_some();
+        if was_open {
+            self.clusters.remove(cluster);
+            self.actions = ActionWindow::default();
+        }
+        was_open
+    }
+
     /// An action begins: it counts from now on, whatever becomes of it.
     pub fn begin(
         &mut self,
         component: &ComponentId,
         incident: &IncidentId,
         plan: &PlannedAction,
-        settings: &RecoverySettings,
-        global: &GlobalSettings,
+        limits: Limits<'_>,
+        sick_pods: &[Arc<str>],
         now: Timestamp,
     ) {
+        let Limits { settings, global } = limits;
         let first_try = self.counted_at(component, &plan.idempotency_key);
         let record = self.components.entry(component.clone()).or_default();
         record.actions.count(first_try, settings.budget.per, now);
+        let cluster = self.clusters.entry(Arc::clone(&component.cluster)).or_default();
+        cluster.count(first_try, global.cluster_budget.per, now);
         self.actions.count(first_try, global.budget.per, now);
         let action = ActionUnderWay {
             incident: incident.clone(),
@@ -238,6 +168,10 @@ impl RecoveryLedger {
             step: plan.step,
             index: plan.index,
             workload: plan.workload.clone(),
+            pod: plan.pod.clone(),
+            revisions: plan.revisions,
+            sick_before: sick_pods.iter().cloned().collect(),
+            sick_after: None,
             idempotency_key: plan.idempotency_key.clone(),
             at: plan.at,
             requested_at: now,
@@ -254,9 +188,11 @@ impl RecoveryLedger {
         if let Some(action) = self.under_way.get_mut(component) {
             action.accepted_at = Some(now);
         }
+        let removed = self.under_way.get(component).and_then(|action| action.pod.clone());
         let record = self.components.entry(component.clone()).or_default();
         record.last_action_at = Some(now);
         record.retry = None;
+        record.removed.extend(removed);
     }
 
     /// The action was only shown. The cooldown holds nevertheless, the ladder stays where it is.
@@ -299,7 +235,19 @@ impl RecoveryLedger {
     pub fn recovered(&mut self, component: &ComponentId, now: Timestamp) -> Option<ActionUnderWay> {
         let action = self.under_way.remove(component)?;
         let record = self.components.entry(component.clone()).or_default();
-        record.last_step = Some((action.index, StepEnd::Helped { at: now }));
+        if action.step.is_rung() {
+            record.last_step = Some((action.index, StepEnd::Helped { at: now }));
+        }
+        Some(action)
+    }
+
+    /// The pod was replaced and its replacement is well; others are sick still.
+    pub fn pod_replaced(&mut self, component: &ComponentId) -> Option<ActionUnderWay> {
+        let action = self.under_way.remove(component)?;
+        let record = self.components.entry(component.clone()).or_default();
+        if action.step.is_rung() {
+            record.last_step = Some((action.index, StepEnd::PodReplaced));
+        }
         Some(action)
     }
 
@@ -311,8 +259,10 @@ impl RecoveryLedger {
     ) -> Option<ActionUnderWay> {
         let action = self.under_way.remove(component)?;
         let record = self.components.entry(component.clone()).or_default();
-        record.last_step =
-            Some((action.index, StepEnd::Failed { workload: action.workload.clone() }));
+        if action.step.is_rung() {
+            let workload = action.workload.clone();
+            record.last_step = Some((action.index, StepEnd::Failed { workload }));
+        }
         record.last_action_at = record.last_action_at.max(action.accepted_at.or(Some(now)));
         record.retry = None;
         Some(action)

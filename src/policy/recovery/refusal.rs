@@ -1,16 +1,67 @@
 //! Why nothing is done: a closed set, each with its numbers and its words.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::Budget;
-use crate::model::{ComponentId, Reason, Timestamp, WorkloadRef};
+use crate::model::{ComponentId, Hold, Reason, Role, Timestamp, WorkloadRef};
 
 /// Why a guard refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefusalReason {
     /// Recovery is switched off for the component.
     Disabled,
+    /// Not enough probes failed in a row.
+    BelowThreshold {
+        /// How many failed.
+        failures: u32,
+        /// How many it takes.
+        threshold: u32,
+    },
+    /// Another falconer acts, or may before this action would end.
+    NotLeader {
+        /// Who or why.
+        why: String,
+    },
+    /// More was done to the cluster than its budget allows; a person must look first.
+    BreakerOpen {
+        /// The cluster.
+        cluster: Arc<str>,
+        /// When it opened.
+        since: Timestamp,
+    },
+    /// People want nothing to be done now.
+    Quiet {
+        /// Which window, or whose silence.
+        why: String,
+        /// Its end.
+        until: Timestamp,
+    },
+    /// milvus-operator is at work there, or was told to keep off.
+    Held {
+        /// The workload.
+        workload: WorkloadRef,
+        /// What it says.
+        hold: Hold,
+    },
+    /// Of this role only one instance runs, and nobody said that it may be restarted.
+    SingleInstance {
+        /// The role.
+        role: Role,
+    },
+    /// The component serves, and no step is for single pods of it.
+    StillServes,
+    /// The pod is healthy.
+    HealthyPod {
+        /// The pod.
+        pod: Arc<str>,
+    },
+    /// Something that is restarted before it is sick too.
+    RestartOrder {
+        /// What comes first.
+        first: ComponentId,
+    },
     /// Nothing runs the component as far as falconer knows.
     NoWorkload,
     /// No platform is configured for the cluster.
@@ -85,6 +136,13 @@ pub enum RefusalReason {
         /// When it has room again, from now.
         free_in: Duration,
     },
+    /// The cluster has had its share of actions.
+    ClusterBudgetSpent {
+        /// The budget.
+        budget: Budget,
+        /// When it has room again, from now.
+        free_in: Duration,
+    },
     /// All components together have had their share of actions.
     GlobalBudgetSpent {
         /// The budget.
@@ -105,8 +163,18 @@ impl RefusalReason {
         match self {
             Self::Cooldown { left: free_in }
             | Self::ComponentBudgetSpent { free_in, .. }
+            | Self::ClusterBudgetSpent { free_in, .. }
             | Self::GlobalBudgetSpent { free_in, .. } => Some(*free_in),
             Self::Disabled
+            | Self::BelowThreshold { .. }
+            | Self::NotLeader { .. }
+            | Self::BreakerOpen { .. }
+            | Self::Quiet { .. }
+            | Self::Held { .. }
+            | Self::SingleInstance { .. }
+            | Self::StillServes
+            | Self::HealthyPod { .. }
+            | Self::RestartOrder { .. }
             | Self::NoWorkload
             | Self::NoPlatform
             | Self::PlatformUnavailable { .. }
@@ -123,10 +191,24 @@ impl RefusalReason {
         }
     }
 
+    /// Whether so much was done already that nothing more is until a person has looked.
+    pub const fn trips_breaker(&self) -> bool {
+        matches!(self, Self::ClusterBudgetSpent { .. } | Self::GlobalBudgetSpent { .. })
+    }
+
     /// A name for machines.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Disabled => "disabled",
+            Self::BelowThreshold { .. } => "below_threshold",
+            Self::NotLeader { .. } => "not_leader",
+            Self::BreakerOpen { .. } => "breaker_open",
+            Self::Quiet { .. } => "quiet",
+            Self::Held { .. } => "held",
+            Self::SingleInstance { .. } => "single_instance",
+            Self::StillServes => "still_serves",
+            Self::HealthyPod { .. } => "healthy_pod",
+            Self::RestartOrder { .. } => "restart_order",
             Self::NoWorkload => "no_workload",
             Self::NoPlatform => "no_platform",
             Self::PlatformUnavailable { .. } => "platform_unavailable",
@@ -141,6 +223,7 @@ impl RefusalReason {
             Self::AnotherInFlight { .. } => "another_in_flight",
             Self::Cooldown { .. } => "cooldown",
             Self::ComponentBudgetSpent { .. } => "component_budget_spent",
+            Self::ClusterBudgetSpent { .. } => "cluster_budget_spent",
             Self::GlobalBudgetSpent { .. } => "global_budget_spent",
             Self::LeftToPerson { .. } => "left_to_person",
         }
@@ -151,6 +234,32 @@ impl fmt::Display for RefusalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Disabled => f.write_str("recovery is disabled for this component"),
+            Self::BelowThreshold { failures, threshold } => {
+                write!(
+                    f,
+                    "not restarted yet: {failures} failed probes in a row, {threshold} needed"
+                )
+            }
+            Self::NotLeader { why } => write!(f, "not restarted by this falconer: {why}"),
+            Self::BreakerOpen { cluster, since } => write!(
+                f,
+                "not restarted: recovery of {cluster} is stopped since {since}, because more was \
+                 done than its budget allows; look at the cluster, then `falconer resume {cluster}`"
+            ),
+            Self::Quiet { why, until } => write!(f, "not restarted: {why} until {until}"),
+            Self::Held { workload, hold } => write!(f, "not restarted: {workload}: {hold}"),
+            Self::SingleInstance { role } => write!(
+                f,
+                "not restarted: the only {role} would be gone meanwhile; write a ladder under \
+                 [recoverer.{role}] to allow it"
+            ),
+            Self::StillServes => f.write_str(
+                "not restarted: it still serves, and no step is for its sick pods alone",
+            ),
+            Self::HealthyPod { pod } => write!(f, "not removed: pod {pod} is healthy"),
+            Self::RestartOrder { first } => {
+                write!(f, "not restarted yet: {first} is sick and is restarted before it")
+            }
             Self::NoWorkload => f.write_str("nothing to restart: falconer only tells"),
             Self::NoPlatform => {
                 f.write_str("no platform is configured for this cluster: falconer only tells")
@@ -200,6 +309,7 @@ impl fmt::Display for RefusalReason {
             Self::ComponentBudgetSpent { budget, .. } => {
                 f.write_str(&spent("component's", *budget))
             }
+            Self::ClusterBudgetSpent { budget, .. } => f.write_str(&spent("cluster's", *budget)),
             Self::GlobalBudgetSpent { budget, .. } => f.write_str(&spent("global", *budget)),
             Self::LeftToPerson { since } => write!(f, "left to a person since {since}"),
         }

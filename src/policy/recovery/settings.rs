@@ -8,43 +8,58 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LadderStep {
+    /// The sick pods only, one at a time, by eviction.
+    DeletePod,
     /// A rolling restart of the workload, as `kubectl rollout restart` does it.
     RolloutRestart,
+    /// Back to the revision before, where the sickness began with the newest one.
+    Rollback,
     /// Leave it to a person.
     Escalate,
 }
 
-/// A step that is carried out by the platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActionStep {
-    /// A rolling restart.
-    RolloutRestart,
-}
-
-impl ActionStep {
-    /// The name of the step in `actors.toml`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RolloutRestart => LadderStep::RolloutRestart.as_str(),
-        }
-    }
-}
-
 impl LadderStep {
-    /// What the platform is asked for; `None` where a person is.
-    pub const fn action(self) -> Option<ActionStep> {
-        match self {
-            Self::RolloutRestart => Some(ActionStep::RolloutRestart),
-            Self::Escalate => None,
-        }
-    }
-
     /// The name as it stands in `actors.toml`.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::DeletePod => "delete_pod",
             Self::RolloutRestart => "rollout_restart",
+            Self::Rollback => "rollback",
             Self::Escalate => "escalate",
+        }
+    }
+}
+
+/// A step that is carried out by the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionStep {
+    /// The eviction of one sick pod.
+    DeletePod,
+    /// The removal of a pod that hangs in its end; no rung of the ladder.
+    ForceDelete,
+    /// A rolling restart.
+    RolloutRestart,
+    /// A return to the revision before.
+    Rollback,
+}
+
+impl ActionStep {
+    /// The name of the step, as in `actors.toml` where it is a rung.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DeletePod => LadderStep::DeletePod.as_str(),
+            Self::ForceDelete => "force_delete",
+            Self::RolloutRestart => LadderStep::RolloutRestart.as_str(),
+            Self::Rollback => LadderStep::Rollback.as_str(),
+        }
+    }
+
+    /// Whether it is a rung of the ladder, so that the next one follows where it did not help.
+    pub const fn is_rung(self) -> bool {
+        match self {
+            Self::DeletePod | Self::RolloutRestart | Self::Rollback => true,
+            Self::ForceDelete => false,
         }
     }
 }
@@ -65,6 +80,13 @@ pub struct RecoverySettings {
     pub enabled: bool,
     /// What to try, in this order.
     pub ladder: Vec<LadderStep>,
+    /// Whether somebody wrote the ladder for this very component: what has one instance only is not
+    /// touched without.
+    pub explicit_ladder: bool,
+    /// A pod that takes this long to end hangs and is removed by force; `None`: it is reported only.
+    pub force_delete_after: Option<Duration>,
+    /// A sickness that began this soon after the newest revision began with it.
+    pub rollback_window: Duration,
     /// The least time between the starts of two actions on the component.
     pub cooldown: Duration,
     /// How many actions on the component.
@@ -85,7 +107,10 @@ impl Default for RecoverySettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            ladder: vec![LadderStep::RolloutRestart, LadderStep::Escalate],
+            ladder: vec![LadderStep::DeletePod, LadderStep::RolloutRestart, LadderStep::Escalate],
+            explicit_ladder: false,
+            force_delete_after: None,
+            rollback_window: Duration::from_hours(1),
             cooldown: Duration::from_mins(5),
             budget: Budget { actions: 3, per: Duration::from_hours(1) },
             verify_timeout: Duration::from_mins(10),
@@ -101,12 +126,15 @@ impl Default for RecoverySettings {
 pub struct GlobalSettings {
     /// How many actions on all components of all clusters (`global_budget`).
     pub budget: Budget,
+    /// How many actions on all components of one cluster (`cluster_budget`).
+    pub cluster_budget: Budget,
     /// How many actions at the same time in one cluster, verification included.
     pub max_concurrent: usize,
 }
 
 impl Default for GlobalSettings {
     fn default() -> Self {
-        Self { budget: Budget { actions: 10, per: Duration::from_hours(1) }, max_concurrent: 1 }
+        let budget = Budget { actions: 10, per: Duration::from_hours(1) };
+        Self { budget, cluster_budget: budget, max_concurrent: 1 }
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{ReasonKind, WorkloadKind};
+use crate::model::{
+    ComponentId, IncidentId, Owner, Reason, ReasonKind, Workload, WorkloadKind, WorkloadRef,
+};
 
 const START: Timestamp = Timestamp::from_millis(1_000_000_000_000);
 
@@ -27,6 +29,8 @@ fn workload(name: &str, replicas: u32) -> Workload {
         rolling_out: false,
         owner: Owner::None,
         autoscaler: None,
+        holds: Vec::new(),
+        revision: None,
     }
 }
 
@@ -36,7 +40,17 @@ fn request(component: &str, since: Timestamp) -> RecoveryRequest {
         incident: IncidentId::new(&component, since),
         workloads: vec![workload(&format!("milvus-{}", component.component), 2)],
         component,
+        role: None,
+        pods: Vec::new(),
+        serves: false,
         unhealthy_since: since,
+        failures: 3,
+        failure_threshold: 3,
+        grace_until: None,
+        sick_others: Vec::new(),
+        milvus_version: None,
+        not_leader: None,
+        quiet: None,
         sick_components: 1,
         watched_components: 4,
         sick_dependencies: Vec::new(),
@@ -57,7 +71,10 @@ impl Desk {
     fn new() -> Self {
         Self {
             ledger: RecoveryLedger::default(),
-            settings: RecoverySettings::default(),
+            settings: RecoverySettings {
+                ladder: vec![LadderStep::RolloutRestart, LadderStep::Escalate],
+                ..RecoverySettings::default()
+            },
             global: GlobalSettings::default(),
         }
     }
@@ -70,8 +87,8 @@ impl Desk {
     }
 
     fn begin(&mut self, request: &RecoveryRequest, plan: &PlannedAction, now: Timestamp) {
-        let (settings, global) = (&self.settings, &self.global);
-        self.ledger.begin(&request.component, &request.incident, plan, settings, global, now);
+        let limits = Limits { settings: &self.settings, global: &self.global };
+        self.ledger.begin(&request.component, &request.incident, plan, limits, &[], now);
     }
 
     /// Decides, expects an action and lets the platform accept it.
@@ -182,7 +199,7 @@ fn a_step_that_did_not_help_is_followed_by_the_next_and_escalation_is_said_once(
     desk.act(&request, START);
     let later = START + minutes(10);
     desk.ledger.not_recovered(&request.component, later);
-    let reason = EscalationReason::LadderEnds { steps_taken: 1 };
+    let reason = EscalationReason::LadderEnds { steps_taken: 1, skipped: Vec::new() };
     assert_eq!(desk.decide(&request, later), RecoveryDecision::Escalate { reason });
     desk.ledger.escalated(&request.component, &request.incident, later);
     let refusal = desk.refusal(&request, later + minutes(300));
@@ -209,7 +226,7 @@ fn what_came_back_soon_after_its_recovery_was_not_helped() {
     desk.act(&first, START);
     desk.ledger.recovered(&first.component, START + minutes(1));
     let back = request("proxy", START + minutes(9));
-    let reason = EscalationReason::LadderEnds { steps_taken: 1 };
+    let reason = EscalationReason::LadderEnds { steps_taken: 1, skipped: Vec::new() };
     assert_eq!(desk.decide(&back, START + minutes(9)), RecoveryDecision::Escalate { reason });
 }
 
@@ -378,6 +395,7 @@ fn play(steps: &[Step], answers: &[u8], desk: &mut Desk) -> Vec<(usize, Timestam
             let Some(action) = desk.ledger.in_flight(&id) else { continue };
             match verify(action, &desk.settings, now) {
                 Verification::Pending => {}
+                Verification::PodReplaced { .. } => drop(desk.ledger.pod_replaced(&id)),
                 Verification::Recovered { .. } => drop(desk.ledger.recovered(&id, now)),
                 Verification::NotRecovered { .. } => drop(desk.ledger.not_recovered(&id, now)),
             }
@@ -446,6 +464,7 @@ proptest! {
         desk.global = GlobalSettings {
             budget: Budget { actions: 5, per: minutes(60) },
             max_concurrent,
+            ..GlobalSettings::default()
         };
         let done = play(&steps, &answers, &mut desk);
         let all: Vec<Timestamp> = done.iter().map(|(_, at)| *at).collect();

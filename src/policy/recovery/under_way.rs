@@ -1,9 +1,12 @@
 //! An action from its decision to the end of its verification: plain data.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::decision::{PodTarget, RevisionChange};
 use super::settings::ActionStep;
 use crate::model::{ComponentId, IncidentId, RolloutStatus, Timestamp, WorkloadRef};
 
@@ -56,7 +59,16 @@ pub struct ActionUnderWay {
     pub index: usize,
     /// On what.
     pub workload: WorkloadRef,
-    /// Incident and step.
+    /// The pod that is removed.
+    pub pod: Option<PodTarget>,
+    /// The revisions that are left and returned to.
+    pub revisions: Option<RevisionChange>,
+    /// The pods that were sick when it was decided, by name, `pod` included.
+    pub sick_before: BTreeSet<Arc<str>>,
+    /// The pods that were sick when a report was last judged after the rollout had ended; `None`
+    /// before.
+    pub sick_after: Option<BTreeSet<Arc<str>>>,
+    /// Incident and step, and the pod where there is one.
     pub idempotency_key: String,
     /// The instant written into the workload.
     pub at: Timestamp,

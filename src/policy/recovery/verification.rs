@@ -16,6 +16,11 @@ pub enum Verification {
         /// How long after the platform accepted it.
         took: Duration,
     },
+    /// The pod was replaced and its replacement is well; others that were sick before still are.
+    PodReplaced {
+        /// How long after the platform accepted it.
+        took: Duration,
+    },
     /// It did not help.
     NotRecovered {
         /// Why.
@@ -61,6 +66,12 @@ impl fmt::Display for VerificationFailure {
     }
 }
 
+/// Whether what was sick before is all that still is, but for the pod that was removed.
+fn only_others_are_sick(action: &ActionUnderWay) -> bool {
+    let (Some(pod), Some(after)) = (&action.pod, &action.sick_after) else { return false };
+    !after.is_empty() && !after.contains(&pod.name) && after.is_subset(&action.sick_before)
+}
+
 /// Judges `action` at `now`.
 pub fn verify(
     action: &ActionUnderWay,
@@ -77,6 +88,9 @@ pub fn verify(
     let rolled_out = action.rollout == RolloutProgress::Complete;
     if rolled_out && action.healthy_since.is_some() {
         return Verification::Recovered { took: now.since(accepted_at) };
+    }
+    if rolled_out && only_others_are_sick(action) {
+        return Verification::PodReplaced { took: now.since(accepted_at) };
     }
     let timeout = settings.verify_timeout;
     if now.since(accepted_at) < timeout {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Autoscaler, Percent, PodCondition, Resources};
+use crate::model::{Autoscaler, Percent, PodCondition, PodLife, Resources};
 
 const START: Timestamp = Timestamp::from_millis(1_000_000_000_000);
 const GIB: u64 = 1 << 30;
@@ -31,6 +31,7 @@ fn pod(index: u32) -> Pod {
         limits: Resources { cpu_milli: Some(2_000), memory_bytes: Some(GIB) },
         started_at: None,
         workload: Some(reference()),
+        life: PodLife::default(),
     }
 }
 
@@ -60,6 +61,8 @@ fn load(replicas: u32, cpu: Percent, memory: Percent) -> ScalingRequest {
             rolling_out: false,
             owner: Owner::None,
             autoscaler: None,
+            holds: Vec::new(),
+            revision: None,
         }],
         pods: (0..replicas).map(pod).collect(),
         usage: (0..replicas).map(|index| usage(index, cpu, memory)).collect(),

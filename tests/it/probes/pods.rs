@@ -8,7 +8,7 @@ use std::time::Duration;
 use falconer::clock::Clock;
 use falconer::effects::probe::{PodsProbe, PodsProbeSettings, ProcessProbe, ProcessProbeSettings};
 use falconer::model::{
-    ComponentInventory, Inventory, Outcome, Owner, Pod, PodCondition, Reason, ReasonKind,
+    ComponentInventory, Inventory, Outcome, Owner, Pod, PodCondition, PodLife, Reason, ReasonKind,
     Resources, Role, Workload, WorkloadKind, WorkloadRef,
 };
 use tokio::io::AsyncWriteExt;
@@ -32,6 +32,7 @@ fn pod(name: &str, ip: Option<&str>, condition: PodCondition) -> Pod {
         limits: Resources::default(),
         started_at: None,
         workload: None,
+        life: PodLife::default(),
     }
 }
 
@@ -49,6 +50,8 @@ fn inventory(name: &str, role: Role, pods: Vec<Pod>) -> Inventory {
         rolling_out: false,
         owner: Owner::None,
         autoscaler: None,
+        holds: Vec::new(),
+        revision: None,
     };
     let component = ComponentInventory { role: Some(role), workloads: vec![workload], pods };
     let components = BTreeMap::from([(Arc::from(name), component)]);

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use falconer::effects::{Applied, Cluster, ClusterError, RestartRequest, ScaleRequest};
-use falconer::model::{ClusterEvent, Inventory, RolloutStatus, WorkloadRef};
+use falconer::effects::{
+    ActionQuery, ActionTrace, Applied, Cluster, ClusterError, DeletePodRequest, EvidenceRequest,
+    RestartRequest, RollbackRequest, ScaleRequest,
+};
+use falconer::model::{ClusterEvent, Evidence, Inventory, RolloutStatus, WorkloadRef};
 use tokio::sync::watch;
 
 use super::action::{Action, End, What};
@@ -185,6 +188,22 @@ impl Cluster for WorldPlatform {
         self.change(&request.workload, What::Restart { key, stamp: request.at }).await
     }
 
+    async fn delete_pod(&self, request: &DeletePodRequest) -> Result<Applied, ClusterError> {
+        Err(not_in_this_world("delete pod", &request.workload))
+    }
+
+    async fn rollback(&self, request: &RollbackRequest) -> Result<Applied, ClusterError> {
+        Err(not_in_this_world("roll back", &request.workload))
+    }
+
+    async fn find_action(&self, action: &ActionQuery) -> Result<ActionTrace, ClusterError> {
+        Err(not_in_this_world("find action on", &action.workload))
+    }
+
+    async fn evidence(&self, _: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError> {
+        Ok(Vec::new())
+    }
+
     async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError> {
         self.look(|state| state.tell_status(self.cluster, workload)).await?
     }
@@ -200,6 +219,11 @@ impl Cluster for WorldPlatform {
     }
 
     async fn shutdown(&self, _: Duration) {}
+}
+
+fn not_in_this_world(operation: &'static str, workload: &WorkloadRef) -> ClusterError {
+    let message = "this world knows restarts and scalings only".to_owned();
+    ClusterError::Unsupported { operation, object: workload.to_string(), message }
 }
 
 impl State {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use falconer::model::{
-    Autoscaler, ComponentInventory, Owner, Pod, PodCondition, Resources, Role, RolloutStatus,
-    Timestamp, Workload, WorkloadKind, WorkloadRef,
+    Autoscaler, ComponentInventory, Owner, Pod, PodCondition, PodLife, Resources, Role,
+    RolloutStatus, Timestamp, Workload, WorkloadKind, WorkloadRef,
 };
 
 use crate::plan::Runs;
@@ -141,6 +141,7 @@ impl Run {
                 limits: Resources { cpu_milli: Some(2_000), memory_bytes: Some(1 << 32) },
                 started_at: Some(self.started_at),
                 workload: Some(self.reference.clone()),
+                life: PodLife::default(),
             }
         };
         let workload = |reference: &WorkloadRef, desired, ready| Workload {
@@ -151,6 +152,8 @@ impl Run {
             rolling_out: self.rollout.is_some(),
             owner: self.owner.clone(),
             autoscaler: self.autoscaler.clone(),
+            holds: Vec::new(),
+            revision: None,
         };
         let mut workloads = vec![workload(&self.reference, self.desired, ready)];
         if let Some((twin, replicas)) = &self.twin {

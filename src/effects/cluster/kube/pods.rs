@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::model::{Pod, PodCondition, Resources, Timestamp, WorkloadRef};
+use crate::model::{Pod, PodCondition, PodLife, Resources, Timestamp, WorkloadRef};
 
 use super::quantity;
 
@@ -23,6 +23,7 @@ pub fn view(name: &str, pod: &core::Pod, workload: Option<WorkloadRef>) -> Pod {
         limits: resources(pod, |requirements| requirements.limits.as_ref()),
         started_at: status.and_then(started_at),
         workload,
+        life: PodLife::default(),
     }
 }
 

@@ -143,6 +143,8 @@ impl<'a> Finder<'a, '_> {
             owner: self.owner(meta),
             autoscaler: autoscaler(self.objects, self.gaps.autoscalers.as_deref(), &reference),
             reference,
+            holds: Vec::new(),
+            revision: None,
         };
         self.apply_operator(&mut workload, evidence.pod, identity.role);
         Some(Found { identity, meta, workload })

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::model::{
-    ComponentInventory, Owner, Pod, PodCondition, Resources, Role, RolloutStatus, Timestamp,
-    Workload, WorkloadKind, WorkloadRef,
+    ComponentInventory, Owner, Pod, PodCondition, PodLife, Resources, Role, RolloutStatus,
+    Timestamp, Workload, WorkloadKind, WorkloadRef,
 };
 
 /// How many idempotency keys are remembered for each process.
@@ -180,6 +180,8 @@ impl View {
                 rolling_out: matches!(self.rollout(), RolloutStatus::InProgress { .. }),
                 owner: Owner::None,
                 autoscaler: None,
+                holds: Vec::new(),
+                revision: None,
             }],
             pods: vec![Pod {
                 name: Arc::clone(name),
@@ -189,6 +191,7 @@ impl View {
                 limits: Resources::default(),
                 started_at: self.stage.started_at(),
                 workload: Some(reference),
+                life: PodLife::default(),
             }],
         }
     }

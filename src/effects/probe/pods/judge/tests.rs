@@ -40,6 +40,8 @@ fn workload(name: &str, desired_replicas: u32, rolling_out: bool) -> Workload {
         rolling_out,
         owner: Owner::None,
         autoscaler: None,
+        holds: Vec::new(),
+        revision: None,
     }
 }
 
@@ -52,6 +54,7 @@ fn pod(number: usize, condition: PodCondition) -> Pod {
         limits: Resources::default(),
         started_at: None,
         workload: Some(reference("qn")),
+        life: crate::model::PodLife::default(),
     }
 }
 

@@ -1,0 +1,31 @@
+//! How a journal fares, as plain data.
+
+use serde::Serialize;
+
+use crate::model::Timestamp;
+
+/// How a journal fares.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct JournalHealth {
+    /// Where it is; empty = in memory only, as configured.
+    pub path: String,
+    /// Why it cannot be written at the moment; `None` = it can.
+    pub trouble: Option<JournalTrouble>,
+    /// Entries that wait in memory, or are kept there only.
+    pub in_memory: u64,
+    /// Entries lost since the start, because too many came at once or memory was full.
+    pub dropped: u64,
+    /// Entries written to the file since the start.
+    pub written: u64,
+    /// The size of the file, or of what memory keeps where there is none, in bytes.
+    pub bytes: u64,
+}
+
+/// Why a journal cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JournalTrouble {
+    /// Since when.
+    pub since: Timestamp,
+    /// What the system or the database says, as one line.
+    pub why: String,
+}

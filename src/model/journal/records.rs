@@ -1,0 +1,392 @@
+//! The records that carry more than a word or two, with the bounds of their texts.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::alert::{AlertStatus, Severity};
+use crate::model::reload::{ReloadOutcome, ReloadTrigger};
+
+/// The longest sentence that is kept, in bytes.
+const WORDS_LIMIT: usize = 4 * 1024;
+/// The longest piece of evidence that is kept, in bytes.
+const EVIDENCE_LIMIT: usize = 64 * 1024;
+/// More guards than these are never shown for one decision.
+const GUARDS_LIMIT: usize = 64;
+
+/// A sentence for people, cut to a bounded length.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words(String);
+
+impl Words {
+    /// `text`, at most 4 KiB of it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(cut(text.into(), WORDS_LIMIT))
+    }
+}
+
+impl<T: Into<String>> From<T> for Words {
+    fn from(text: T) -> Self {
+        Self::new(text)
+    }
+}
+
+impl Deref for Words {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn cut(mut text: String, limit: usize) -> String {
+    if text.len() > limit {
+        text.truncate(text.floor_char_boundary(limit));
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
+}
+
+/// What a guard says; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GuardWord {
+    /// It has nothing against the action.
+    Pass,
+    /// It refuses the action.
+    Refuse,
+    /// The action may be right, but not yet.
+    Wait,
+}
+
+impl GuardWord {
+    /// As it stands in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Refuse => "refuse",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+/// One guard's verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardRecord {
+    /// The guard's name, e.g. `cooldown`.
+    pub guard: Cow<'static, str>,
+    /// What it says.
+    pub verdict: GuardWord,
+    /// Why, with its numbers.
+    pub words: Words,
+}
+
+/// What was decided; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecisionVerdict {
+    /// A step is taken.
+    Act,
+    /// Nothing is done.
+    Refuse,
+    /// Nothing is done yet.
+    Wait,
+}
+
+impl DecisionVerdict {
+    /// As it stands in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Act => "act",
+            Self::Refuse => "refuse",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+/// A decision with everything that led to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecisionRecord {
+    /// What was decided.
+    pub verdict: DecisionVerdict,
+    /// The step of the ladder that is taken or refused, e.g. `rollout_restart`.
+    pub step: Option<Cow<'static, str>>,
+    /// The decision as a sentence.
+    pub summary: Words,
+    /// Every guard that was asked, in that order.
+    pub guards: Vec<GuardRecord>,
+}
+
+impl DecisionRecord {
+    /// The guards that are kept; there is a bound, which no set of guards should reach.
+    pub fn kept_guards(&self) -> &[GuardRecord] {
+        &self.guards[..self.guards.len().min(GUARDS_LIMIT)]
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let guards = self.guards.iter().map(|guard| size_of::<GuardRecord>() + guard.words.len());
+        size_of::<Self>() + self.summary.len() + guards.sum::<usize>()
+    }
+}
+
+/// Where an action is; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionPhase {
+    /// It is about to be asked for: written before it is.
+    Begun,
+    /// The platform accepted it; whether it helps is being watched.
+    Accepted,
+    /// It was verified: it helped.
+    Succeeded,
+    /// It was verified: it did not help in time.
+    Failed,
+    /// The platform refused it or could not be reached.
+    Error,
+    /// Dry-run: only shown.
+    DryRun,
+    /// falconer cannot know what became of it, e.g. because it was killed meanwhile.
+    Unknown,
+}
+
+impl ActionPhase {
+    /// As it stands in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Accepted => "accepted",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Error => "error",
+            Self::DryRun => "dry_run",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// An action began, went on or ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionRecord {
+    /// The idempotency key: incident and step.
+    pub key: String,
+    /// The step, e.g. `delete_pod`.
+    pub step: Cow<'static, str>,
+    /// What it is done to, e.g. `deployment/milvus-proxy`.
+    pub target: Words,
+    /// The exact change.
+    pub change: Words,
+    /// Where it is.
+    pub phase: ActionPhase,
+    /// Why, or how it ended, as a sentence.
+    pub words: Words,
+}
+
+impl ActionRecord {
+    pub(super) fn bytes(&self) -> usize {
+        let texts = self.key.len() + self.target.len() + self.change.len() + self.words.len();
+        size_of::<Self>() + texts
+    }
+}
+
+/// Where a piece of evidence is from; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvidenceSource {
+    /// The last lines of a log.
+    Log,
+    /// What the platform says of an object.
+    Event,
+    /// The last results of a probe.
+    Probe,
+}
+
+impl EvidenceSource {
+    /// As it stands in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Event => "event",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+/// What was saved before something was taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceRecord {
+    /// The idempotency key of the action before which it was saved.
+    pub key: String,
+    /// Where it is from.
+    pub source: EvidenceSource,
+    /// The object's name, e.g. `pod/milvus-proxy-1`.
+    pub object: Words,
+    /// At most 64 KiB: of more, the end. See [`EvidenceRecord::new`].
+    text: String,
+}
+
+impl EvidenceRecord {
+    /// Evidence whose text is cut to its last 64 KiB: what happened last says most.
+    pub fn new(
+        key: impl Into<String>,
+        source: EvidenceSource,
+        object: impl Into<Words>,
+        text: impl Into<String>,
+    ) -> Self {
+        let mut text = text.into();
+        if text.len() > EVIDENCE_LIMIT {
+            let from = text.ceil_char_boundary(text.len() - EVIDENCE_LIMIT);
+            text = format!("…{}", &text[from..]);
+        }
+        Self { key: key.into(), source, object: object.into(), text }
+    }
+
+    /// What was saved.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.key.len() + self.object.len() + self.text.len()
+    }
+}
+
+/// What became of an alert; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertChange {
+    /// It began.
+    Raised,
+    /// What is known or done has changed.
+    Updated,
+    /// It is over.
+    Resolved,
+}
+
+impl AlertChange {
+    /// As it stands in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Raised => "raised",
+            Self::Updated => "updated",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// An alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertRecord {
+    /// What became of it.
+    pub change: AlertChange,
+    /// How bad, where that was said.
+    pub severity: Option<Severity>,
+    /// Its title, where that was said.
+    pub title: Words,
+    /// What was seen, or what is done about it.
+    pub words: Words,
+}
+
+impl AlertRecord {
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.title.len() + self.words.len()
+    }
+}
+
+/// One attempt to tell a receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRecord {
+    /// The receiver's name.
+    pub receiver: String,
+    /// Whether it was told of the trouble or of its end.
+    pub status: AlertStatus,
+    /// Which attempt it was, counted from 1.
+    pub attempt: u32,
+    /// Why the receiver could not be told; `None` = it accepted.
+    pub error: Option<Words>,
+}
+
+impl DeliveryRecord {
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.receiver.len() + self.error.as_ref().map_or(0, |words| words.len())
+    }
+}
+
+/// Who may act; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeadershipChange {
+    /// This process leads from now on.
+    Gained,
+    /// This process leads no more.
+    Lost,
+}
+
+impl LeadershipChange {
+    /// As it stands in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gained => "gained",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// What became of a circuit breaker; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BreakerChange {
+    /// Nothing more is done until a person resets it.
+    Tripped,
+    /// A person reset it.
+    Reset,
+}
+
+impl BreakerChange {
+    /// As it stands in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tripped => "tripped",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// A reading of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReloadNote {
+    /// Why it was read.
+    pub trigger: ReloadTrigger,
+    /// How that ended.
+    pub outcome: ReloadOutcome,
+    /// What it did, or what is wrong with the file.
+    pub words: Words,
+}
+
+impl ReloadNote {
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.words.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_bounded_and_of_evidence_the_end_is_kept() {
+        let long = format!("{}end", "é".repeat(100_000));
+        assert!(Words::new(long.as_str()).len() <= WORDS_LIMIT + '…'.len_utf8());
+        let evidence = EvidenceRecord::new("key", EvidenceSource::Log, "pod/a", long);
+        assert!(evidence.text().ends_with("end"));
+        assert!(evidence.text().len() <= EVIDENCE_LIMIT + '…'.len_utf8());
+    }
+}

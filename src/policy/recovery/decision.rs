@@ -1,0 +1,164 @@
+//! What is decided about a sick component, in a form that can be carried out and explained.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::refusal::RefusalReason;
+use super::settings::ActionStep;
+use crate::model::{Timestamp, WorkloadRef};
+
+/// What to do about a sick component.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RecoveryDecision {
+    /// Take this step.
+    Act(PlannedAction),
+    /// Do nothing, and say why.
+    Refuse {
+        /// Why.
+        reason: RefusalReason,
+    },
+    /// Nothing speaks against it but the time.
+    Wait {
+        /// When to decide again.
+        until: Timestamp,
+        /// For what.
+        reason: WaitReason,
+    },
+    /// Leave it to a person, and say so once.
+    Escalate {
+        /// Why.
+        reason: EscalationReason,
+    },
+    /// An action for this component is under way and not verified yet.
+    InFlight,
+}
+
+/// One step that may be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedAction {
+    /// The step.
+    pub step: ActionStep,
+    /// Its place in the ladder, from 0.
+    pub index: usize,
+    /// On what.
+    pub workload: WorkloadRef,
+    /// The pod to remove; `None` for what is done to the workload as a whole.
+    pub pod: Option<PodTarget>,
+    /// The revisions to leave and to return to; `None` but for a rollback.
+    pub revisions: Option<RevisionChange>,
+    /// Incident and step, and the pod where there is one; a repeated try after a platform error has
+    /// the same key.
+    pub idempotency_key: String,
+    /// The instant that is written into the workload; a repeated try writes the same one, so that
+    /// a first try that did arrive is not carried out twice.
+    pub at: Timestamp,
+}
+
+/// One pod, and no other of its name.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PodTarget {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its identifier.
+    pub uid: Option<Arc<str>>,
+}
+
+/// From which revision to which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RevisionChange {
+    /// The newest one.
+    pub from: u64,
+    /// The one to return to.
+    pub to: u64,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitReason {
+    /// Something of the cluster was not probed since the incident began: a common cause may still
+    /// show itself.
+    Settling,
+    /// The platform could not be reached for the same step a moment ago.
+    PlatformRetry,
+    /// The component, or a pod of it, may still be starting.
+    Starting {
+        /// What.
+        what: String,
+    },
+    /// The kubelet sees the trouble too and is about to restart the container.
+    Kubelet {
+        /// Which pod.
+        pod: Arc<str>,
+    },
+}
+
+impl WaitReason {
+    /// A name for machines.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Settling => "settling",
+            Self::PlatformRetry => "platform_retry",
+            Self::Starting { .. } => "starting",
+            Self::Kubelet { .. } => "kubelet",
+        }
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settling => f.write_str("waiting for word whether something else is sick too"),
+            Self::PlatformRetry => {
+                f.write_str("the platform did not take the last request; trying again")
+            }
+            Self::Starting { what } => write!(f, "{what} may still be starting"),
+            Self::Kubelet { pod } => write!(
+                f,
+                "the kubelet's own liveness probe sees the trouble of {pod} and is about to restart \
+                 its container"
+            ),
+        }
+    }
+}
+
+/// Why it is left to a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EscalationReason {
+    /// The ladder says so, or has no further step.
+    LadderEnds {
+        /// How many steps came before.
+        steps_taken: usize,
+        /// The steps that could not be taken, each with its reason.
+        skipped: Vec<String>,
+    },
+    /// The rollout of the previous restart still has not finished, so another one cannot help.
+    RolloutStuck {
+        /// The workload.
+        workload: WorkloadRef,
+    },
+}
+
+impl fmt::Display for EscalationReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LadderEnds { steps_taken: 0, skipped } => {
+                f.write_str("left to a person: the ladder has no automatic step")?;
+                write_skipped(f, skipped)
+            }
+            Self::LadderEnds { steps_taken, skipped } => {
+                let steps = if *steps_taken == 1 { "step" } else { "steps" };
+                write!(f, "left to a person: {steps_taken} automatic {steps} did not help")?;
+                write_skipped(f, skipped)
+            }
+            Self::RolloutStuck { workload } => write!(
+                f,
+                "left to a person: {workload} still rolls out after its restart, and another \
+                 restart would not help"
+            ),
+        }
+    }
+}
+
+fn write_skipped(f: &mut fmt::Formatter<'_>, skipped: &[String]) -> fmt::Result {
+    if skipped.is_empty() { Ok(()) } else { write!(f, " ({})", skipped.join("; ")) }
+}

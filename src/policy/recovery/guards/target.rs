@@ -1,0 +1,242 @@
+//! Guards that look at the workload, its owner, its pods and the step.
+
+use super::super::decision::{EscalationReason, WaitReason};
+use super::super::ladder::NoStep;
+use super::super::refusal::RefusalReason;
+use super::super::request::PodState;
+use super::super::settings::ActionStep;
+use super::{Finding, Scene};
+use crate::model::{
+    Liveness, LivenessKind, Owner, Reason, ReasonKind, Role, Timestamp, Workload, WorkloadKind,
+};
+use crate::policy::workload_choice::NoChoice;
+
+pub(super) fn exists(scene: &Scene<'_>) -> Finding {
+    let count = scene.request.workloads.len();
+    if count == 0 {
+        return Finding::Refuse(RefusalReason::NoWorkload);
+    }
+    Finding::Pass(format!("{count} known"))
+}
+
+/// Asked of every workload, chosen or not: what an unknown owner moves about is left alone.
+pub(super) fn ownership(scene: &Scene<'_>) -> Finding {
+    let workloads: Vec<&Workload> = match &scene.workload {
+        Ok(chosen) => vec![chosen],
+        Err(_) => scene.request.workloads.iter().collect(),
+    };
+    for workload in &workloads {
+        if let Owner::Unknown { kind, name } = &workload.owner {
+            return Finding::Refuse(RefusalReason::UnknownOwner {
+                workload: workload.reference.clone(),
+                kind: kind.clone(),
+                name: name.clone(),
+            });
+        }
+    }
+    workloads.first().map_or(Finding::NotAsked, |workload| {
+        Finding::Pass(match &workload.owner {
+            Owner::MilvusOperator { name } => format!("owned by Milvus/{name} of milvus-operator"),
+            Owner::None | Owner::Unknown { .. } => "no controller owns the workload".to_owned(),
+        })
+    })
+}
+
+pub(super) fn one_workload(scene: &Scene<'_>) -> Finding {
+    match &scene.workload {
+        Ok(workload) => Finding::Pass(format!("it is {}", workload.reference)),
+        Err(NoChoice::NoWorkload) => Finding::NotAsked,
+        Err(NoChoice::ScaledToZero { workload }) => {
+            Finding::Refuse(RefusalReason::ScaledToZero { workload: workload.clone() })
+        }
+        Err(NoChoice::Several { workloads }) => {
+            Finding::Refuse(RefusalReason::SeveralWorkloads { workloads: workloads.clone() })
+        }
+    }
+}
+
+pub(super) fn paused(scene: &Scene<'_>) -> Finding {
+    let Ok(workload) = &scene.workload else { return Finding::NotAsked };
+    if workload.paused {
+        return Finding::Refuse(RefusalReason::Paused { workload: workload.reference.clone() });
+    }
+    Finding::Pass("its rollout is not paused".to_owned())
+}
+
+pub(super) fn operator_hold(scene: &Scene<'_>) -> Finding {
+    let Ok(workload) = &scene.workload else { return Finding::NotAsked };
+    match workload.holds.first() {
+        // Our own restart, which the operator never finished, must reach a person.
+        Some(hold)
+            if hold.is_rollout()
+                && scene
+                    .ledger
+                    .last_step_failed_on(&scene.request.component, &workload.reference) =>
+        {
+            let workload = workload.reference.clone();
+            Finding::Escalate(EscalationReason::RolloutStuck { workload })
+        }
+        Some(hold) => Finding::Refuse(RefusalReason::Held {
+            workload: workload.reference.clone(),
+            hold: hold.clone(),
+        }),
+        None => Finding::Pass("its owner does not keep others off".to_owned()),
+    }
+}
+
+/// Coordinators and what has everything in one process: whatever is done to the only instance is an
+/// outage, so somebody must have said that it may be. On one machine, the command that was given to
+/// restart it says so.
+pub(super) fn single_instance(scene: &Scene<'_>) -> Finding {
+    let Ok(workload) = &scene.workload else { return Finding::NotAsked };
+    let Some(role) = scene.request.role.filter(|role| is_alone(*role)) else {
+        return Finding::Pass("it is none of those that only one of may serve".to_owned());
+    };
+    if workload.reference.kind == WorkloadKind::Process {
+        return Finding::Pass("its start or restart command was given for this".to_owned());
+    }
+    if workload.desired_replicas > 1 {
+        let others = workload.desired_replicas - 1;
+        return Finding::Pass(format!("{others} more stand by"));
+    }
+    if scene.settings.explicit_ladder {
+        return Finding::Pass("it has a ladder of its own".to_owned());
+    }
+    Finding::Refuse(RefusalReason::SingleInstance { role })
+}
+
+const fn is_alone(role: Role) -> bool {
+    match role {
+        Role::MixCoord
+        | Role::RootCoord
+        | Role::DataCoord
+        | Role::QueryCoord
+        | Role::IndexCoord
+        | Role::Standalone
+        | Role::Cdc => true,
+        Role::Proxy | Role::DataNode | Role::QueryNode | Role::IndexNode | Role::StreamingNode => {
+            false
+        }
+    }
+}
+
+pub(super) fn ladder(scene: &Scene<'_>) -> Finding {
+    match &scene.next {
+        None => Finding::NotAsked,
+        Some(Ok(step)) => {
+            let mut words = format!("step {}: {}", step.index + 1, step.step.as_str());
+            if let Some(pod) = &step.pod {
+                words = format!("{words} {}", pod.name);
+            }
+            if let Some(change) = step.revisions {
+                words = format!("{words} from revision {} to {}", change.from, change.to);
+            }
+            for skipped in &step.skipped {
+                words = format!("{words}; not {skipped}");
+            }
+            Finding::Pass(words)
+        }
+        Some(Err(_)) if scene.request.serves => Finding::Refuse(RefusalReason::StillServes),
+        Some(Err(NoStep { steps_taken, skipped })) => {
+            Finding::Escalate(EscalationReason::LadderEnds {
+                steps_taken: *steps_taken,
+                skipped: skipped.clone(),
+            })
+        }
+    }
+}
+
+/// Our own restart that never finished must reach a person; somebody else's rollout is left alone,
+/// unless what is wrong is the rollout itself and a rollback is allowed to end it.
+pub(super) fn rollout(scene: &Scene<'_>) -> Finding {
+    let Ok(workload) = &scene.workload else { return Finding::NotAsked };
+    if !workload.rolling_out {
+        return Finding::Pass("no rollout is in progress".to_owned());
+    }
+    let reference = workload.reference.clone();
+    if let Some(step) = scene.step() {
+        if step.step == ActionStep::ForceDelete {
+            return Finding::Pass("a pod that hangs in its end holds the rollout up".to_owned());
+        }
+        let since = workload.revision.as_ref().map(|revision| revision.since);
+        let stuck_at = since.map(|since| since + scene.settings.verify_timeout);
+        if step.step == ActionStep::Rollback && stuck_at.is_some_and(|at| scene.now >= at) {
+            return Finding::Pass("the rollout itself has not ended in its time".to_owned());
+        }
+    }
+    if scene.ledger.last_step_failed_on(&scene.request.component, &reference) {
+        return Finding::Escalate(EscalationReason::RolloutStuck { workload: reference });
+    }
+    Finding::Refuse(RefusalReason::RolloutInProgress { workload: reference })
+}
+
+pub(super) fn scaling(scene: &Scene<'_>) -> Finding {
+    let Ok(workload) = &scene.workload else { return Finding::NotAsked };
+    if scene.request.being_scaled.contains(&workload.reference) {
+        let workload = workload.reference.clone();
+        return Finding::Refuse(RefusalReason::BeingScaled { workload });
+    }
+    Finding::Pass("its replicas are not being changed".to_owned())
+}
+
+/// The ladder never chooses a healthy pod; this says how many stay.
+pub(super) fn last_healthy_pod(scene: &Scene<'_>) -> Finding {
+    let Some(pod) = scene.step().and_then(|step| step.pod.as_ref()) else {
+        return Finding::Pass("no single pod is removed".to_owned());
+    };
+    let pods = &scene.request.pods;
+    if pods.iter().any(|one| one.pod.name == pod.name && one.is_ready() && one.sick.is_none()) {
+        return Finding::Refuse(RefusalReason::HealthyPod { pod: pod.name.clone() });
+    }
+    let healthy = pods.iter().filter(|one| one.is_ready() && one.sick.is_none()).count();
+    Finding::Pass(format!("{} is sick, and {healthy} healthy pods stay", pod.name))
+}
+
+/// Two that act on one pod at once do harm: what the kubelet sees, it is left to until its own
+/// deadline has passed.
+pub(super) fn kubelet(scene: &Scene<'_>) -> Finding {
+    let target = scene.step().and_then(|step| step.pod.as_ref());
+    let concerned = scene.request.pods.iter().filter(|one| match target {
+        Some(target) => one.pod.name == target.name,
+        None => one.sick.is_some(),
+    });
+    let mut longest: Option<(Timestamp, WaitReason)> = None;
+    for (until, reason) in concerned.filter_map(|one| acts(one, scene)) {
+        if scene.now < until && longest.as_ref().is_none_or(|(latest, _)| until > *latest) {
+            longest = Some((until, reason));
+        }
+    }
+    match longest {
+        Some((until, reason)) => Finding::Wait { until, reason },
+        None => Finding::Pass("the kubelet is not about to act".to_owned()),
+    }
+}
+
+/// Until when the kubelet is left alone with a pod.
+fn acts(one: &PodState, scene: &Scene<'_>) -> Option<(Timestamp, WaitReason)> {
+    if one.is_terminating() {
+        return None;
+    }
+    if let Some(until) = one.pod.life.starting_until.filter(|until| scene.now < *until) {
+        let what = format!("pod {}", one.pod.name);
+        return Some((until, WaitReason::Starting { what }));
+    }
+    let liveness = one.pod.life.liveness?;
+    let sees = one.sick.as_ref().is_some_and(|reason| sees(liveness, reason));
+    let since = one.pod.started_at.map_or(scene.request.unhealthy_since, |started| {
+        started.max(scene.request.unhealthy_since)
+    });
+    sees.then(|| (since + liveness.deadline, WaitReason::Kubelet { pod: one.pod.name.clone() }))
+}
+
+/// Whether a liveness probe fails for the same reason as ours. A port that still accepts is all that
+/// a TCP probe wants.
+fn sees(liveness: Liveness, reason: &Reason) -> bool {
+    match liveness.kind {
+        LivenessKind::Tcp => {
+            matches!(reason.kind, ReasonKind::Refused | ReasonKind::Connection)
+        }
+        LivenessKind::Http => reason.kind.is_silence() || reason.kind == ReasonKind::Status,
+        LivenessKind::Other => reason.kind.is_silence(),
+    }
+}
