@@ -188,6 +188,11 @@ async fn a_stateful_set_keeps_its_templates_in_revisions() {
         .header("content-type", "application/strategic-merge-patch+json")
         .body(old["data"].to_string());
     assert_eq!(request.send().await.expect("answers").status(), 200);
+    // A StatefulSet in order waits for ever for the pod that is broken.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert!(!sim.pods("querynode")[2].ready);
+    let broken = "/api/v1/namespaces/milvus-ha/pods/milvus-querynode-2";
+    assert_eq!(send(&sim, "DELETE", broken, json!({})).await.0, 200);
     eventually("all is as before", || sim.is_settled()).await;
     let status = get(&sim, &path).await.1["status"].clone();
     assert_eq!((&status["currentRevision"], &status["updateRevision"]), (&first, &first));
