@@ -115,8 +115,8 @@ async fn heal(cluster: &KubeCluster) {
         };
         cluster.delete_pod(&request).await.expect("a deletion");
         let pod = Some((request.pod, request.uid));
-        let action =
-            ActionQuery { workload: workload.clone(), pod, idempotency_key: String::new() };
+        let (workload, idempotency_key) = (workload.clone(), String::new());
+        let action = ActionQuery { workload, pod, force, idempotency_key };
         cluster.find_action(&action).await.expect("a trace");
     }
     let rollback = RollbackRequest {
