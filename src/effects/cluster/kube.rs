@@ -8,6 +8,7 @@ mod client;
 mod guard;
 mod inventory;
 mod labels;
+pub mod lease;
 mod life;
 mod objects;
 mod operations;
@@ -21,6 +22,7 @@ pub mod samples;
 pub mod settings;
 mod sources;
 mod state;
+pub mod state_map;
 mod undo;
 mod watching;
 mod witness;
@@ -49,7 +51,7 @@ use operations::Operation;
 use samples::PodSample;
 use state::{Shared, WatchHealth};
 
-pub use settings::{ClientSource, Components, KubeSettings, Layout, Selection, Timing};
+pub use settings::{ClientSource, Components, KubeSettings, Layout, Place, Selection, Timing};
 
 /// One Milvus cluster in one namespace.
 pub struct KubeCluster {

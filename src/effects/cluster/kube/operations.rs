@@ -15,7 +15,6 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::time::timeout;
 
 use crate::effects::{Applied, ClusterError, RestartRequest, ScaleRequest};
 use crate::model::{RolloutStatus, WorkloadKind, WorkloadRef};
@@ -125,17 +124,7 @@ impl<'a> Operation<'a> {
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
-        let lease = self.shared.client.lease().await?;
-        let deadline = self.shared.settings.timing.request;
-        let problem = match timeout(deadline, request(lease.client)).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => Problem::from(&error),
-            Err(_) => Problem::Silent { message: String::new() },
-        };
-        if problem.wants_new_client() {
-            self.shared.client.discard(lease.generation).await;
-        }
-        Err(problem)
+        self.shared.client.call(request).await
     }
 
     fn api<K: Restartable>(&self, client: Client) -> Api<K> {
