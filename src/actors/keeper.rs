@@ -148,8 +148,10 @@ impl Shared {
         if !kept.is_open {
             return None;
         }
-        let fresh: StateChanges =
-            changes.into_iter().filter(|(key, value)| kept.state.get(key) != value.as_ref()).collect();
+        let fresh: StateChanges = changes
+            .into_iter()
+            .filter(|(key, value)| kept.state.get(key) != value.as_ref())
+            .collect();
         if fresh.is_empty() && within > Duration::ZERO {
             return Some(kept.newest);
         }

@@ -82,7 +82,13 @@ impl Slot {
     }
 
     /// From now on it follows `state`. `there` is what stands in it, where that is known.
-    pub(super) fn begin(&self, there: Option<&StoredState>, state: &StoredState, number: u64, now: Instant) {
+    pub(super) fn begin(
+        &self,
+        there: Option<&StoredState>,
+        state: &StoredState,
+        number: u64,
+        now: Instant,
+    ) {
         let mut queue = self.queue();
         *queue = Queue { newest: number, due: Some(now), ..Queue::default() };
         if let Some(there) = there {
@@ -213,7 +219,14 @@ impl Shared {
         queue.is_loaded = true;
     }
 
-    fn note(&self, index: usize, slot: &Slot, term: u64, number: u64, result: Result<(), StateError>) {
+    fn note(
+        &self,
+        index: usize,
+        slot: &Slot,
+        term: u64,
+        number: u64,
+        result: Result<(), StateError>,
+    ) {
         let now = self.clock.now();
         let (store, error) = (slot.name, result.err());
         self.metrics.state_saved(store, save_of(error.as_ref()));

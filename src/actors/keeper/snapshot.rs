@@ -52,13 +52,14 @@ impl StateKeeper {
             (kept.is_open, kept.state.len(), bytes)
         };
         let progress = shared.progress.borrow();
-        let store = |(slot, progress): (&super::slot::Slot, &super::slot::Progress)| StoreSnapshot {
-            name: slot.name,
-            lacks: slot.lacks(),
-            saved_at: progress.saved_at,
-            failing_since: progress.failing_since,
-            error: progress.error.as_ref().map(ToString::to_string),
-        };
+        let store =
+            |(slot, progress): (&super::slot::Slot, &super::slot::Progress)| StoreSnapshot {
+                name: slot.name,
+                lacks: slot.lacks(),
+                saved_at: progress.saved_at,
+                failing_since: progress.failing_since,
+                error: progress.error.as_ref().map(ToString::to_string),
+            };
         let stores = shared.slots.iter().zip(progress.iter()).map(store).collect();
         KeeperSnapshot { open, keys, bytes, stores }
     }

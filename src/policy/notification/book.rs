@@ -202,7 +202,9 @@ impl AlertBook {
                 let decision = decide(delivery, severity, open.resolution, settings, pace, now);
                 let closed = match decision {
                     NotificationDecision::Close { reason } => Delivery::Closed { reason },
-                    NotificationDecision::Send { .. } | NotificationDecision::Wait { .. } => continue,
+                    NotificationDecision::Send { .. } | NotificationDecision::Wait { .. } => {
+                        continue;
+                    }
                 };
                 if *delivery != closed {
                     *delivery = closed;

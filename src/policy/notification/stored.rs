@@ -108,14 +108,23 @@ impl AlertBook {
             open.resolution.is_some_and(|end| end.seen_at < at)
                 && !open.deliveries.values().any(is_told)
         });
-        let told_elsewhere: Vec<IncidentId> = told_elsewhere.map(|(incident, _)| incident).collect();
+        let told_elsewhere: Vec<IncidentId> =
+            told_elsewhere.map(|(incident, _)| incident).collect();
         self.touched.extend(told_elsewhere);
     }
 
     /// A message that was marked as being sent is not sent now after all.
-    pub fn put_back(&mut self, incident: &IncidentId, receiver: &str, why: &str, retry_at: Timestamp) {
+    pub fn put_back(
+        &mut self,
+        incident: &IncidentId,
+        receiver: &str,
+        why: &str,
+        retry_at: Timestamp,
+    ) {
         let open = self.alerts.get_mut(incident);
-        let Some(delivery) = open.and_then(|open| open.deliveries.get_mut(receiver)) else { return };
+        let Some(delivery) = open.and_then(|open| open.deliveries.get_mut(receiver)) else {
+            return;
+        };
         if let Delivery::Sending { .. } = delivery {
             *delivery = cut_off(delivery.clone(), why, retry_at);
             self.touched.insert(incident.clone());

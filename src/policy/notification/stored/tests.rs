@@ -57,7 +57,11 @@ fn started(state: &StoredState, now: Timestamp) -> AlertBook {
     book
 }
 
-fn next(book: &mut AlertBook, receiver: &str, now: Timestamp) -> Option<(Notification, SendReason)> {
+fn next(
+    book: &mut AlertBook,
+    receiver: &str,
+    now: Timestamp,
+) -> Option<(Notification, SendReason)> {
     match book.next(receiver, &settings(), Pace::Normal, now) {
         NextStep::Send { notification, reason } => Some((*notification, reason)),
         NextStep::WaitUntil(_) | NextStep::Idle => None,
