@@ -12,6 +12,8 @@ use crate::model::Role;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
+/// Renewals must have time to fail, and the Lease counts in whole seconds.
+const SHORTEST_LEASE: Duration = Duration::from_secs(5);
 /// The longest that anything is kept or counted.
 const LONGEST_MEMORY: Duration = Duration::from_hours(10 * 365 * 24);
 /// The highest threshold, per cent of a request: usage above the request is possible.
@@ -29,7 +31,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     judge.duration(&retention, settings.recorder.retention, SECOND, LONGEST_MEMORY);
     let election = KeyPath::of(&["leader_election"]);
     let lease = settings.leader_election.lease_duration;
-    judge.duration(&election.key("lease_duration"), lease, SECOND, LONGEST_TIMEOUT);
+    judge.duration(&election.key("lease_duration"), lease, SHORTEST_LEASE, LONGEST_TIMEOUT);
     if settings.leader_election.lease_name.is_empty() {
         judge.value(&election.key("lease_name"), "must not be empty");
     }

@@ -14,7 +14,7 @@ const UNUSED_KEYS: [&[&str]; 3] = [
 ];
 
 /// Tables that this version reads and does not use.
-const UNUSED_TABLES: [&str; 3] = ["anomaly", "recorder", "leader_election"];
+const UNUSED_TABLES: [&str; 2] = ["anomaly", "recorder"];
 
 /// Keys of a cluster that only Kubernetes gives a meaning.
 const KUBERNETES_KEYS: [&str; 5] = ["namespace", "instance", "layout", "kubeconfig", "context"];

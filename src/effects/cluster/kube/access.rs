@@ -23,9 +23,39 @@ pub const ACCESS: &[Access] = &[
     Access { group: "", resource: "pods", verbs: WATCH, why: "find the pods of every component" },
     Access {
         group: "",
+        resource: "pods",
+        verbs: &["get"],
+        why: "look whether a pod that was to be removed is gone",
+    },
+    Access {
+        group: "",
+        resource: "pods/eviction",
+        verbs: &["create"],
+        why: "remove one sick pod as far as disruption budgets allow",
+    },
+    Access {
+        group: "",
+        resource: "pods",
+        verbs: &["delete"],
+        why: "remove a pod that hangs in its deletion, where that is enabled",
+    },
+    Access {
+        group: "",
+        resource: "pods/log",
+        verbs: &["get"],
+        why: "keep the ends of the logs before a pod is removed",
+    },
+    Access {
+        group: "",
         resource: "events",
         verbs: &["create"],
         why: "say on the workload what was done to it",
+    },
+    Access {
+        group: "",
+        resource: "events",
+        verbs: &["list"],
+        why: "keep the events of a pod before it is removed",
     },
     Access {
         group: "apps",
@@ -49,7 +79,7 @@ pub const ACCESS: &[Access] = &[
         group: "apps",
         resource: "replicasets",
         verbs: WATCH,
-        why: "follow owner references from pod to Deployment",
+        why: "follow owner references from pod to Deployment, roll back to an earlier template",
     },
     Access {
         group: "apps",
