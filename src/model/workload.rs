@@ -103,15 +103,15 @@ pub enum Hold {
 impl Hold {
     /// Whether somebody has taken the workload out of its owner's hands for the moment.
     pub const fn is_pause(&self) -> bool {
-        match self {
-            Self::ClusterPaused | Self::ComponentPaused | Self::ManualMode => true,
-            Self::Updating { .. } | Self::Rolling { .. } | Self::LeavingGroup { .. } => false,
-        }
+        !self.is_rollout()
     }
 
-    /// Whether its owner is changing it right now.
+    /// Whether pods are being replaced, as opposed to: nobody is to touch it.
     pub const fn is_rollout(&self) -> bool {
-        !self.is_pause()
+        match self {
+            Self::Updating { .. } | Self::Rolling { .. } | Self::LeavingGroup { .. } => true,
+            Self::ClusterPaused | Self::ComponentPaused | Self::ManualMode => false,
+        }
     }
 }
 

@@ -41,6 +41,7 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
             format!("cannot be written, so the journal is kept in memory: {obstacle}"),
         );
     }
+    election(&mut judge);
     let email = KeyPath::of(&["alerter", "email"]);
     if !settings.alerter.email.is_set() && origins.is_set(&email) {
         judge.table(&email, "has no \"host\", so no mail is sent");
@@ -63,6 +64,16 @@ fn unused(judge: &mut Judge<'_>) {
         if judge.origins.is_set(&path) {
             judge.table(&path, "has no effect in this version");
         }
+    }
+}
+
+fn election(judge: &mut Judge<'_>) {
+    let path = KeyPath::of(&["leader_election"]);
+    let mut clusters = judge.settings.clusters.values();
+    let on_kubernetes = clusters.any(|cluster| cluster.platform == Platform::Kubernetes);
+    let is_meant = judge.settings.leader_election.enabled && judge.origins.is_set(&path);
+    if is_meant && !on_kubernetes {
+        judge.table(&path, "has no effect without a cluster on Kubernetes");
     }
 }
 

@@ -84,7 +84,7 @@ impl Problem {
                 ReasonKind::Unauthorized,
                 format!(
                     "the Kubernetes API forbids it (403): {message}; grant what \
-                     deploy/base/role.yaml lists"
+                     deploy/base/access lists"
                 ),
             ),
             Self::Api { code: 429, message } => (
@@ -280,7 +280,7 @@ mod tests {
     fn unauthorised_and_forbidden_tell_what_to_do() {
         assert_eq!(api(401).reason().kind, ReasonKind::Unauthorized);
         assert!(api(401).reason().text.contains("renew the token"));
-        assert!(api(403).reason().text.contains("role.yaml"));
+        assert!(api(403).reason().text.contains("deploy/base/access"));
         assert!(api(401).wants_new_client() && !api(403).wants_new_client());
     }
 }

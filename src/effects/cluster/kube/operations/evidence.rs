@@ -21,7 +21,7 @@ use super::Operation;
 
 /// All of it takes no longer than this.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// One piece takes no longer than this.
+/// One piece takes no longer than this, or than any request may.
 const PIECE_DEADLINE: Duration = Duration::from_secs(3);
 /// Pieces that are asked for at the same time.
 const AT_ONCE: usize = 6;
@@ -108,7 +108,8 @@ impl Operation<'_> {
 
     async fn piece(&self, piece: Piece, request: &EvidenceRequest, until: Instant) -> Evidence {
         let (source, object) = (piece.source(), piece.object().into());
-        let until = until.min(Instant::now() + PIECE_DEADLINE);
+        let patience = PIECE_DEADLINE.min(self.shared.settings.timing.request);
+        let until = until.min(Instant::now() + patience);
         let text = match piece {
             Piece::Events { kind, name } => self.events(kind, &name, until).await,
             Piece::Log { pod, of } => self.log(&pod, &of, request, until).await,

@@ -28,12 +28,16 @@ impl Operation<'_> {
         let gone = || Applied { applied: true, change: format!("pod {} was gone", request.pod) };
         match removed {
             Ok(()) => Ok(Applied { applied: true, change }),
-            Err(Problem::Api { code: 404, .. }) => Ok(gone()),
-            // Either it is another pod by now, or somebody changed this one at that moment.
-            Err(problem @ Problem::Api { code: 409, .. }) => match self.pod(&request.pod).await? {
-                Some(pod) if pod.metadata.uid.as_deref() == Some(uid) => Err(self.fails(problem)),
-                Some(_) | None => Ok(gone()),
-            },
+            // It is gone, or another pod by now; or somebody changed this one at that moment, or a
+            // proxy on the way says so. A look tells.
+            Err(problem @ Problem::Api { code: 404 | 409, .. }) => {
+                match self.pod(&request.pod).await? {
+                    Some(pod) if pod.metadata.uid.as_deref() == Some(uid) => {
+                        Err(self.fails(problem))
+                    }
+                    Some(_) | None => Ok(gone()),
+                }
+            }
             // The API says so with 500, and trying again would change nothing.
             Err(Problem::Api { code: 500, message }) if is_doubly_budgeted(&message) => {
                 Err(self.unsupported(message))
@@ -70,7 +74,7 @@ impl Operation<'_> {
         Ok(())
     }
 
-    /// The pod as it is now; `None` where there is none of that name.
+    /// The pod as it is now; `None` where the API itself says that there is none of that name.
     pub(super) async fn pod(&self, name: &str) -> Result<Option<Pod>, ClusterError> {
         self.call(|client| async move {
             let api: Api<Pod> = Api::namespaced(client, &self.workload.namespace);
