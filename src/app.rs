@@ -3,6 +3,7 @@
 
 mod clusters;
 pub mod descriptors;
+pub mod election;
 mod mapping;
 mod once;
 mod parts;
@@ -23,6 +24,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::actors::heartbeat::Heartbeat;
+use crate::actors::leadership::LeadershipHandle;
 use crate::actors::root::Fatal;
 use crate::actors::status::StatusBoard;
 use crate::actors::tree::{Tree, TreeParts, TreePlan};
@@ -32,6 +34,7 @@ use crate::metrics::{Metrics, MetricsRegistry, MetricsSettings};
 use crate::model::ReloadTrigger;
 use crate::server::{About, AboutBoard, Server, ServerSettings, ServerSources};
 
+use election::{Election, Told};
 pub use once::probe_once;
 use parts::Plan;
 pub use planner::ClusterPlanner;
@@ -64,6 +67,7 @@ pub struct App {
     drain_timeout: Rc<RefCell<Duration>>,
     server: Server,
     board: StatusBoard,
+    election: Election,
     metrics: MetricsRegistry,
     fatal: mpsc::UnboundedReceiver<Fatal>,
 }
@@ -101,7 +105,9 @@ impl App {
             },
         )?;
         let plan = Plan::new(Arc::clone(&settings), options.dry_run, clock)?;
-        let (tree, fatal) = start_tree(&plan, &board, clock, &metrics);
+        let told = Told { board: board.clone(), clock, metrics: metrics.clone() };
+        let election = Election::start(&plan.settings, options.dry_run, told);
+        let (tree, fatal) = start_tree(&plan, election.handle(), &board, clock, &metrics);
         let drain_timeout = Rc::new(RefCell::new(settings.supervisor.drain_timeout.get()));
         let following = Rc::new(Mutex::new(Following { tree, plan }));
         let reloader = Reloader {
@@ -122,6 +128,7 @@ impl App {
             drain_timeout,
             server,
             board,
+            election,
             metrics: registry,
             fatal,
         })
@@ -190,12 +197,15 @@ impl App {
             metrics.shutdown();
             server.shutdown();
         });
-        let _ = tokio::time::timeout(LAST_EXPORT, last).await;
+        let last = tokio::time::timeout(LAST_EXPORT, last);
+        // Only now: another falconer leads at once, and finds everything done or handed back.
+        let _ = tokio::join!(self.election.resign(LAST_EXPORT), last);
     }
 }
 
 fn start_tree(
     plan: &Plan,
+    leadership: LeadershipHandle,
     board: &StatusBoard,
     clock: Clock,
     metrics: &Metrics,
@@ -203,8 +213,16 @@ fn start_tree(
     let (fatal, beyond_help) = mpsc::unbounded_channel();
     let TreePlan { clusters, receivers, settings } = plan.for_tree();
     let (board, metrics) = (board.clone(), metrics.clone());
-    let tree =
-        Tree::start(TreeParts { clusters, receivers, settings, board, clock, metrics, fatal });
+    let tree = Tree::start(TreeParts {
+        clusters,
+        receivers,
+        settings,
+        leadership,
+        board,
+        clock,
+        metrics,
+        fatal,
+    });
     (tree, beyond_help)
 }
 

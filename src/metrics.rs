@@ -10,6 +10,7 @@ mod export;
 mod gauges;
 mod instruments;
 mod journal;
+mod leadership;
 mod mailboxes;
 mod pieces;
 mod probes;
@@ -325,6 +326,7 @@ mod tests {
         mailbox.dropped();
         (0..3).for_each(|_| mailbox.put());
         metrics.respawned("prober");
+        metrics.leads(true, false);
         metrics.command_given_up("alerter");
         metrics.reconfigured("prober");
         metrics.config_loaded(Timestamp::default());

@@ -5,6 +5,7 @@ pub mod alert;
 pub mod component;
 pub mod health;
 pub mod journal;
+pub mod leadership;
 pub mod recovery;
 pub mod reload;
 pub mod report;
@@ -15,6 +16,7 @@ pub use alert::{AlertStatus, IncidentId, Notification, Severity};
 pub use component::{ComponentId, ProberKind, Role};
 pub use health::{ComponentHealth, HealthState};
 pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
+pub use leadership::{Leadership, LeaseRecord, StoredLease};
 pub use recovery::Evidence;
 pub use reload::{Names, ReloadOutcome, ReloadRecord, ReloadTrigger, Touched};
 pub use report::{

@@ -13,13 +13,15 @@ use super::alerter::AlerterSnapshot;
 use super::recoverer::RecovererSnapshot;
 use super::scaler::ScalerSnapshot;
 use crate::model::{
-    ComponentHealth, ComponentInventory, MilvusReport, PodUsage, ProberKind, Reason, TargetReport,
-    Timestamp,
+    ComponentHealth, ComponentInventory, Leadership, MilvusReport, PodUsage, ProberKind, Reason,
+    TargetReport, Timestamp,
 };
 
 /// Everything observable of this process; what `/api/v1/status` shows.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct StatusSnapshot {
+    /// Whether this falconer acts, or another one.
+    pub leadership: LeadershipSnapshot,
     /// By the cluster's name.
     pub clusters: BTreeMap<Arc<str>, ClusterSnapshot>,
     /// Open alerts and their delivery.
@@ -35,6 +37,8 @@ pub struct StatusSnapshot {
 /// What the actors show that serve all clusters.
 #[derive(Debug, Clone, Default)]
 pub struct ActorsStatus {
+    /// Whether this falconer acts, or another one.
+    pub leadership: LeadershipSnapshot,
     /// Open alerts and their delivery.
     pub alerter: Arc<AlerterSnapshot>,
     /// Actions under way and budgets.
@@ -43,6 +47,22 @@ pub struct ActorsStatus {
     pub scaler: Arc<ScalerSnapshot>,
     /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
     pub actors: BTreeMap<String, ActorSnapshot>,
+}
+
+/// Whether this falconer acts, as of the newest step of the election.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeadershipSnapshot {
+    /// The name under which this falconer takes part; `None` without an election.
+    pub identity: Option<Arc<str>>,
+    /// What it is.
+    #[serde(flatten)]
+    pub leadership: Leadership,
+}
+
+impl Default for LeadershipSnapshot {
+    fn default() -> Self {
+        Self { identity: None, leadership: Leadership::Standalone }
+    }
 }
 
 /// An actor that has ended unexpectedly at least once.
@@ -214,8 +234,8 @@ impl StatusBoard {
     pub fn snapshot(&self) -> StatusSnapshot {
         let clusters = lock(&self.clusters).clone().into_iter();
         let clusters = clusters.map(|(name, cluster)| (name, cluster.snapshot())).collect();
-        let ActorsStatus { alerter, recoverer, scaler, actors } = self.actors();
-        StatusSnapshot { clusters, alerter, recoverer, scaler, actors }
+        let ActorsStatus { leadership, alerter, recoverer, scaler, actors } = self.actors();
+        StatusSnapshot { leadership, clusters, alerter, recoverer, scaler, actors }
     }
 
     /// Looks at a copy of everything.

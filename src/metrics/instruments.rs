@@ -7,6 +7,7 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use opentelemetry::{KeyValue, StringValue};
 
 use super::journal::JournalInstruments;
+use super::leadership::LeadershipInstruments;
 use crate::model::ComponentId;
 
 /// The name of the one meter.
@@ -85,6 +86,7 @@ pub(super) struct Instruments {
     pub(super) reload_successful: Gauge<u64>,
     pub(super) reload_succeeded_at: Gauge<f64>,
     pub(super) journal: JournalInstruments,
+    pub(super) leadership: LeadershipInstruments,
 }
 
 impl Instruments {
@@ -146,6 +148,7 @@ impl Instruments {
                 .with_description("When the configuration was last read without a fault")
                 .build(),
             journal: JournalInstruments::new(meter),
+            leadership: LeadershipInstruments::new(meter),
         }
     }
 }

@@ -299,7 +299,7 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
         "19:8: \"mode\" in [scaler] is \"target\", which only observes in this version: nothing is \
          scaled",
         "20:2: [recorder] has no effect in this version",
-        "21:2: [leader_election] has no effect in this version",
+        "21:2: [leader_election] has no effect without a cluster on Kubernetes",
     ]
     .map(|line| format!("actors.toml:{line}"));
     assert_eq!(warnings(text), expected);

@@ -8,6 +8,7 @@ mod demo;
 mod descriptors;
 mod ending;
 mod kube;
+mod leadership;
 mod milvus;
 mod probes;
 mod process;

@@ -10,6 +10,7 @@ use actix::prelude::*;
 use super::{ClusterParts, SupervisorLinks, TreeParts, Watched};
 use crate::actors::alerter::{self, Alerter, AlerterInbox, ResolveAlert, UpdateAlert};
 use crate::actors::exit_guard::{self, ExitNotice, LastWords};
+use crate::actors::leadership::LeadershipHandle;
 use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
 use crate::actors::platform::PlatformCircuits;
@@ -78,6 +79,7 @@ pub(super) struct Common {
     registry: ActionRegistry,
     pacer: Pacer,
     pub(super) circuits: PlatformCircuits,
+    pub(super) leadership: LeadershipHandle,
     pub(super) lasting: Lasting,
     pub(super) board: StatusBoard,
     pub(super) clock: Clock,
@@ -103,6 +105,7 @@ impl Common {
             registry: ActionRegistry::default(),
             pacer: Pacer::default(),
             circuits: PlatformCircuits::default(),
+            leadership: parts.leadership.clone(),
             board: parts.board.clone(),
             clock: parts.clock,
             metrics: parts.metrics.clone(),
@@ -117,12 +120,15 @@ impl Common {
         let Lasting { inbox, book, .. } = self.lasting.clone();
         let waiting = inbox.clone();
         let (board, clock, metrics) = (self.board.clone(), self.clock, self.metrics.clone());
+        let leadership = self.leadership.clone();
         let branch = Branch::new(first);
         let (made_with, published) = (branch.clone(), branch.link.clone());
         let make = move |_: &mut Context<Alerter>| {
             let alerter::Reconfigure { settings, receivers } = made_with.newest();
             let (inbox, book) = (inbox.clone(), Arc::clone(&book));
-            Alerter::new(settings, receivers, inbox, book, board.clone(), clock, metrics.clone())
+            let (board, metrics) = (board.clone(), metrics.clone());
+            Alerter::new(settings, receivers, inbox, book, board, clock, metrics)
+                .led_by(leadership.clone())
         };
         let drain = Link::new();
         let draining = drain.clone();
@@ -139,6 +145,7 @@ impl Common {
             clusters,
             registry: self.registry.clone(),
             circuits: self.circuits.clone(),
+            leadership: self.leadership.clone(),
             board: self.board.clone(),
             clock: self.clock,
             metrics: self.metrics.clone(),

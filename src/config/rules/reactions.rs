@@ -12,6 +12,10 @@ use crate::model::Role;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
+/// Renewals must have time to fail, and the Lease counts in whole seconds.
+const SHORTEST_LEASE: Duration = Duration::from_secs(5);
+/// Kubernetes takes longer ones, but not everywhere.
+const LONGEST_LEASE_NAME: usize = 63;
 /// The longest that anything is kept or counted.
 pub(super) const LONGEST_MEMORY: Duration = Duration::from_hours(10 * 365 * 24);
 /// The highest threshold, per cent of a request: usage above the request is possible.
@@ -29,9 +33,20 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     judge.duration(&retention, settings.recorder.retention, SECOND, LONGEST_MEMORY);
     let election = KeyPath::of(&["leader_election"]);
     let lease = settings.leader_election.lease_duration;
-    judge.duration(&election.key("lease_duration"), lease, SECOND, LONGEST_TIMEOUT);
-    if settings.leader_election.lease_name.is_empty() {
-        judge.value(&election.key("lease_name"), "must not be empty");
+    judge.duration(&election.key("lease_duration"), lease, SHORTEST_LEASE, LONGEST_TIMEOUT);
+    let name = &settings.leader_election.lease_name;
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let valid = name.len() <= LONGEST_LEASE_NAME
+        && name.chars().all(known)
+        && name.starts_with(is_edge)
+        && name.ends_with(is_edge);
+    if !valid {
+        let rule = "lower-case letters, digits and \"-\" inside, at most 63";
+        judge.value(
+            &election.key("lease_name"),
+            format!("cannot be {name:?}: Kubernetes takes {rule}"),
+        );
     }
     let signals = KeyPath::of(&["anomaly", "signals"]);
     judge

@@ -14,7 +14,7 @@ const UNUSED_KEYS: [&[&str]; 3] = [
 ];
 
 /// Tables that this version reads and does not use.
-const UNUSED_TABLES: [&str; 3] = ["anomaly", "recorder", "leader_election"];
+const UNUSED_TABLES: [&str; 2] = ["anomaly", "recorder"];
 
 /// Keys of a cluster that only Kubernetes gives a meaning.
 const KUBERNETES_KEYS: [&str; 5] = ["namespace", "instance", "layout", "kubeconfig", "context"];
@@ -31,6 +31,7 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
         let mode = KeyPath::of(&["scaler", "mode"]);
         judge.value(&mode, "is \"target\", which only observes in this version: nothing is scaled");
     }
+    election(&mut judge);
     let email = KeyPath::of(&["alerter", "email"]);
     if !settings.alerter.email.is_set() && origins.is_set(&email) {
         judge.table(&email, "has no \"host\", so no mail is sent");
@@ -53,6 +54,16 @@ fn unused(judge: &mut Judge<'_>) {
         if judge.origins.is_set(&path) {
             judge.table(&path, "has no effect in this version");
         }
+    }
+}
+
+fn election(judge: &mut Judge<'_>) {
+    let path = KeyPath::of(&["leader_election"]);
+    let mut clusters = judge.settings.clusters.values();
+    let on_kubernetes = clusters.any(|cluster| cluster.platform == Platform::Kubernetes);
+    let is_meant = judge.settings.leader_election.enabled && judge.origins.is_set(&path);
+    if is_meant && !on_kubernetes {
+        judge.table(&path, "has no effect without a cluster on Kubernetes");
     }
 }
 
