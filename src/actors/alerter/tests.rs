@@ -9,6 +9,7 @@ use super::*;
 use crate::actors::exit_guard::{self, Running};
 use crate::actors::fault_injection::Crash;
 use crate::actors::testing::in_virtual_time;
+use crate::effects::journal::MemoryJournal;
 use crate::model::{AlertStatus, ComponentId, IncidentId, Reason, ReasonKind, Severity};
 use crate::policy::notification::Delivery;
 
@@ -120,11 +121,14 @@ impl Stage {
         let alerter = Alerter::new(
             self.settings.clone(),
             receivers,
-            self.inbox.clone(),
-            Arc::clone(&self.book),
-            self.board.clone(),
-            self.clock,
-            Metrics::default(),
+            AlerterParts {
+                inbox: self.inbox.clone(),
+                book: Arc::clone(&self.book),
+                board: self.board.clone(),
+                journal: Arc::new(MemoryJournal::default()),
+                clock: self.clock,
+                metrics: Metrics::default(),
+            },
         );
         let running = exit_guard::start(16, move |_| alerter, Box::new(|_| {}));
         self.inbox.publish(&running.address);

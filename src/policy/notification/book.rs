@@ -280,6 +280,17 @@ impl AlertBook {
         Some(open.message(draft))
     }
 
+    /// What is known of an open incident.
+    pub fn alert(&self, incident: &IncidentId) -> Option<&Alert> {
+        self.alerts.get(incident).map(|open| &open.alert)
+    }
+
+    /// Which attempt of the message is under way, counted from 1.
+    pub fn attempt(&self, incident: &IncidentId, receiver: &str) -> u32 {
+        let delivery = self.alerts.get(incident).and_then(|open| open.deliveries.get(receiver));
+        delivery.map_or(0, |delivery| delivery.progress().1).saturating_add(1)
+    }
+
     /// An attempt has ended. `random` is uniform in 0..1. Nothing happens where no attempt was in
     /// flight. Gives what this did to the receiver's circuit.
     pub fn finish(
