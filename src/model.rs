@@ -3,6 +3,7 @@
 
 pub mod alert;
 pub mod component;
+pub mod explanation;
 pub mod health;
 pub mod journal;
 pub mod leadership;
