@@ -4,6 +4,7 @@
 mod clusters;
 pub mod descriptors;
 pub mod election;
+mod history;
 mod journal;
 mod mapping;
 mod once;
@@ -37,6 +38,7 @@ use crate::model::ReloadTrigger;
 use crate::server::{About, AboutBoard, Server, ServerSettings, ServerSources};
 
 use election::{Election, Told};
+use history::JournalHistory;
 use journal::OpenJournal;
 pub use once::probe_once;
 use parts::Plan;
@@ -94,6 +96,7 @@ impl App {
         let (token, token_seen) = watch::channel(settings.server.admin_token_file.clone());
         let (reload, requests) = mpsc::channel(WAITING_REQUESTS);
         Plan::check(&settings)?;
+        let history = Arc::new(JournalHistory::default());
         let server = Server::start(
             &ServerSettings::listening_on(settings.server.listen),
             ServerSources {
@@ -106,14 +109,17 @@ impl App {
                     token: token_seen,
                     requests: reload.clone(),
                 })),
+                history: Some(Arc::clone(&history) as _),
             },
         )?;
         let plan = Plan::new(Arc::clone(&settings), options.dry_run, clock)?;
-        let journal = OpenJournal::open(&settings.recorder, clock, &metrics)
-            .context("cannot begin the journal")?;
         let told = Told { board: board.clone(), clock, metrics: metrics.clone() };
         let election = Election::start(&plan.settings, options.dry_run, told);
-        let (tree, fatal) = start_tree(&plan, election.handle(), &board, clock, &metrics, &journal);
+        let journal = OpenJournal::open(&settings.recorder, clock, &metrics)
+            .context("cannot begin the journal")?;
+        history.follow(Arc::clone(&journal.journal));
+        let leadership = election.handle();
+        let (tree, fatal) = start_tree(&plan, leadership, &board, clock, &metrics, &journal);
         let drain_timeout = Rc::new(RefCell::new(settings.supervisor.drain_timeout.get()));
         let following = Rc::new(Mutex::new(Following { tree, plan }));
         let reloader = Reloader {
@@ -215,10 +221,9 @@ impl App {
             metrics.shutdown();
             server.shutdown();
         });
-        // Only now: another falconer leads at once, and finds everything done or handed back.
-        let resigned = self.election.resign(LAST_EXPORT);
         let last = tokio::time::timeout(LAST_EXPORT, last);
-        let _ = tokio::join!(resigned, last, journal.close(LAST_EXPORT));
+        // Only now: another falconer leads at once, and finds everything done or handed back.
+        let _ = tokio::join!(self.election.resign(LAST_EXPORT), last, journal.close(LAST_EXPORT));
     }
 }
 
