@@ -240,7 +240,8 @@ async fn what_falconer_keeps_for_itself_needs_exactly_what_its_roles_grant() {
         if feature == Feature::LeaderElection {
             let lease = KubeLease::new(place(name));
             assert_eq!(lease.read().await.expect("allowed"), None);
-            let record = LeaseRecord { holder: "a".to_owned(), ..LeaseRecord::default() };
+            let duration = Duration::from_secs(12);
+            let record = LeaseRecord { holder: "a".to_owned(), duration, ..LeaseRecord::default() };
             let made = lease.create(&record).await.expect("allowed");
             lease.update(&made.version, &record).await.expect("allowed");
         } else {
