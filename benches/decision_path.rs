@@ -26,6 +26,7 @@ use falconer::actors::supervisor::{
 };
 use falconer::clock::Clock;
 use falconer::effects::Probe;
+use falconer::effects::journal::MemoryJournal;
 use falconer::metrics::{Metrics, MetricsSettings};
 use falconer::model::{
     ComponentId, HealthState, Inventory, Outcome, ProbeObservation, ProbeReport, ProbeTrigger,
@@ -262,6 +263,7 @@ async fn supervised(script: &'static Script) -> Run {
         board: board.clone(),
         clock,
         metrics: metrics.clone(),
+        journal: Arc::new(MemoryJournal::default()),
     };
     let make = move |ctx: &mut Context<Supervisor>| Supervisor::new(parts, ctx.address());
     let running = exit_guard::start(MAILBOX, make, Box::new(|_| {}));

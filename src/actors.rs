@@ -32,6 +32,7 @@ pub mod pacer;
 pub mod platform;
 pub mod post;
 pub mod prober;
+pub mod recorder;
 pub mod recoverer;
 pub mod registry;
 pub mod root;

@@ -4,6 +4,7 @@
 mod clusters;
 pub mod descriptors;
 pub mod election;
+mod journal;
 mod mapping;
 mod once;
 mod parts;
@@ -30,11 +31,13 @@ use crate::actors::status::StatusBoard;
 use crate::actors::tree::{Tree, TreeParts, TreePlan};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::effects::{Journal, StateStore};
 use crate::metrics::{Metrics, MetricsRegistry, MetricsSettings};
 use crate::model::ReloadTrigger;
 use crate::server::{About, AboutBoard, Server, ServerSettings, ServerSources};
 
 use election::{Election, Told};
+use journal::OpenJournal;
 pub use once::probe_once;
 use parts::Plan;
 pub use planner::ClusterPlanner;
@@ -70,6 +73,7 @@ pub struct App {
     election: Election,
     metrics: MetricsRegistry,
     fatal: mpsc::UnboundedReceiver<Fatal>,
+    journal: OpenJournal,
 }
 
 impl App {
@@ -105,9 +109,11 @@ impl App {
             },
         )?;
         let plan = Plan::new(Arc::clone(&settings), options.dry_run, clock)?;
+        let journal = OpenJournal::open(&settings.recorder, clock, &metrics)
+            .context("cannot begin the journal")?;
         let told = Told { board: board.clone(), clock, metrics: metrics.clone() };
         let election = Election::start(&plan.settings, options.dry_run, told);
-        let (tree, fatal) = start_tree(&plan, election.handle(), &board, clock, &metrics);
+        let (tree, fatal) = start_tree(&plan, election.handle(), &board, clock, &metrics, &journal);
         let drain_timeout = Rc::new(RefCell::new(settings.supervisor.drain_timeout.get()));
         let following = Rc::new(Mutex::new(Following { tree, plan }));
         let reloader = Reloader {
@@ -119,6 +125,7 @@ impl App {
             about,
             clock,
             metrics,
+            journal: journal.clone(),
         };
         let reloading = actix::spawn(reloader.run(requests));
         Ok(Self {
@@ -131,6 +138,7 @@ impl App {
             election,
             metrics: registry,
             fatal,
+            journal,
         })
     }
 
@@ -148,6 +156,16 @@ impl App {
     /// The observable state of all actors.
     pub fn status(&self) -> StatusBoard {
         self.board.clone()
+    }
+
+    /// Where everything is written down.
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        Arc::clone(&self.journal.journal)
+    }
+
+    /// Where the essential state is kept on this machine.
+    pub fn state_store(&self) -> Arc<dyn StateStore> {
+        Arc::clone(&self.journal.state)
     }
 
     /// Where the server listens.
@@ -192,14 +210,15 @@ impl App {
             tracing::warn!(undelivered, "not everybody could be told before the end");
         }
         // Both wait for threads of their own; a collector that does not answer must not hold us.
-        let (metrics, server) = (self.metrics, self.server);
+        let (metrics, server, journal) = (self.metrics, self.server, self.journal);
         let last = tokio::task::spawn_blocking(move || {
             metrics.shutdown();
             server.shutdown();
         });
-        let last = tokio::time::timeout(LAST_EXPORT, last);
         // Only now: another falconer leads at once, and finds everything done or handed back.
-        let _ = tokio::join!(self.election.resign(LAST_EXPORT), last);
+        let resigned = self.election.resign(LAST_EXPORT);
+        let last = tokio::time::timeout(LAST_EXPORT, last);
+        let _ = tokio::join!(resigned, last, journal.close(LAST_EXPORT));
     }
 }
 
@@ -209,18 +228,19 @@ fn start_tree(
     board: &StatusBoard,
     clock: Clock,
     metrics: &Metrics,
+    journal: &OpenJournal,
 ) -> (Tree, mpsc::UnboundedReceiver<Fatal>) {
     let (fatal, beyond_help) = mpsc::unbounded_channel();
     let TreePlan { clusters, receivers, settings } = plan.for_tree();
-    let (board, metrics) = (board.clone(), metrics.clone());
     let tree = Tree::start(TreeParts {
         clusters,
         receivers,
         settings,
         leadership,
-        board,
+        board: board.clone(),
         clock,
-        metrics,
+        metrics: metrics.clone(),
+        journal: Arc::clone(&journal.journal),
         fatal,
     });
     (tree, beyond_help)

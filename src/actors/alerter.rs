@@ -19,7 +19,7 @@ use super::post::CommandsArrived;
 use super::status::StatusBoard;
 use super::throttle::{Throttle, Turn};
 use crate::clock::Clock;
-use crate::effects::{Notifier, NotifyError};
+use crate::effects::{Journal, Notifier, NotifyError};
 use crate::metrics::{CircuitParty, Metrics};
 use crate::model::{Notification, Timestamp};
 use crate::policy::circuit::CircuitChange;
@@ -30,12 +30,15 @@ use crate::policy::notification::{
 
 mod inbox;
 mod leading;
+mod parts;
 mod reconfigure;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use inbox::{AlerterInbox, RaiseAlert, ResolveAlert, UpdateAlert};
+pub use parts::AlerterParts;
 pub use reconfigure::Reconfigure;
 pub use snapshot::{AlerterSnapshot, ReceiverSnapshot};
 
@@ -67,6 +70,7 @@ pub struct Alerter {
     inbox: AlerterInbox,
     book: Arc<Mutex<AlertBook>>,
     board: StatusBoard,
+    journal: Arc<dyn Journal>,
     clock: Clock,
     metrics: Metrics,
     leadership: LeadershipHandle,
@@ -91,17 +95,13 @@ struct Round {
 }
 
 impl Alerter {
-    /// An alerter for these receivers. `inbox` and `book` are what the former incarnation left; new
-    /// ones for the first.
+    /// An alerter for these receivers.
     pub fn new(
         settings: AlerterSettings,
         receivers: Vec<Arc<dyn Notifier>>,
-        inbox: AlerterInbox,
-        book: Arc<Mutex<AlertBook>>,
-        board: StatusBoard,
-        clock: Clock,
-        metrics: Metrics,
+        parts: AlerterParts,
     ) -> Self {
+        let AlerterParts { inbox, book, board, journal, clock, metrics } = parts;
         let (settings, receivers) = Reconfigure { settings, receivers }.into_parts();
         Self {
             settings,
@@ -109,6 +109,7 @@ impl Alerter {
             inbox,
             book,
             board,
+            journal,
             clock,
             metrics,
             leadership: LeadershipHandle::default(),
@@ -133,7 +134,7 @@ impl Alerter {
             is_decision_due |= self.raise(alert);
         }
         while let Some(UpdateAlert { incident, action }) = self.inbox.update.next() {
-            self.book().update(&incident, action);
+            self.update(&incident, action);
         }
         while let Some(resolve) = self.inbox.resolve.next() {
             is_decision_due |= self.resolve(&resolve);
@@ -147,12 +148,9 @@ impl Alerter {
 
     /// Whether somebody may have to be told.
     fn raise(&mut self, alert: Alert) -> bool {
-        let (incident, title) = (alert.incident.clone(), alert.title.clone());
-        let severity = alert.severity;
+        let written = alert.clone();
         let raised = self.book().raise(alert, &self.settings, self.clock.now());
-        if raised == Raised::New {
-            tracing::info!(%incident, title, severity = severity.as_str(), "alert raised");
-        }
+        self.note_raised(&written, raised);
         match raised {
             Raised::New | Raised::Worse => true,
             Raised::Known => false,
@@ -162,7 +160,7 @@ impl Alerter {
     fn resolve(&mut self, message: &ResolveAlert) -> bool {
         let resolved = self.book().resolve(&message.incident, message.ended_at, self.clock.now());
         if resolved {
-            tracing::info!(incident = %message.incident, "alert resolved");
+            self.note_resolved(message);
         }
         resolved
     }
@@ -199,7 +197,7 @@ impl Alerter {
     fn advance(&mut self, ctx: &mut Context<Self>) {
         let round = self.decide();
         for finished in &round.finished {
-            log_finished(finished);
+            written::log_finished(finished);
         }
         for (receiver, notification, reason) in round.sends {
             self.begin_send(receiver, notification, reason, ctx);
@@ -216,9 +214,10 @@ impl Alerter {
 
     fn decide(&self) -> Round {
         let now = self.clock.now();
+        let wake = self.leave_to_leader(now);
         let mut book = self.book();
-        let mut round =
-            Round { finished: book.settle(&self.settings, self.pace, now), ..Round::default() };
+        let finished = book.settle(&self.settings, self.pace, now);
+        let mut round = Round { finished, wake, ..Round::default() };
         let speaks = self.speaks();
         let is_free = |name: &&Arc<str>| speaks && !self.in_flight.contains(*name);
         for receiver in self.receivers.keys().filter(is_free) {
@@ -263,17 +262,8 @@ impl Alerter {
         result: Result<(), NotifyError>,
     ) {
         self.in_flight.remove(receiver);
-        let Notification { incident, severity, status, .. } = notification;
-        self.metrics.alert_sent(receiver, *severity, *status, result.is_ok());
-        let (severity, status) = (severity.as_str(), status.as_str());
-        match &result {
-            Ok(()) => {
-                tracing::info!(%receiver, %incident, severity, status, ?reason, "alert delivered");
-            }
-            Err(error) => {
-                tracing::warn!(%receiver, %incident, severity, status, %error, "alert not delivered");
-            }
-        }
+        self.note_delivery(receiver, notification, reason, &result);
+        let incident = &notification.incident;
         let result = result.map_err(|error| SendFailure {
             outage: error.is_retryable(),
             error: error.to_string(),
@@ -330,16 +320,6 @@ async fn deliver(
     }
 }
 
-fn log_finished(finished: &Finished) {
-    let incident = &finished.incident;
-    if finished.outcomes.is_empty() {
-        tracing::info!(%incident, "alert closed without a receiver");
-    }
-    for (receiver, outcome) in &finished.outcomes {
-        tracing::info!(%incident, %receiver, ?outcome, "alert closed");
-    }
-}
-
 impl Actor for Alerter {
     type Context = Context<Self>;
 
@@ -347,7 +327,7 @@ impl Actor for Alerter {
         #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("alerter", &ctx.address());
         self.spoke = self.speaks();
-        self.follow_leadership(ctx);
+        self.follow_leadership(self.leadership.clone(), ctx);
         // The receivers may be others than those that the former incarnation had.
         self.follow_settings(&[]);
         let open = self.book().alerts().count();

@@ -10,6 +10,7 @@ use actix::prelude::*;
 use super::alerter::Alerter;
 use super::discovery::Discovery;
 use super::prober::Prober;
+use super::recorder::Recorder;
 use super::recoverer::Recoverer;
 use super::root::Root;
 use super::scaler::Scaler;
@@ -54,7 +55,7 @@ macro_rules! can_crash {
     )*};
 }
 
-can_crash!(Root, Supervisor, Prober, Discovery, Alerter, Recoverer, Scaler);
+can_crash!(Root, Supervisor, Prober, Discovery, Alerter, Recorder, Recoverer, Scaler);
 
 /// An actor that is to panic.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use super::leadership::LeadershipHandle;
 use super::platform::PlatformCircuits;
 use super::status::StatusBoard;
 use crate::clock::Clock;
-use crate::effects::{Cluster, ClusterError};
+use crate::effects::{Cluster, ClusterError, Journal};
 use crate::metrics::Metrics;
 use crate::model::{Workload, WorkloadRef};
 
@@ -30,6 +30,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Where actions are counted.
     pub metrics: Metrics,
+    /// Where decisions and actions are written down.
+    pub journal: Arc<dyn Journal>,
 }
 
 impl Surroundings {

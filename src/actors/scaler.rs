@@ -20,7 +20,7 @@ pub use self::snapshot::{ScalerSnapshot, ScalingRecord};
 
 use super::post::{Command, Post};
 use super::registry::{ActionHolder, Surroundings};
-use crate::model::{ComponentId, Timestamp, WorkloadRef};
+use crate::model::{ComponentId, JournalEntry, JournalRecord, Timestamp, WorkloadRef};
 use crate::policy::scaling::{
     ChangeUnderWay, HoldReason, ScalingDecision, ScalingLedger, ScalingRequest, judge,
 };
@@ -148,6 +148,10 @@ impl Scaler {
         }
         tracing::info!(component = %component, kind, summary, "scaling progressed");
         self.remember(component, kind, &summary);
+        let (decision, words) = (kind.to_owned(), summary.as_str().into());
+        let record = JournalRecord::Scaling { decision, words };
+        let entry = JournalEntry::of(self.around.clock.now(), component, record);
+        self.around.journal.record(entry);
         if let Some(post) = self.progress.get(&component.cluster) {
             let component = component.clone();
             post.send(ScalingProgressed { component, summary });

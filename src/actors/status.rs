@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::alerter::AlerterSnapshot;
 use super::recoverer::RecovererSnapshot;
 use super::scaler::ScalerSnapshot;
+use crate::effects::JournalHealth;
 use crate::model::{
     ComponentHealth, ComponentInventory, Leadership, MilvusReport, PodUsage, ProberKind, Reason,
     TargetReport, Timestamp,
@@ -30,6 +31,8 @@ pub struct StatusSnapshot {
     pub recoverer: Arc<RecovererSnapshot>,
     /// The newest scaling decisions.
     pub scaler: Arc<ScalerSnapshot>,
+    /// How the journal fares.
+    pub journal: JournalHealth,
     /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
     pub actors: BTreeMap<String, ActorSnapshot>,
 }
@@ -45,6 +48,8 @@ pub struct ActorsStatus {
     pub recoverer: Arc<RecovererSnapshot>,
     /// The newest scaling decisions.
     pub scaler: Arc<ScalerSnapshot>,
+    /// How the journal fares.
+    pub journal: JournalHealth,
     /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
     pub actors: BTreeMap<String, ActorSnapshot>,
 }
@@ -234,8 +239,9 @@ impl StatusBoard {
     pub fn snapshot(&self) -> StatusSnapshot {
         let clusters = lock(&self.clusters).clone().into_iter();
         let clusters = clusters.map(|(name, cluster)| (name, cluster.snapshot())).collect();
-        let ActorsStatus { leadership, alerter, recoverer, scaler, actors } = self.actors();
-        StatusSnapshot { leadership, clusters, alerter, recoverer, scaler, actors }
+        let ActorsStatus { leadership, alerter, recoverer, scaler, journal, actors } =
+            self.actors();
+        StatusSnapshot { leadership, clusters, alerter, recoverer, scaler, journal, actors }
     }
 
     /// Looks at a copy of everything.

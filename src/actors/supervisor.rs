@@ -13,6 +13,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod view;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};

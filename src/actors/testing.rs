@@ -17,6 +17,7 @@ use super::post::{Command, CommandsArrived, Post};
 use super::registry::{ActionRegistry, Surroundings};
 use super::status::StatusBoard;
 use crate::clock::Clock;
+use crate::effects::journal::MemoryJournal;
 use crate::effects::{
     ActionQuery, ActionTrace, Applied, Cluster, ClusterError, DeletePodRequest, EvidenceRequest,
     RestartRequest, RollbackRequest, ScaleRequest,
@@ -266,6 +267,7 @@ pub fn surroundings() -> (Arc<FakeCluster>, Surroundings) {
         board: StatusBoard::default(),
         clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
         metrics: Metrics::default(),
+        journal: Arc::new(MemoryJournal::default()),
     };
     (cluster, around)
 }

@@ -29,7 +29,7 @@ use super::supervisor::{
     SupervisorInbox,
 };
 use crate::clock::Clock;
-use crate::effects::{Cluster, Notifier};
+use crate::effects::{Cluster, Journal, Notifier};
 use crate::metrics::Metrics;
 use crate::policy::backoff::RespawnSettings;
 use branches::{Branch, Common, PostsByCluster, progress_posts};
@@ -106,6 +106,8 @@ pub struct TreeParts {
     pub clock: Clock,
     /// Instruments.
     pub metrics: Metrics,
+    /// Where everything is written down.
+    pub journal: Arc<dyn Journal>,
     /// Where it is said that an actor is beyond help.
     pub fatal: mpsc::UnboundedSender<Fatal>,
 }
@@ -158,7 +160,7 @@ impl Tree {
         let (first, alerter, drain_alerter) = common.alerter(alerter, respawns.alerter);
         let (second, recoverer, drain_recoverer) = common.recoverer(recoverer, respawns.recoverer);
         let (third, scaler, drain_scaler) = common.scaler(scaler, respawns.scaler);
-        let mut children = vec![first, second, third];
+        let mut children = vec![first, second, third, common.recorder()];
         let mut supervisors = BTreeMap::new();
         for cluster in &plan.clusters {
             let links = links.get(&cluster.name).cloned().unwrap_or_default();

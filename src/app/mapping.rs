@@ -10,6 +10,7 @@ use crate::actors::scaler::ScalerSettings;
 use crate::actors::tree::Respawns;
 use crate::config::Settings;
 use crate::config::settings::{self, PolicyType, ScalerMode};
+use crate::effects::journal::JournalLimits;
 use crate::policy::notification::Route;
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
 use crate::policy::scaling::{
@@ -84,6 +85,11 @@ const fn ladder_step(step: settings::LadderStep) -> LadderStep {
 
 fn budget(budget: settings::Budget) -> Budget {
     Budget { actions: budget.actions as usize, per: budget.per.get() }
+}
+
+/// How much the journal may keep.
+pub fn journal_limits(settings: &settings::RecorderSettings) -> JournalLimits {
+    JournalLimits { retention: settings.retention.get(), max_bytes: settings.max_size.bytes() }
 }
 
 /// How each actor that is no prober is made anew.

@@ -15,13 +15,17 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::descriptors;
+use super::journal::OpenJournal;
 use super::parts::Plan;
 use crate::actors::tree::Tree;
 use crate::clock::Clock;
 use crate::config::{self, ConfigErrors, Loaded, Settings};
 use crate::effects::secret::SecretFile;
 use crate::metrics::Metrics;
-use crate::model::{ReloadOutcome, ReloadRecord, ReloadTrigger, Timestamp, Touched};
+use crate::model::journal::ReloadNote;
+use crate::model::{
+    JournalEntry, JournalRecord, ReloadOutcome, ReloadRecord, ReloadTrigger, Timestamp, Touched,
+};
 use crate::server::AboutBoard;
 use file::{Content, FileWatch};
 
@@ -76,6 +80,8 @@ pub struct Reloader {
     pub clock: Clock,
     /// Instruments.
     pub metrics: Metrics,
+    /// What the settings say of it may change, and where each reading is written down.
+    pub journal: OpenJournal,
 }
 
 impl Reloader {
@@ -134,6 +140,7 @@ impl Reloader {
             if is_same { Touched::default() } else { follow_plan(&mut following, plan).await };
         self.token.send_replace(settings.server.admin_token_file.clone());
         *self.drain_timeout.borrow_mut() = settings.supervisor.drain_timeout.get();
+        self.journal.follow(&settings.recorder);
         self.metrics.tell_clusters_apart(settings.clusters.len() > 1);
         let mut at_next_start = at_next_start::at_next_start(&self.started, &settings);
         at_next_start.extend(following.plan.clusters.at_next_start(&settings));
@@ -174,6 +181,7 @@ impl Reloader {
             tracing::warn!(what, "not changed while falconer runs");
         }
         self.metrics.config_reloaded(record.outcome, record.at);
+        self.journal.journal.record(written(record));
         self.about.update(|about| about.reload = Some(record.clone()));
     }
 }
@@ -213,6 +221,21 @@ async fn read(file: &mut FileWatch) -> Result<Loaded, Vec<String>> {
     let problems =
         |errors: ConfigErrors| errors.problems().iter().map(ToString::to_string).collect();
     read.map_err(problems)
+}
+
+/// A reading as the journal has it.
+fn written(record: &ReloadRecord) -> JournalEntry {
+    let ReloadRecord { at, trigger, outcome, problems, touched, .. } = record;
+    let words = match outcome {
+        ReloadOutcome::Applied => format!(
+            "{} added, {} changed, {} removed, {} untouched",
+            touched.added.count, touched.changed.count, touched.removed.count, touched.untouched
+        ),
+        ReloadOutcome::Unchanged => "it says what held before".to_owned(),
+        ReloadOutcome::Rejected => problems.join("; "),
+    };
+    let note = ReloadNote { trigger: *trigger, outcome: *outcome, words: words.into() };
+    JournalEntry::general(*at, JournalRecord::Reload(Box::new(note)))
 }
 
 fn rejected(mut problems: Vec<String>, at: Timestamp, trigger: ReloadTrigger) -> ReloadRecord {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::HumanDuration;
+use super::values::{ByteSize, HumanDuration};
 use crate::effects::secret::SecretFile;
 use crate::model::Role;
 
@@ -180,11 +180,17 @@ pub struct RecorderSettings {
     pub path: PathBuf,
     /// How long entries are kept.
     pub retention: HumanDuration,
+    /// How large the file may become.
+    pub max_size: ByteSize,
 }
 
 impl Default for RecorderSettings {
     fn default() -> Self {
-        Self { path: "falconer.db".into(), retention: HumanDuration::from_secs(30 * 86_400) }
+        Self {
+            path: "falconer.db".into(),
+            retention: HumanDuration::from_secs(30 * 86_400),
+            max_size: ByteSize::from_bytes(1 << 30),
+        }
     }
 }
 

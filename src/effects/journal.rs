@@ -4,8 +4,24 @@
 mod error;
 mod health;
 mod memory;
+mod queries;
+mod queue;
+mod retention;
 mod ring;
+mod rows;
+mod schema;
+mod sqlite;
+mod store;
+#[cfg(test)]
+mod tests;
+mod trouble;
+mod writer;
 
 pub use error::{JournalError, StateError};
 pub use health::{JournalHealth, JournalTrouble};
 pub use memory::MemoryJournal;
+pub use queries::read_file;
+use queue::Changes;
+pub use queue::JournalLimits;
+pub use sqlite::{SqliteJournal, SqliteSettings};
+pub use trouble::obstacle;

@@ -60,6 +60,11 @@ impl IncidentId {
         Self(format!("{component}@{since}").into())
     }
 
+    /// An identifier that was written down as text before.
+    pub fn from_text(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
     /// The identifier as text; also the idempotency key's first half.
     pub fn as_str(&self) -> &str {
         &self.0

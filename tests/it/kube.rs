@@ -7,6 +7,7 @@ mod healing;
 mod manifests;
 mod operations;
 mod simulated;
+mod simulated_healing;
 mod trouble;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ use falconer::actors::status::StatusBoard;
 use falconer::actors::tree::{ClusterParts, Tree, TreeParts};
 use falconer::clock::Clock;
 use falconer::effects::cluster::dry_run::DryRunCluster;
+use falconer::effects::journal::MemoryJournal;
 use falconer::effects::{Cluster, Notifier};
 use falconer::metrics::Metrics;
 use falconer::model::{ProberKind, Timestamp};
@@ -124,6 +125,7 @@ impl Run {
             board: board.clone(),
             clock,
             metrics: Metrics::default(),
+            journal: Arc::new(MemoryJournal::default()),
             fatal: fatal_sender,
         });
         Self { plan, world, tree, parts, board, fatal, started }

@@ -10,6 +10,7 @@ use super::*;
 use crate::actors::exit_guard::{self, Running};
 use crate::actors::fault_injection::Crash;
 use crate::actors::testing::in_virtual_time;
+use crate::effects::journal::MemoryJournal;
 use crate::model::{
     AlertStatus, ComponentId, IncidentId, Leadership, Reason, ReasonKind, Severity,
 };
@@ -125,11 +126,14 @@ impl Stage {
         let alerter = Alerter::new(
             self.settings.clone(),
             receivers,
-            self.inbox.clone(),
-            Arc::clone(&self.book),
-            self.board.clone(),
-            self.clock,
-            Metrics::default(),
+            AlerterParts {
+                inbox: self.inbox.clone(),
+                book: Arc::clone(&self.book),
+                board: self.board.clone(),
+                journal: Arc::new(MemoryJournal::default()),
+                clock: self.clock,
+                metrics: Metrics::default(),
+            },
         )
         .led_by(self.leadership.clone());
         let running = exit_guard::start(16, move |_| alerter, Box::new(|_| {}));
@@ -575,6 +579,28 @@ fn a_follower_that_ends_has_nothing_to_deliver() {
         let deadline = Duration::from_secs(60);
         running.address.send(Drain { deadline }).await.unwrap();
         assert_eq!(stage.clock.now(), START, "at once");
+        assert_eq!(email.tried.lock().unwrap().len(), 0);
+    });
+}
+
+#[test]
+fn what_began_and_ended_under_another_leader_is_left_to_that_one() {
+    in_virtual_time(async {
+        let follower = Leadership::Follower { leader: Some("a".into()), since: START };
+        let (told, newest) = watch::channel(follower);
+        let mut stage = Stage::new();
+        stage.leadership = LeadershipHandle::new(newest, Duration::from_secs(5));
+        let email = stage.fake("email", &[]);
+        let _running = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
+        pass(100).await;
+        stage.resolve(100).await;
+        assert_eq!(stage.book.lock().unwrap().alerts().count(), 1, "the leader may just have died");
+        pass(120).await;
+        assert_eq!(stage.book.lock().unwrap().alerts().count(), 0, "a book that only grows");
+        let until = stage.clock.now() + Duration::from_secs(10);
+        told.send_replace(Leadership::Leader { since: stage.clock.now(), until });
+        pass(10).await;
         assert_eq!(email.tried.lock().unwrap().len(), 0);
     });
 }

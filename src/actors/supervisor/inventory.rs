@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use super::reports::log_transition;
 use super::{ComponentPlan, Supervisor, prober_key};
 use crate::actors::link::Link;
 use crate::actors::prober::ProbeNow;
@@ -140,7 +139,7 @@ impl Supervisor {
             (transition, known.tracker.state())
         });
         if let Some((transition, state)) = taken {
-            log_transition(&id, transition, Some(reason));
+            self.note_transition(&id, transition, Some(reason), None);
             self.parts.metrics.state_changed(&id, state);
         }
     }

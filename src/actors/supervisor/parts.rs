@@ -16,7 +16,7 @@ use crate::actors::recoverer::{ComponentHealthy, Recover};
 use crate::actors::scaler::LoadObserved;
 use crate::actors::status::StatusBoard;
 use crate::clock::Clock;
-use crate::effects::Probe;
+use crate::effects::{Journal, Probe};
 use crate::metrics::Metrics;
 use crate::model::{Inventory, ProberKind};
 use crate::policy::backoff::RespawnSettings;
@@ -81,6 +81,8 @@ pub struct SupervisorParts {
     pub clock: Clock,
     /// Instruments.
     pub metrics: Metrics,
+    /// Where probes and changes of state are written down.
+    pub journal: Arc<dyn Journal>,
 }
 
 /// The ways to the actors that act.

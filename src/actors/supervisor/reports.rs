@@ -7,9 +7,9 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::Supervisor;
-use super::memory::{IncidentChange, Judged};
+use super::memory::{IncidentChange, Judged, OpenIncident};
 use super::tell::{Ask, sick_targets};
-use crate::model::{ComponentId, PodUsage, ProbeReport, ProberKind, Reason};
+use crate::model::{PodUsage, ProbeReport, ProberKind};
 use crate::policy::health::Transition;
 
 /// After so many reports the other actors on the thread, and its own timers, have a turn.
@@ -58,6 +58,7 @@ impl Supervisor {
 
     /// Folds a report into the memory and tells who must know. Gives the usage that it brought.
     fn fold(&self, report: ProbeReport) -> Option<Vec<PodUsage>> {
+        self.note_probe(&report);
         let now = self.parts.clock.now();
         let weight = self.weight(&report, now);
         let mut memory = self.memory();
@@ -74,7 +75,7 @@ impl Supervisor {
         if let IncidentChange::Resolved(incident) = change {
             self.resolve(incident);
         }
-        self.count(&report, transition);
+        self.count(&report, transition, known.incident.as_ref());
         if let Some(open) = known.incident.as_ref().filter(|_| tell.raise) {
             self.raise(&report, open, known.tracker.is_counted_out());
         }
@@ -93,31 +94,19 @@ impl Supervisor {
         usage
     }
 
-    fn count(&self, report: &ProbeReport, transition: Transition) {
+    fn count(&self, report: &ProbeReport, transition: Transition, open: Option<&OpenIncident>) {
         let metrics = &self.parts.metrics;
         if let Transition::Moved { to, .. } = transition {
             metrics.state_changed(&report.id, to);
-            log_transition(&report.id, transition, report.observation.outcome.reason());
+            let incident = open.map(|open| &open.id);
+            let reason = report.observation.outcome.reason();
+            self.note_transition(&report.id, transition, reason, incident);
         }
         for canary in report.observation.milvus.iter().flat_map(|milvus| &milvus.canaries) {
             metrics.query_completed(&report.id, canary);
         }
         metrics.targets_scraped(&report.id, &report.observation.targets);
     }
-}
-
-/// One line for every change of a component's state.
-pub(super) fn log_transition(
-    component: &ComponentId,
-    transition: Transition,
-    reason: Option<&Reason>,
-) {
-    let Transition::Moved { from, to } = transition else {
-        return;
-    };
-    let reason = reason.map(ToString::to_string);
-    let (from, to) = (from.as_str(), to.as_str());
-    tracing::info!(%component, from, to, reason, "component state changed");
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::actors::status::StatusBoard;
 use crate::actors::testing::{Recorder, in_virtual_time};
 use crate::clock::Clock;
 use crate::effects::Probe;
+use crate::effects::journal::MemoryJournal;
 use crate::metrics::Metrics;
 use crate::model::{
     Outcome, Owner, ProbeObservation, ProbeTrigger, Reason, ReasonKind, Role, Severity, Timestamp,
@@ -125,6 +126,7 @@ impl Fixture {
             board: board.clone(),
             clock: Clock::starting_at(Timestamp::from_millis(1_000_000)),
             metrics: Metrics::default(),
+            journal: Arc::new(MemoryJournal::default()),
         };
         let running = incarnation(&parts, &link);
         Self { probes, inventory, raised, resolved, recover, board, parts, reports: link, running }

@@ -8,13 +8,16 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::{ClusterParts, SupervisorLinks, TreeParts, Watched};
-use crate::actors::alerter::{self, Alerter, AlerterInbox, ResolveAlert, UpdateAlert};
+use crate::actors::alerter::{
+    self, Alerter, AlerterInbox, AlerterParts, ResolveAlert, UpdateAlert,
+};
 use crate::actors::exit_guard::{self, ExitNotice, LastWords};
 use crate::actors::leadership::LeadershipHandle;
 use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
 use crate::actors::platform::PlatformCircuits;
 use crate::actors::post::Post;
+use crate::actors::recorder::{JournalAlert, Recorder, RecorderParts};
 use crate::actors::recoverer::{self, Recoverer, RecoveryProgressed};
 use crate::actors::registry::{ActionRegistry, Surroundings};
 use crate::actors::root::RootChild;
@@ -24,7 +27,7 @@ use crate::actors::supervisor::{
     self, ClusterMemory, NOT_WATCHED, Peers, ReportOutbox, Supervisor, SupervisorParts,
 };
 use crate::clock::Clock;
-use crate::effects::Cluster;
+use crate::effects::{Cluster, Journal};
 use crate::metrics::Metrics;
 use crate::policy::backoff::RespawnSettings;
 use crate::policy::notification::AlertBook;
@@ -84,6 +87,7 @@ pub(super) struct Common {
     pub(super) board: StatusBoard,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
+    journal: Arc<dyn Journal>,
 }
 
 /// What the actors that act leave to their next incarnations.
@@ -93,6 +97,7 @@ pub(super) struct Lasting {
     pub(super) book: Arc<Mutex<AlertBook>>,
     pub(super) recoveries: Arc<Mutex<RecoveryLedger>>,
     pub(super) scalings: Arc<Mutex<ScalingLedger>>,
+    pub(super) journal_alert: JournalAlert,
 }
 
 impl Common {
@@ -109,6 +114,7 @@ impl Common {
             board: parts.board.clone(),
             clock: parts.clock,
             metrics: parts.metrics.clone(),
+            journal: Arc::clone(&parts.journal),
         }
     }
 
@@ -119,16 +125,20 @@ impl Common {
     ) -> (RootChild, Branch<alerter::Reconfigure>, Link<alerter::Drain>) {
         let Lasting { inbox, book, .. } = self.lasting.clone();
         let waiting = inbox.clone();
-        let (board, clock, metrics) = (self.board.clone(), self.clock, self.metrics.clone());
+        let parts = AlerterParts {
+            inbox,
+            book,
+            board: self.board.clone(),
+            journal: Arc::clone(&self.journal),
+            clock: self.clock,
+            metrics: self.metrics.clone(),
+        };
         let leadership = self.leadership.clone();
         let branch = Branch::new(first);
         let (made_with, published) = (branch.clone(), branch.link.clone());
         let make = move |_: &mut Context<Alerter>| {
             let alerter::Reconfigure { settings, receivers } = made_with.newest();
-            let (inbox, book) = (inbox.clone(), Arc::clone(&book));
-            let (board, metrics) = (board.clone(), metrics.clone());
-            Alerter::new(settings, receivers, inbox, book, board, clock, metrics)
-                .led_by(leadership.clone())
+            Alerter::new(settings, receivers, parts.clone()).led_by(leadership.clone())
         };
         let drain = Link::new();
         let draining = drain.clone();
@@ -149,7 +159,22 @@ impl Common {
             board: self.board.clone(),
             clock: self.clock,
             metrics: self.metrics.clone(),
+            journal: Arc::clone(&self.journal),
         }
+    }
+
+    /// Looks after the journal.
+    pub(super) fn recorder(&self) -> RootChild {
+        let parts = RecorderParts {
+            journal: Arc::clone(&self.journal),
+            alert: self.lasting.journal_alert.clone(),
+            raise: self.peers.raise.clone(),
+            resolve: self.peers.resolve.clone(),
+            board: self.board.clone(),
+            clock: self.clock,
+        };
+        let make = move |_: &mut Context<Recorder>| Recorder::new(parts.clone());
+        child(Kept::peer("recorder", RespawnSettings::default()), make, |_| {})
     }
 
     pub(super) fn recoverer(
@@ -227,6 +252,7 @@ impl Common {
             board: self.board.clone(),
             clock: self.clock,
             metrics: self.metrics.clone(),
+            journal: Arc::clone(&self.journal),
         };
         let branch = Branch::new(first);
         let (made_with, published) = (branch.clone(), branch.link.clone());

@@ -15,6 +15,7 @@ use crate::actors::leadership::LeadershipHandle;
 use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::ComponentPlan;
 use crate::actors::testing::{FakeCluster, in_virtual_time, workload};
+use crate::effects::journal::MemoryJournal;
 use crate::effects::{NotifyError, Probe};
 use crate::model::{
     AlertStatus, ComponentInventory, IncidentId, Inventory, Notification, Outcome,
@@ -148,6 +149,7 @@ impl Hospital {
             board: board.clone(),
             clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
             metrics: Metrics::default(),
+            journal: Arc::new(MemoryJournal::default()),
             fatal: fatal_sender,
         });
         Self { patients, platforms, letterbox, fatal, board, tree }

@@ -12,6 +12,7 @@ use crate::actors::leadership::LeadershipHandle;
 use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::ComponentPlan;
 use crate::actors::testing::in_virtual_time;
+use crate::effects::journal::MemoryJournal;
 use crate::effects::{
     ActionQuery, ActionTrace, Applied, ClusterError, DeletePodRequest, EvidenceRequest,
     NotifyError, Probe, RestartRequest, RollbackRequest, ScaleRequest,
@@ -198,6 +199,7 @@ impl Fixture {
             board: fixture.board.clone(),
             clock,
             metrics: Metrics::default(),
+            journal: Arc::new(MemoryJournal::default()),
             fatal,
         }));
         fixture

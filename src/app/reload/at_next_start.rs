@@ -9,6 +9,7 @@ pub fn at_next_start(started: &Settings, settings: &Settings) -> Vec<String> {
     let LeaderElectionSettings { enabled, lease_name, lease_duration } = &settings.leader_election;
     let election = &started.leader_election;
     let differences = [
+        ("[recorder] path", started.recorder.path != settings.recorder.path),
         ("[server] listen", started.server.listen != settings.server.listen),
         ("[leader_election] enabled", election.enabled != *enabled),
         ("[leader_election] lease_name", election.lease_name != *lease_name),

@@ -7,6 +7,7 @@ use tracing::level_filters::LevelFilter;
 use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, names, respawn};
 use crate::config::path::KeyPath;
 use crate::config::settings::{Budget, LadderStep, RecoverySettings, ScaleRules};
+use crate::config::values::ByteSize;
 use crate::config::wording::did_you_mean;
 use crate::model::Role;
 
@@ -18,6 +19,10 @@ const SHORTEST_LEASE: Duration = Duration::from_secs(5);
 const LONGEST_LEASE_NAME: usize = 63;
 /// The longest that anything is kept or counted.
 const LONGEST_MEMORY: Duration = Duration::from_hours(10 * 365 * 24);
+/// A journal that is smaller would forget what it is for.
+const SMALLEST_JOURNAL: ByteSize = ByteSize::from_bytes(1 << 20);
+/// What SQLite can keep is more; this is a slip of the keyboard.
+const LARGEST_JOURNAL: ByteSize = ByteSize::from_bytes(1 << 40);
 /// The highest threshold, per cent of a request: usage above the request is possible.
 const HIGHEST_THRESHOLD: u32 = 1_000;
 /// More replicas than this are a slip of the keyboard.
@@ -29,8 +34,15 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     supervisor(judge);
     telemetry(judge);
     let settings = judge.settings;
-    let retention = KeyPath::of(&["recorder", "retention"]);
+    let recorder = KeyPath::of(&["recorder"]);
+    let retention = recorder.key("retention");
     judge.duration(&retention, settings.recorder.retention, SECOND, LONGEST_MEMORY);
+    judge.number(
+        &recorder.key("max_size"),
+        settings.recorder.max_size,
+        SMALLEST_JOURNAL,
+        LARGEST_JOURNAL,
+    );
     let election = KeyPath::of(&["leader_election"]);
     let lease = settings.leader_election.lease_duration;
     judge.duration(&election.key("lease_duration"), lease, SHORTEST_LEASE, LONGEST_TIMEOUT);

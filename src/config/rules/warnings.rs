@@ -5,6 +5,7 @@ use crate::config::origins::Origins;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
 use crate::config::settings::{ClusterSettings, Components, Platform, ScalerMode, Settings};
+use crate::effects::journal::obstacle;
 
 /// Keys that this version reads and does not use.
 const UNUSED_KEYS: [&[&str]; 3] = [
@@ -14,7 +15,7 @@ const UNUSED_KEYS: [&[&str]; 3] = [
 ];
 
 /// Tables that this version reads and does not use.
-const UNUSED_TABLES: [&str; 2] = ["anomaly", "recorder"];
+const UNUSED_TABLES: [&str; 1] = ["anomaly"];
 
 /// Keys of a cluster that only Kubernetes gives a meaning.
 const KUBERNETES_KEYS: [&str; 5] = ["namespace", "instance", "layout", "kubeconfig", "context"];
@@ -31,6 +32,16 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
         judge.value(&mode, "is \"target\", which only observes in this version: nothing is scaled");
     }
     election(&mut judge);
+    let journal = &settings.recorder.path;
+    if !journal.as_os_str().is_empty()
+        && let Some(obstacle) = obstacle(journal)
+    {
+        let path = KeyPath::of(&["recorder", "path"]);
+        judge.value(
+            &path,
+            format!("cannot be written, so the journal is kept in memory: {obstacle}"),
+        );
+    }
     let email = KeyPath::of(&["alerter", "email"]);
     if !settings.alerter.email.is_set() && origins.is_set(&email) {
         judge.table(&email, "has no \"host\", so no mail is sent");

@@ -16,9 +16,9 @@ pub(super) struct RingLimits {
 }
 
 impl Default for RingLimits {
-    /// About 100,000 reports, and what thousands of incidents bring.
+    /// About 60,000 reports, and what thousands of incidents bring.
     fn default() -> Self {
-        Self { reports: 16 << 20, others: 64 << 20 }
+        Self { reports: 8 << 20, others: 32 << 20 }
     }
 }
 

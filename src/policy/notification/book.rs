@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::alert::{Alert, OpenAlert, ReceiverState};
 use super::delivery::{
@@ -207,6 +208,14 @@ impl AlertBook {
         over.map(|(incident, open)| Finished { incident, outcomes: open.outcomes() }).collect()
     }
 
+    /// Forgets the incidents that were over at `before`: another falconer has told their end. Gives
+    /// when the next one that is over will be so old, counted from `before`.
+    pub fn leave_to_leader(&mut self, before: Timestamp) -> Option<Duration> {
+        self.alerts.retain(|_, open| open.resolution.is_none_or(|end| end.seen_at > before));
+        let ends = self.alerts.values().filter_map(|open| open.resolution);
+        ends.map(|end| end.seen_at.since(before)).min()
+    }
+
     /// The next step for a receiver that has nothing in flight: the most severe message first,
     /// news before repeats, then the oldest. A message to send is marked as in flight.
     pub fn next(
@@ -278,6 +287,17 @@ impl AlertBook {
         let is_last = pace == Pace::Draining;
         *delivery = Delivery::Sending { draft, failures, since: now, told, is_last };
         Some(open.message(draft))
+    }
+
+    /// What is known of an open incident.
+    pub fn alert(&self, incident: &IncidentId) -> Option<&Alert> {
+        self.alerts.get(incident).map(|open| &open.alert)
+    }
+
+    /// Which attempt of the message is under way, counted from 1.
+    pub fn attempt(&self, incident: &IncidentId, receiver: &str) -> u32 {
+        let delivery = self.alerts.get(incident).and_then(|open| open.deliveries.get(receiver));
+        delivery.map_or(0, |delivery| delivery.progress().1).saturating_add(1)
     }
 
     /// An attempt has ended. `random` is uniform in 0..1. Nothing happens where no attempt was in

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use falconer::actors::alerter::{
-    Alerter, AlerterInbox, AlerterSettings, Drain, RaiseAlert, ReceiverSnapshot, ResolveAlert,
+    Alerter, AlerterInbox, AlerterParts, AlerterSettings, Drain, RaiseAlert, ReceiverSnapshot,
+    ResolveAlert,
 };
 use falconer::actors::status::StatusBoard;
 use falconer::clock::Clock;
 use falconer::effects::Notifier;
+use falconer::effects::journal::MemoryJournal;
 use falconer::effects::notify::{EmailNotifier, LogNotifier, WebhookNotifier, WebhookSettings};
 use falconer::metrics::Metrics;
 use falconer::model::{IncidentId, Notification, Severity};
@@ -51,9 +53,15 @@ impl Stage {
             Arc::new(LogNotifier),
         ];
         let book = Arc::new(Mutex::new(AlertBook::default()));
-        let metrics = Metrics::default();
-        let (inbox, board) = (self.inbox.clone(), self.board.clone());
-        let alerter = Alerter::new(settings, receivers, inbox, book, board, self.clock, metrics);
+        let parts = AlerterParts {
+            inbox: self.inbox.clone(),
+            book,
+            board: self.board.clone(),
+            journal: Arc::new(MemoryJournal::default()),
+            clock: self.clock,
+            metrics: Metrics::default(),
+        };
+        let alerter = Alerter::new(settings, receivers, parts);
         let address = alerter.start();
         self.inbox.publish(&address);
         address

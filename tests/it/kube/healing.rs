@@ -318,7 +318,8 @@ async fn a_pod_that_hangs_costs_only_its_own_evidence_and_no_connection() {
     let found = tokio::time::timeout(Duration::from_secs(15), asking).await;
     let found = found.expect("it has a deadline of its own").expect("evidence");
     assert_eq!(text_of(&found, "proxy-2/proxy"), "fine");
-    assert_eq!(text_of(&found, "proxy-1/proxy"), "no log: no answer in time");
+    let hanging = text_of(&found, "proxy-1/proxy");
+    assert!(hanging.starts_with("no log: ") && hanging.contains("no answer"), "{hanging}");
     assert!(text_of(&found, "pod/proxy-1").contains("forbids it (403)"));
     assert!(cluster.inventory().borrow().is_current());
 }

@@ -23,6 +23,7 @@ use crate::actors::supervisor::{
 use crate::actors::testing::{CLUSTER, Recorder, in_virtual_time, workload};
 use crate::clock::Clock;
 use crate::effects::Probe;
+use crate::effects::journal::MemoryJournal;
 use crate::metrics::Metrics;
 use crate::model::{
     ComponentHealth, HealthState, Outcome, Pod, PodCondition, PodLife, ProbeObservation,
@@ -150,6 +151,7 @@ impl Fixture {
             board: board.clone(),
             clock,
             metrics: Metrics::default(),
+            journal: Arc::new(MemoryJournal::default()),
         };
         let running = start(parts.clone(), &link);
         let mut component = ComponentInventory {

@@ -19,8 +19,11 @@ use crate::actors::supervisor::{
 use crate::actors::testing::{CLUSTER, in_virtual_time};
 use crate::clock::Clock;
 use crate::effects::Probe;
+use crate::effects::journal::MemoryJournal;
 use crate::metrics::Metrics;
-use crate::model::{HealthState, Inventory, Outcome, ProbeObservation, ProbeTrigger, Timestamp};
+use crate::model::{
+    ComponentId, HealthState, Inventory, Outcome, ProbeObservation, ProbeTrigger, Timestamp,
+};
 use crate::policy::backoff::RespawnSettings;
 use crate::policy::health::HealthSettings;
 
@@ -109,6 +112,7 @@ impl Fixture {
             board: board.clone(),
             clock: Clock::starting_at(Timestamp::from_millis(1_000_000)),
             metrics: metrics.clone(),
+            journal: Arc::new(MemoryJournal::default()),
         };
         let make = move |ctx: &mut Context<Supervisor>| Supervisor::new(parts, ctx.address());
         let running = exit_guard::start(mailbox, make, Box::new(|_| {}));

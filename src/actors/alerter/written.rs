@@ -1,0 +1,108 @@
+//! What the alerter logs and writes down: every alert's beginning, changes and end, and every
+//! attempt to tell a receiver.
+
+use std::sync::Arc;
+
+use super::{Alerter, ResolveAlert};
+use crate::effects::NotifyError;
+use crate::model::journal::{AlertChange, AlertRecord, DeliveryRecord};
+use crate::model::{ComponentId, IncidentId, JournalEntry, JournalRecord, Notification, Severity};
+use crate::policy::notification::{Alert, Finished, Raised, SendReason};
+
+impl Alerter {
+    pub(super) fn note_raised(&self, alert: &Alert, raised: Raised) {
+        let change = match raised {
+            Raised::New => AlertChange::Raised,
+            Raised::Worse => AlertChange::Updated,
+            Raised::Known => return,
+        };
+        let Alert { incident, title, severity, .. } = alert;
+        if raised == Raised::New {
+            tracing::info!(%incident, title, severity = severity.as_str(), "alert raised");
+        }
+        let (severity, title) = (Some(*severity), title.as_str().into());
+        let words = alert.reason.text.as_str().into();
+        let record = AlertRecord { change, severity, title, words };
+        self.write_down(&alert.component, incident, record);
+    }
+
+    /// What is done about an incident, where that is news.
+    pub(super) fn update(&self, incident: &IncidentId, action: String) {
+        let (id, severity) = {
+            let mut book = self.book();
+            let Some(known) = book.alert(incident) else { return };
+            let is_news = known.action != action;
+            let about = (known.component.clone(), known.severity);
+            book.update(incident, action.clone());
+            if !is_news {
+                return;
+            }
+            about
+        };
+        let (change, title) = (AlertChange::Updated, String::new().into());
+        let record = AlertRecord { change, severity: Some(severity), title, words: action.into() };
+        self.write_down(&id, incident, record);
+    }
+
+    pub(super) fn note_resolved(&self, message: &ResolveAlert) {
+        let ResolveAlert { incident, ended_at } = message;
+        tracing::info!(%incident, "alert resolved");
+        let known = self.book().alert(incident).map(about);
+        let Some((id, severity, title)) = known else { return };
+        let words = format!("over since {ended_at}").into();
+        let (change, title) = (AlertChange::Resolved, title.into());
+        self.write_down(
+            &id,
+            incident,
+            AlertRecord { change, severity: Some(severity), title, words },
+        );
+    }
+
+    fn write_down(&self, id: &ComponentId, incident: &IncidentId, record: AlertRecord) {
+        let record = JournalRecord::Alert(Box::new(record));
+        self.journal.record(JournalEntry::of(self.clock.now(), id, record).within(incident));
+    }
+
+    /// One attempt; to be called before the book hears of its end.
+    pub(super) fn note_delivery(
+        &self,
+        receiver: &Arc<str>,
+        notification: &Notification,
+        reason: SendReason,
+        result: &Result<(), NotifyError>,
+    ) {
+        let Notification { incident, component, severity, status, .. } = notification;
+        self.metrics.alert_sent(receiver, *severity, *status, result.is_ok());
+        let (severity, status_name) = (severity.as_str(), status.as_str());
+        match result {
+            Ok(()) => {
+                tracing::info!(%receiver, %incident, severity, status = status_name, ?reason, "alert delivered");
+            }
+            Err(error) => {
+                tracing::warn!(%receiver, %incident, severity, status = status_name, %error, "alert not delivered");
+            }
+        }
+        let record = DeliveryRecord {
+            receiver: receiver.to_string(),
+            status: *status,
+            attempt: self.book().attempt(incident, receiver),
+            error: result.as_ref().err().map(|error| error.to_string().into()),
+        };
+        let record = JournalRecord::Delivery(Box::new(record));
+        self.journal.record(JournalEntry::of(self.clock.now(), component, record).within(incident));
+    }
+}
+
+fn about(alert: &Alert) -> (ComponentId, Severity, String) {
+    (alert.component.clone(), alert.severity, alert.title.clone())
+}
+
+pub(super) fn log_finished(finished: &Finished) {
+    let incident = &finished.incident;
+    if finished.outcomes.is_empty() {
+        tracing::info!(%incident, "alert closed without a receiver");
+    }
+    for (receiver, outcome) in &finished.outcomes {
+        tracing::info!(%incident, %receiver, ?outcome, "alert closed");
+    }
+}

@@ -1,0 +1,14 @@
+ALTER TABLE entries ADD COLUMN key TEXT;
+
+CREATE INDEX entries_by_kind ON entries (kind, at);
+
+CREATE TABLE state (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL,
+    at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE marks (
+    name TEXT PRIMARY KEY,
+    at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
