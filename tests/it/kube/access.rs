@@ -167,7 +167,8 @@ async fn heal(cluster: &KubeCluster) {
     cluster.evidence(&evidence).await.expect("evidence");
     delete(cluster, false).await;
     let pod = Some(("p".into(), Some("uid-p".into())));
-    let action = ActionQuery { workload: workload.clone(), pod, idempotency_key: String::new() };
+    let (on, idempotency_key) = (workload.clone(), String::new());
+    let action = ActionQuery { workload: on, pod, force: false, idempotency_key };
     cluster.find_action(&action).await.expect("a trace");
     let rollback = RollbackRequest {
         workload,
