@@ -27,6 +27,8 @@ pub mod exit_guard;
 #[cfg(any(test, feature = "fault-injection"))]
 mod fault_injection;
 pub mod heartbeat;
+pub mod keeper;
+pub mod leadership;
 pub mod link;
 pub mod pacer;
 pub mod platform;

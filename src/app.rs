@@ -3,6 +3,8 @@
 
 mod clusters;
 pub mod descriptors;
+pub mod election;
+mod history;
 mod journal;
 mod mapping;
 mod once;
@@ -24,6 +26,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::actors::heartbeat::Heartbeat;
+use crate::actors::leadership::LeadershipHandle;
 use crate::actors::root::Fatal;
 use crate::actors::status::StatusBoard;
 use crate::actors::tree::{Tree, TreeParts, TreePlan};
@@ -34,6 +37,8 @@ use crate::metrics::{Metrics, MetricsRegistry, MetricsSettings};
 use crate::model::ReloadTrigger;
 use crate::server::{About, AboutBoard, Server, ServerSettings, ServerSources};
 
+use election::{Election, Told};
+use history::JournalHistory;
 use journal::OpenJournal;
 pub use once::probe_once;
 use parts::Plan;
@@ -67,6 +72,7 @@ pub struct App {
     drain_timeout: Rc<RefCell<Duration>>,
     server: Server,
     board: StatusBoard,
+    election: Election,
     metrics: MetricsRegistry,
     fatal: mpsc::UnboundedReceiver<Fatal>,
     journal: OpenJournal,
@@ -90,6 +96,7 @@ impl App {
         let (token, token_seen) = watch::channel(settings.server.admin_token_file.clone());
         let (reload, requests) = mpsc::channel(WAITING_REQUESTS);
         Plan::check(&settings)?;
+        let history = Arc::new(JournalHistory::default());
         let server = Server::start(
             &ServerSettings::listening_on(settings.server.listen),
             ServerSources {
@@ -102,12 +109,17 @@ impl App {
                     token: token_seen,
                     requests: reload.clone(),
                 })),
+                history: Some(Arc::clone(&history) as _),
             },
         )?;
         let plan = Plan::new(Arc::clone(&settings), options.dry_run, clock)?;
+        let told = Told { board: board.clone(), clock, metrics: metrics.clone() };
+        let election = Election::start(&plan.settings, options.dry_run, told);
         let journal = OpenJournal::open(&settings.recorder, clock, &metrics)
             .context("cannot begin the journal")?;
-        let (tree, fatal) = start_tree(&plan, &board, clock, &metrics, &journal);
+        history.follow(Arc::clone(&journal.journal));
+        let leadership = election.handle();
+        let (tree, fatal) = start_tree(&plan, leadership, &board, clock, &metrics, &journal);
         let drain_timeout = Rc::new(RefCell::new(settings.supervisor.drain_timeout.get()));
         let following = Rc::new(Mutex::new(Following { tree, plan }));
         let reloader = Reloader {
@@ -129,6 +141,7 @@ impl App {
             drain_timeout,
             server,
             board,
+            election,
             metrics: registry,
             fatal,
             journal,
@@ -208,12 +221,15 @@ impl App {
             metrics.shutdown();
             server.shutdown();
         });
-        let _ = tokio::join!(tokio::time::timeout(LAST_EXPORT, last), journal.close(LAST_EXPORT));
+        let last = tokio::time::timeout(LAST_EXPORT, last);
+        // Only now: another falconer leads at once, and finds everything done or handed back.
+        let _ = tokio::join!(self.election.resign(LAST_EXPORT), last, journal.close(LAST_EXPORT));
     }
 }
 
 fn start_tree(
     plan: &Plan,
+    leadership: LeadershipHandle,
     board: &StatusBoard,
     clock: Clock,
     metrics: &Metrics,
@@ -225,6 +241,7 @@ fn start_tree(
         clusters,
         receivers,
         settings,
+        leadership,
         board: board.clone(),
         clock,
         metrics: metrics.clone(),

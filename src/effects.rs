@@ -3,7 +3,7 @@
 //! Adapters live in the folders below; they know the model, the clock and the metrics, and nothing
 //! of actors or policies. Every method bounds its own time and the size of what it reads.
 
-mod background;
+pub(crate) mod background;
 pub mod cluster;
 pub mod descriptors;
 pub mod failure;
@@ -25,8 +25,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::model::{
-    ClusterEvent, Evidence, Inventory, JournalEntry, JournalQuery, Notification, ProbeObservation,
-    RolloutStatus, Timestamp, WorkloadRef,
+    ClusterEvent, Evidence, Inventory, JournalEntry, JournalQuery, LeaseRecord, Notification,
+    ProbeObservation, RolloutStatus, StoredLease, Timestamp, WorkloadRef,
 };
 
 pub use cluster::ClusterError;
@@ -158,6 +158,8 @@ pub struct ActionQuery {
     pub workload: WorkloadRef,
     /// The pod that was to be removed, with its identifier; `None` for a restart or rollback.
     pub pod: Option<(Arc<str>, Option<Arc<str>>)>,
+    /// Whether it was to be removed by force: one that hangs in its end was on its way out before.
+    pub force: bool,
     /// Its key.
     pub idempotency_key: String,
 }
@@ -260,4 +262,31 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     /// When they could not be made durable. They may have been all the same, and are never in part.
     async fn save(&self, changes: &BTreeMap<String, Option<String>>) -> Result<(), StateError>;
+}
+
+/// The one object that says which of several falconers is the leader.
+#[async_trait]
+pub trait LeaseStore: Send + Sync {
+    /// What stands in it; `None` where it does not exist.
+    ///
+    /// # Errors
+    /// When it cannot be read or makes no sense.
+    async fn read(&self) -> Result<Option<StoredLease>, ClusterError>;
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// A conflict where it exists; otherwise when it is not known to have been made.
+    async fn create(&self, record: &LeaseRecord) -> Result<StoredLease, ClusterError>;
+
+    /// Writes it, only if it is still the one of `version`.
+    ///
+    /// # Errors
+    /// A conflict where it is not, not found where it is gone; otherwise when it is not known to
+    /// have been written.
+    async fn update(
+        &self,
+        version: &str,
+        record: &LeaseRecord,
+    ) -> Result<StoredLease, ClusterError>;
 }

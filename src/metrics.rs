@@ -10,10 +10,12 @@ mod export;
 mod gauges;
 mod instruments;
 mod journal;
+mod leadership;
 mod mailboxes;
 mod pieces;
 mod probes;
 mod process;
+mod state;
 mod table;
 
 use std::sync::Arc;
@@ -31,6 +33,7 @@ pub use circuits::CircuitParty;
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
 pub use mailboxes::MailboxCount;
 pub use probes::ProbeMetrics;
+pub use state::StateSave;
 use table::aggregate_performance;
 
 use gauges::GaugesPage;
@@ -325,6 +328,7 @@ mod tests {
         mailbox.dropped();
         (0..3).for_each(|_| mailbox.put());
         metrics.respawned("prober");
+        metrics.leads(true, false);
         metrics.command_given_up("alerter");
         metrics.reconfigured("prober");
         metrics.config_loaded(Timestamp::default());

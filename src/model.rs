@@ -3,11 +3,14 @@
 
 pub mod alert;
 pub mod component;
+pub mod explanation;
 pub mod health;
 pub mod journal;
+pub mod leadership;
 pub mod recovery;
 pub mod reload;
 pub mod report;
+pub mod state;
 pub mod time;
 pub mod workload;
 
@@ -15,12 +18,14 @@ pub use alert::{AlertStatus, IncidentId, Notification, Severity};
 pub use component::{ComponentId, ProberKind, Role};
 pub use health::{ComponentHealth, HealthState};
 pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
+pub use leadership::{Leadership, LeaseRecord, StoredLease};
 pub use recovery::Evidence;
 pub use reload::{Names, ReloadOutcome, ReloadRecord, ReloadTrigger, Touched};
 pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
     ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
 };
+pub use state::{StateChanges, StoredState};
 pub use time::Timestamp;
 pub use workload::{
     Autoscaler, ClusterEvent, ComponentInventory, EventType, Hold, Inventory, Liveness,

@@ -14,6 +14,7 @@ use futures::FutureExt as _;
 use futures::channel::oneshot;
 
 use super::exit_guard::panic_message;
+use super::leadership::LeadershipHandle;
 use super::post::CommandsArrived;
 use super::status::StatusBoard;
 use super::throttle::{Throttle, Turn};
@@ -28,6 +29,7 @@ use crate::policy::notification::{
 };
 
 mod inbox;
+mod leading;
 mod parts;
 mod reconfigure;
 mod snapshot;
@@ -71,6 +73,9 @@ pub struct Alerter {
     journal: Arc<dyn Journal>,
     clock: Clock,
     metrics: Metrics,
+    leadership: LeadershipHandle,
+    /// Whether this falconer told people when that was looked at last.
+    spoke: bool,
     /// Receivers to which this incarnation is sending right now.
     in_flight: BTreeSet<Arc<str>>,
     /// The timer of the next `NotificationDue`.
@@ -107,6 +112,8 @@ impl Alerter {
             journal,
             clock,
             metrics,
+            leadership: LeadershipHandle::default(),
+            spoke: true,
             in_flight: BTreeSet::new(),
             due: None,
             pace: Pace::Normal,
@@ -210,7 +217,9 @@ impl Alerter {
         let mut book = self.book();
         let mut round =
             Round { finished: book.settle(&self.settings, self.pace, now), ..Round::default() };
-        for receiver in self.receivers.keys().filter(|name| !self.in_flight.contains(*name)) {
+        let speaks = self.speaks();
+        let is_free = |name: &&Arc<str>| speaks && !self.in_flight.contains(*name);
+        for receiver in self.receivers.keys().filter(is_free) {
             match book.next(receiver, &self.settings, self.pace, now) {
                 NextStep::Send { notification, reason } => {
                     round.sends.push((Arc::clone(receiver), notification, reason));
@@ -281,25 +290,6 @@ impl Alerter {
         });
     }
 
-    fn publish(&self) {
-        let book = self.book();
-        let receiver = |name: &Arc<str>| ReceiverSnapshot {
-            in_flight: self.in_flight.contains(name),
-            state: book.receiver(name),
-        };
-        let snapshot = AlerterSnapshot {
-            alerts: book.alerts().cloned().collect(),
-            receivers: self
-                .receivers
-                .keys()
-                .map(|name| (Arc::clone(name), receiver(name)))
-                .collect(),
-            draining: self.pace == Pace::Draining,
-        };
-        drop(book);
-        self.board.update(|status| status.alerter = snapshot.into());
-    }
-
     fn begin_drain(&mut self, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {
         let (done, drained) = oneshot::channel();
         self.drained.push(done);
@@ -335,6 +325,8 @@ impl Actor for Alerter {
     fn started(&mut self, ctx: &mut Self::Context) {
         #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("alerter", &ctx.address());
+        self.spoke = self.speaks();
+        self.follow_leadership(ctx);
         // The receivers may be others than those that the former incarnation had.
         self.follow_settings(&[]);
         let open = self.book().alerts().count();

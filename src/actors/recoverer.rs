@@ -24,6 +24,7 @@ use super::post::{Command, Post};
 use super::registry::{ActionHolder, Surroundings};
 use crate::metrics::{ActionKind, ActionOutcome};
 use crate::model::{ComponentId, IncidentId, Reason, Timestamp, WorkloadRef};
+use crate::policy::maintenance::in_force;
 use crate::policy::recovery::{
     ActionUnderWay, RecoveryDecision, RecoveryLedger, RecoveryRequest, RefusalReason, decide,
 };
@@ -183,6 +184,8 @@ impl Recoverer {
             self.around.registry.held_by(ActionHolder::Scaler, cluster, workloads);
         let pause = || self.around.circuits.pause(cluster, self.around.clock.now());
         request.platform_error = request.platform_error.take().or_else(pause);
+        let window = || in_force(&self.settings.maintenance, self.around.clock.now());
+        request.quiet = request.quiet.take().or_else(window);
         match self.decide(&report.request) {
             RecoveryDecision::Act(plan) => self.begin_action(report, plan, ctx),
             RecoveryDecision::Refuse { reason } => self.refuse(&report.request, &reason),
@@ -200,8 +203,7 @@ impl Recoverer {
         let component = &request.component;
         let settings = self.settings.for_component(component);
         let mut ledger = self.ledger();
-        let (incident, since) = (&request.incident, request.unhealthy_since);
-        ledger.saw_sick(component, incident, since, settings.ladder_memory, now);
+        ledger.saw_sick(request, settings.ladder_memory, now);
         if !request.workloads.is_empty() && !self.around.clusters.contains_key(&component.cluster) {
             return RecoveryDecision::Refuse { reason: RefusalReason::NoPlatform };
         }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::leadership::LeadershipHandle;
 use super::platform::PlatformCircuits;
 use super::status::StatusBoard;
 use crate::clock::Clock;
@@ -21,6 +22,8 @@ pub struct Surroundings {
     pub registry: ActionRegistry,
     /// Which platforms answer; the same ones for both actors and for all their incarnations.
     pub circuits: PlatformCircuits,
+    /// Whether this falconer may act, and for how long.
+    pub leadership: LeadershipHandle,
     /// Where the snapshot goes.
     pub board: StatusBoard,
     /// The time.

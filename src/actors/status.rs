@@ -14,13 +14,15 @@ use super::recoverer::RecovererSnapshot;
 use super::scaler::ScalerSnapshot;
 use crate::effects::JournalHealth;
 use crate::model::{
-    ComponentHealth, ComponentInventory, MilvusReport, PodUsage, ProberKind, Reason, TargetReport,
-    Timestamp,
+    ComponentHealth, ComponentInventory, Leadership, MilvusReport, PodUsage, ProberKind, Reason,
+    TargetReport, Timestamp,
 };
 
 /// Everything observable of this process; what `/api/v1/status` shows.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct StatusSnapshot {
+    /// Whether this falconer acts, or another one.
+    pub leadership: LeadershipSnapshot,
     /// By the cluster's name.
     pub clusters: BTreeMap<Arc<str>, ClusterSnapshot>,
     /// Open alerts and their delivery.
@@ -38,6 +40,8 @@ pub struct StatusSnapshot {
 /// What the actors show that serve all clusters.
 #[derive(Debug, Clone, Default)]
 pub struct ActorsStatus {
+    /// Whether this falconer acts, or another one.
+    pub leadership: LeadershipSnapshot,
     /// Open alerts and their delivery.
     pub alerter: Arc<AlerterSnapshot>,
     /// Actions under way and budgets.
@@ -48,6 +52,22 @@ pub struct ActorsStatus {
     pub journal: JournalHealth,
     /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
     pub actors: BTreeMap<String, ActorSnapshot>,
+}
+
+/// Whether this falconer acts, as of the newest step of the election.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeadershipSnapshot {
+    /// The name under which this falconer takes part; `None` without an election.
+    pub identity: Option<Arc<str>>,
+    /// What it is.
+    #[serde(flatten)]
+    pub leadership: Leadership,
+}
+
+impl Default for LeadershipSnapshot {
+    fn default() -> Self {
+        Self { identity: None, leadership: Leadership::Standalone }
+    }
 }
 
 /// An actor that has ended unexpectedly at least once.
@@ -136,6 +156,11 @@ impl ComponentCell {
         change(&mut lock(&self.0));
     }
 
+    /// A copy of the judged state.
+    pub fn health(&self) -> ComponentHealth {
+        lock(&self.0).health.clone()
+    }
+
     /// A copy of what is shown.
     pub fn snapshot(&self) -> ComponentSnapshot {
         lock(&self.0).clone()
@@ -180,6 +205,11 @@ impl ClusterBoard {
         }
     }
 
+    /// The component `name`, if it is shown.
+    pub fn cell(&self, name: &str) -> Option<ComponentCell> {
+        lock(&self.components).get(name).cloned()
+    }
+
     /// Every component that is shown, by name.
     pub fn cells(&self) -> Vec<(Arc<str>, ComponentCell)> {
         let components = lock(&self.components);
@@ -219,8 +249,9 @@ impl StatusBoard {
     pub fn snapshot(&self) -> StatusSnapshot {
         let clusters = lock(&self.clusters).clone().into_iter();
         let clusters = clusters.map(|(name, cluster)| (name, cluster.snapshot())).collect();
-        let ActorsStatus { alerter, recoverer, scaler, journal, actors } = self.actors();
-        StatusSnapshot { clusters, alerter, recoverer, scaler, journal, actors }
+        let ActorsStatus { leadership, alerter, recoverer, scaler, journal, actors } =
+            self.actors();
+        StatusSnapshot { leadership, clusters, alerter, recoverer, scaler, journal, actors }
     }
 
     /// Looks at a copy of everything.
@@ -231,6 +262,11 @@ impl StatusBoard {
     /// A copy of what the actors show that serve all clusters.
     pub fn actors(&self) -> ActorsStatus {
         self.actors.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Every cluster that is shown.
+    pub fn shown_clusters(&self) -> BTreeMap<Arc<str>, ClusterBoard> {
+        lock(&self.clusters).clone()
     }
 
     /// The part of the cluster `name`, if it is shown.

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use super::alerter::{self, AlerterSettings};
 use super::exit_guard::{self, Running};
+use super::leadership::LeadershipHandle;
 use super::link::Link;
 use super::recoverer::{self, RecovererSettings, RecoveryProgressed};
 use super::root::{Fatal, Root, RootChild, RootParts, root_ended};
@@ -97,6 +98,8 @@ pub struct TreeParts {
     pub receivers: Vec<Arc<dyn Notifier>>,
     /// How the actors behave.
     pub settings: TreeSettings,
+    /// Whether this falconer acts.
+    pub leadership: LeadershipHandle,
     /// Observable state.
     pub board: StatusBoard,
     /// Time.

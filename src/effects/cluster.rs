@@ -2,6 +2,7 @@
 
 pub mod dry_run;
 pub mod kube;
+mod log_end;
 pub mod process;
 
 /// Why the platform did not do what it was asked for.

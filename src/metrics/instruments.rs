@@ -7,6 +7,8 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use opentelemetry::{KeyValue, StringValue};
 
 use super::journal::JournalInstruments;
+use super::leadership::LeadershipInstruments;
+use super::state::StateInstruments;
 use crate::model::ComponentId;
 
 /// The name of the one meter.
@@ -85,6 +87,8 @@ pub(super) struct Instruments {
     pub(super) reload_successful: Gauge<u64>,
     pub(super) reload_succeeded_at: Gauge<f64>,
     pub(super) journal: JournalInstruments,
+    pub(super) leadership: LeadershipInstruments,
+    pub(super) state: StateInstruments,
 }
 
 impl Instruments {
@@ -146,6 +150,8 @@ impl Instruments {
                 .with_description("When the configuration was last read without a fault")
                 .build(),
             journal: JournalInstruments::new(meter),
+            leadership: LeadershipInstruments::new(meter),
+            state: StateInstruments::new(meter),
         }
     }
 }

@@ -5,14 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::component::Role;
 use super::report::Reason;
 use super::time::Timestamp;
 
 /// What kind of object runs the pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum WorkloadKind {
     /// apps/v1 Deployment.
     Deployment,
@@ -37,7 +37,7 @@ impl WorkloadKind {
 }
 
 /// The name of a workload.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WorkloadRef {
     /// Its kind.
     pub kind: WorkloadKind,
@@ -101,6 +101,11 @@ pub enum Hold {
 }
 
 impl Hold {
+    /// Whether somebody has taken the workload out of its owner's hands for the moment.
+    pub const fn is_pause(&self) -> bool {
+        !self.is_rollout()
+    }
+
     /// Whether pods are being replaced, as opposed to: nobody is to touch it.
     pub const fn is_rollout(&self) -> bool {
         match self {
@@ -291,9 +296,9 @@ pub struct Workload {
     pub desired_replicas: u32,
     /// Replicas that are ready.
     pub ready_replicas: u32,
-    /// Whether its rollout is paused.
+    /// Whether its own rollout is paused; see [`Workload::is_paused`].
     pub paused: bool,
-    /// Whether a rollout is in progress right now.
+    /// Whether pods of it are being replaced right now; see [`Workload::is_rolling_out`].
     pub rolling_out: bool,
     /// Who wrote it.
     pub owner: Owner,
@@ -303,6 +308,18 @@ pub struct Workload {
     pub holds: Vec<Hold>,
     /// Its newest revision, where that is known.
     pub revision: Option<Revision>,
+}
+
+impl Workload {
+    /// Whether its rollout is paused, or its owner is: somebody is at work there.
+    pub fn is_paused(&self) -> bool {
+        self.paused || self.holds.iter().any(Hold::is_pause)
+    }
+
+    /// Whether a rollout is in progress, as the workload itself or its owner tells.
+    pub fn is_rolling_out(&self) -> bool {
+        self.rolling_out || self.holds.iter().any(Hold::is_rollout)
+    }
 }
 
 /// Everything that runs one component.

@@ -8,7 +8,9 @@
 
 use std::time::Duration;
 
-use crate::model::{ComponentInventory, Pod, PodCondition, Reason, ReasonKind, Timestamp};
+use crate::model::{
+    ComponentInventory, Pod, PodCondition, Reason, ReasonKind, Timestamp, Workload,
+};
 
 /// Most pods that a reason names.
 const NAMED_PODS: usize = 3;
@@ -153,7 +155,7 @@ impl Figures {
             counted,
             is_off: desired == 0 && !component.workloads.is_empty() && counted == 0,
             // Replicas on their way to zero are a change like any other.
-            is_changing: component.workloads.iter().any(|workload| workload.rolling_out)
+            is_changing: component.workloads.iter().any(Workload::is_rolling_out)
                 || (desired == 0 && !component.workloads.is_empty()),
         }
     }

@@ -201,7 +201,7 @@ fn may_now(
     now: Timestamp,
 ) -> Result<(), HoldReason> {
     let reference = || workload.reference.clone();
-    if workload.paused {
+    if workload.is_paused() {
         return Err(HoldReason::Paused { workload: reference() });
     }
     if let Some(change) = ledger.in_flight(&request.component) {
@@ -219,7 +219,7 @@ fn may_now(
             return Err(HoldReason::NotHealthy { state });
         }
     }
-    if workload.rolling_out {
+    if workload.is_rolling_out() {
         return Err(HoldReason::RollingOut { workload: reference() });
     }
     let (ready, desired) = (workload.ready_replicas, workload.desired_replicas);

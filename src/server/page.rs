@@ -5,8 +5,10 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use super::About;
-use crate::actors::status::{ClusterSnapshot, ComponentSnapshot, StatusSnapshot};
-use crate::model::{HealthState, Percent, PodUsage, Timestamp};
+use crate::actors::status::{
+    ClusterSnapshot, ComponentSnapshot, LeadershipSnapshot, StatusSnapshot,
+};
+use crate::model::{HealthState, Leadership, Percent, PodUsage, Timestamp};
 
 /// The page's style sheet.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -51,6 +53,7 @@ fn write_page(
         class = summary.worst.as_str(),
         text = Escaped(&summary.text()),
     )?;
+    write_leadership(page, &status.leadership)?;
     if let Some(reload) = about.rejected() {
         let at = reload.at;
         write!(page, "<p class=\"note\">The configuration file was read at {at} and is faulty; ")?;
@@ -82,6 +85,24 @@ fn write_page(
         uptime = short(uptime),
         config = Escaped(&config),
     )
+}
+
+/// Nothing where there is no election.
+fn write_leadership(page: &mut String, shown: &LeadershipSnapshot) -> fmt::Result {
+    let words = match &shown.leadership {
+        Leadership::Standalone => return Ok(()),
+        Leadership::Leader { since, .. } => format!("This falconer is the leader since {since}."),
+        Leadership::Follower { leader: Some(leader), since } => {
+            format!("{leader} is the leader since {since}; this falconer watches and does nothing.")
+        }
+        Leadership::Follower { leader: None, .. } => {
+            "There is no leader yet; this falconer watches and does nothing.".to_owned()
+        }
+        Leadership::Unknown { why, since, .. } => {
+            format!("Nothing is acted upon: who leads is not known since {since}: {why}")
+        }
+    };
+    write!(page, "<p class=\"note\">{}</p>", Escaped(&words))
 }
 
 /// How all components together are.

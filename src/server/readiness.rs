@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::ServerSources;
 use crate::actors::status::{ActorsStatus, ClusterBoard};
+use crate::model::Leadership;
 
 /// At most this many parts are named: thousands would help nobody, and cost more than they tell.
 pub(super) const MOST_NAMED: usize = 100;
@@ -27,6 +28,8 @@ pub(super) enum Part {
     Receiver,
     /// An actor that has ended and is about to be made anew.
     Actor,
+    /// The election of the falconer that acts.
+    Leadership,
 }
 
 /// A part that is not ready, and why.
@@ -85,7 +88,8 @@ impl ServerSources {
             let reason = format!("the file read at {} is faulty, the former one holds", record.at);
             NotReady::new(Part::Configuration, reason)
         });
-        faulty.into_iter().chain(receivers(&self.status.actors())).collect()
+        let actors = self.status.actors();
+        faulty.into_iter().chain(receivers(&actors)).chain(no_leader(&actors)).collect()
     }
 }
 
@@ -117,6 +121,18 @@ fn receivers(actors: &ActorsStatus) -> Vec<NotReady> {
         Some(NotReady::named(Part::Receiver, Arc::clone(name), reason))
     });
     out_of_reach.collect()
+}
+
+/// A falconer that follows is as good as one that leads; one that cannot know leaves everything undone.
+fn no_leader(actors: &ActorsStatus) -> Option<NotReady> {
+    match &actors.leadership.leadership {
+        Leadership::Unknown { why, since, .. } => {
+            let reason =
+                format!("nothing is acted upon, who leads is not known since {since}: {why}");
+            Some(NotReady::new(Part::Leadership, reason))
+        }
+        Leadership::Standalone | Leadership::Leader { .. } | Leadership::Follower { .. } => None,
+    }
 }
 
 fn backing_off(actors: &ActorsStatus) -> Vec<NotReady> {

@@ -3,9 +3,11 @@
 
 mod access;
 mod fake_api;
+mod healing;
 mod manifests;
 mod operations;
 mod simulated;
+mod simulated_healing;
 mod trouble;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ mod descriptors;
 mod ending;
 mod journal;
 mod kube;
+mod leadership;
 mod milvus;
 mod probes;
 mod process;

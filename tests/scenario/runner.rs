@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::System;
+use falconer::actors::leadership::LeadershipHandle;
 use falconer::actors::root::Fatal;
 use falconer::actors::status::StatusBoard;
 use falconer::actors::tree::{ClusterParts, Tree, TreeParts};
@@ -120,6 +121,7 @@ impl Run {
             clusters: parts.clusters.clone(),
             receivers: parts.receivers.clone(),
             settings: parts.settings.clone(),
+            leadership: LeadershipHandle::default(),
             board: board.clone(),
             clock,
             metrics: Metrics::default(),

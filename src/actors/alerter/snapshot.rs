@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::policy::notification::{OpenAlert, ReceiverState};
+use super::Alerter;
+use crate::policy::notification::{OpenAlert, Pace, ReceiverState};
 
 /// Open alerts and their delivery.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -15,6 +16,8 @@ pub struct AlerterSnapshot {
     pub alerts: Vec<OpenAlert>,
     /// By the receiver's name.
     pub receivers: BTreeMap<Arc<str>, ReceiverSnapshot>,
+    /// Whether this falconer tells people, or leaves that to the leader.
+    pub speaks: bool,
     /// Whether the process ends and the waits are skipped.
     pub draining: bool,
 }
@@ -27,4 +30,27 @@ pub struct ReceiverSnapshot {
     /// Outages, the end of the back-off, the newest error and the newest success.
     #[serde(flatten)]
     pub state: ReceiverState,
+}
+
+impl Alerter {
+    /// Shows the present state.
+    pub(super) fn publish(&self) {
+        let book = self.book();
+        let receiver = |name: &Arc<str>| ReceiverSnapshot {
+            in_flight: self.in_flight.contains(name),
+            state: book.receiver(name),
+        };
+        let snapshot = AlerterSnapshot {
+            alerts: book.alerts().cloned().collect(),
+            receivers: self
+                .receivers
+                .keys()
+                .map(|name| (Arc::clone(name), receiver(name)))
+                .collect(),
+            draining: self.pace == Pace::Draining,
+            speaks: self.speaks(),
+        };
+        drop(book);
+        self.board.update(|status| status.alerter = snapshot.into());
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::model::ComponentId;
+use crate::policy::maintenance::MaintenanceWindow;
 use crate::policy::recovery::{GlobalSettings, RecoverySettings};
 
 /// Everything of `[recoverer]`.
@@ -29,6 +30,10 @@ pub struct RecovererSettings {
     pub status_timeout: Duration,
     /// The deadline of writing one event; the longest time an event delays an action.
     pub event_timeout: Duration,
+    /// How long an action waits for the logs and events of its pods at most.
+    pub evidence_timeout: Duration,
+    /// Times of the week in which nothing is done.
+    pub maintenance: Vec<MaintenanceWindow>,
 }
 
 impl Default for RecovererSettings {
@@ -42,6 +47,8 @@ impl Default for RecovererSettings {
             request_timeout: Duration::from_secs(30),
             status_timeout: Duration::from_secs(10),
             event_timeout: Duration::from_secs(3),
+            evidence_timeout: Duration::from_secs(5),
+            maintenance: Vec::new(),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What can be seen of the recoverer from outside.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::{News, RECENT_LIMIT, Recoverer, RecoveryPhase};
 use crate::model::{ComponentId, IncidentId, Timestamp};
-use crate::policy::recovery::ActionUnderWay;
+use crate::policy::recovery::{ActionUnderWay, Tripped};
 
 /// Actions under way and budgets.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -21,6 +22,8 @@ pub struct RecovererSnapshot {
     pub global_budget: BudgetUse,
     /// The same by component, for those that had one.
     pub component_budgets: BTreeMap<String, BudgetUse>,
+    /// The clusters whose circuit breaker is open: nothing is done there until a person has looked.
+    pub breakers: BTreeMap<Arc<str>, Tripped>,
     /// The newest decisions, newest last.
     pub recent: VecDeque<RecoveryRecord>,
 }
@@ -96,6 +99,7 @@ impl Recoverer {
                 allowed: global.actions,
             },
             component_budgets,
+            breakers: ledger.breakers().map(|(id, it)| (Arc::clone(id), it.clone())).collect(),
             recent: self.recent.clone(),
         }
     }

@@ -39,6 +39,12 @@ impl Scaler {
             self.tell(&component, "platform_paused", format!("not scaled: {pause}"));
             return;
         }
+        let deadline = self.around.leadership.deadline(self.settings.request_timeout);
+        if let Err(reason) = self.around.leadership.covers(now, deadline) {
+            // Words that change with the time left are told once too.
+            self.tell(&component, "not_leader", format!("not scaled here: {reason}"));
+            return;
+        }
         let who = ActionHolder::Scaler;
         if self.around.registry.claim(&component.cluster, &plan.workload, who).is_err() {
             let words = format!("not scaled: {} is being restarted", plan.workload);
@@ -58,7 +64,6 @@ impl Scaler {
         self.publish();
         let request =
             ScaleRequest { workload: plan.workload.clone(), from: plan.from, to: plan.to };
-        let deadline = self.settings.request_timeout;
         let answer = async move {
             within(deadline, "scale", &request.workload, cluster.scale(&request)).await
         };
@@ -130,12 +135,13 @@ impl Scaler {
         ctx: &mut Context<Self>,
     ) {
         let Some(cluster) = self.around.clusters.get(&component.cluster).cloned() else { return };
-        if self.settings.dry_run {
+        let deadline = self.around.leadership.deadline(self.settings.event_timeout);
+        let now = self.around.clock.now();
+        if self.settings.dry_run || self.around.leadership.covers(now, deadline).is_err() {
             return;
         }
         let message = format!("falconer: {words}");
         let event = ClusterEvent { workload: workload.clone(), event_type, reason, message };
-        let deadline = self.settings.event_timeout;
         let written = async move { record(cluster.as_ref(), &event, deadline).await };
         ctx.spawn(written.into_actor(self));
     }

@@ -12,6 +12,7 @@ use crate::actors::alerter::{
     self, Alerter, AlerterInbox, AlerterParts, ResolveAlert, UpdateAlert,
 };
 use crate::actors::exit_guard::{self, ExitNotice, LastWords};
+use crate::actors::leadership::LeadershipHandle;
 use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
 use crate::actors::platform::PlatformCircuits;
@@ -81,6 +82,7 @@ pub(super) struct Common {
     registry: ActionRegistry,
     pacer: Pacer,
     pub(super) circuits: PlatformCircuits,
+    pub(super) leadership: LeadershipHandle,
     pub(super) lasting: Lasting,
     pub(super) board: StatusBoard,
     pub(super) clock: Clock,
@@ -108,6 +110,7 @@ impl Common {
             registry: ActionRegistry::default(),
             pacer: Pacer::default(),
             circuits: PlatformCircuits::default(),
+            leadership: parts.leadership.clone(),
             board: parts.board.clone(),
             clock: parts.clock,
             metrics: parts.metrics.clone(),
@@ -130,11 +133,12 @@ impl Common {
             clock: self.clock,
             metrics: self.metrics.clone(),
         };
+        let leadership = self.leadership.clone();
         let branch = Branch::new(first);
         let (made_with, published) = (branch.clone(), branch.link.clone());
         let make = move |_: &mut Context<Alerter>| {
             let alerter::Reconfigure { settings, receivers } = made_with.newest();
-            Alerter::new(settings, receivers, parts.clone())
+            Alerter::new(settings, receivers, parts.clone()).led_by(leadership.clone())
         };
         let drain = Link::new();
         let draining = drain.clone();
@@ -151,6 +155,7 @@ impl Common {
             clusters,
             registry: self.registry.clone(),
             circuits: self.circuits.clone(),
+            leadership: self.leadership.clone(),
             board: self.board.clone(),
             clock: self.clock,
             metrics: self.metrics.clone(),

@@ -73,6 +73,10 @@ impl Tree {
     }
 
     fn log_undelivered(&self) -> usize {
+        // The leader has a book of its own.
+        if self.common.leadership.speaks().is_err() {
+            return 0;
+        }
         let lasting = &self.common.lasting;
         let book = lasting.book.lock().unwrap_or_else(PoisonError::into_inner);
         let left = book.undelivered(&self.plan.settings.alerter, self.common.clock.now());

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::actors::fault_injection::{plan, starts};
+use crate::actors::leadership::LeadershipHandle;
 use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::ComponentPlan;
 use crate::actors::testing::{FakeCluster, in_virtual_time, workload};
@@ -144,6 +145,7 @@ impl Hospital {
             clusters,
             receivers: vec![Arc::clone(&letterbox) as Arc<dyn Notifier>],
             settings: TreeSettings { respawns, ..TreeSettings::default() },
+            leadership: LeadershipHandle::default(),
             board: board.clone(),
             clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
             metrics: Metrics::default(),

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::*;
+use crate::actors::leadership::LeadershipHandle;
 use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::ComponentPlan;
 use crate::actors::testing::in_virtual_time;
@@ -194,6 +195,7 @@ impl Fixture {
             clusters,
             receivers,
             settings,
+            leadership: LeadershipHandle::default(),
             board: fixture.board.clone(),
             clock,
             metrics: Metrics::default(),

@@ -1,6 +1,6 @@
 //! What is valid but does nothing, and only where somebody wrote it, or more than was meant.
 
-use super::{Judge, WELL_KNOWN_DEPENDENCIES, names};
+use super::{Judge, WELL_KNOWN_DEPENDENCIES, names, recoverer};
 use crate::config::origins::Origins;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
@@ -15,7 +15,7 @@ const UNUSED_KEYS: [&[&str]; 3] = [
 ];
 
 /// Tables that this version reads and does not use.
-const UNUSED_TABLES: [&str; 2] = ["anomaly", "leader_election"];
+const UNUSED_TABLES: [&str; 1] = ["anomaly"];
 
 /// Keys of a cluster that only Kubernetes gives a meaning.
 const KUBERNETES_KEYS: [&str; 5] = ["namespace", "instance", "layout", "kubeconfig", "context"];
@@ -27,6 +27,7 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
     clusters(&mut judge);
     orphans(&mut judge);
     twins(&mut judge);
+    recoverer::warn(&mut judge);
     if settings.scaler.mode == ScalerMode::Target {
         let mode = KeyPath::of(&["scaler", "mode"]);
         judge.value(&mode, "is \"target\", which only observes in this version: nothing is scaled");
@@ -41,6 +42,7 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
             format!("cannot be written, so the journal is kept in memory: {obstacle}"),
         );
     }
+    election(&mut judge);
     let email = KeyPath::of(&["alerter", "email"]);
     if !settings.alerter.email.is_set() && origins.is_set(&email) {
         judge.table(&email, "has no \"host\", so no mail is sent");
@@ -63,6 +65,16 @@ fn unused(judge: &mut Judge<'_>) {
         if judge.origins.is_set(&path) {
             judge.table(&path, "has no effect in this version");
         }
+    }
+}
+
+fn election(judge: &mut Judge<'_>) {
+    let path = KeyPath::of(&["leader_election"]);
+    let mut clusters = judge.settings.clusters.values();
+    let on_kubernetes = clusters.any(|cluster| cluster.platform == Platform::Kubernetes);
+    let is_meant = judge.settings.leader_election.enabled && judge.origins.is_set(&path);
+    if is_meant && !on_kubernetes {
+        judge.table(&path, "has no effect without a cluster on Kubernetes");
     }
 }
 

@@ -8,18 +8,24 @@ mod client;
 mod guard;
 mod inventory;
 mod labels;
+pub mod lease;
+mod life;
 mod objects;
 mod operations;
 mod operator;
 mod pods;
 mod problem;
 pub mod quantity;
+mod revisions;
 mod rollout;
 pub mod samples;
 pub mod settings;
 mod sources;
 mod state;
+pub mod state_map;
+mod undo;
 mod watching;
+mod witness;
 mod workloads;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,7 +51,7 @@ use operations::Operation;
 use samples::PodSample;
 use state::{Shared, WatchHealth};
 
-pub use settings::{ClientSource, Components, KubeSettings, Layout, Selection, Timing};
+pub use settings::{ClientSource, Components, KubeSettings, Layout, Place, Selection, Timing};
 
 /// One Milvus cluster in one namespace.
 pub struct KubeCluster {
@@ -90,11 +96,19 @@ impl KubeCluster {
         std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// milvus-operator's pauses stand in its custom resource, not in the Deployment.
-    fn is_paused(&self, workload: &WorkloadRef) -> bool {
+    /// Refuses what would get in the way of somebody who is at work there. milvus-operator's pauses
+    /// stand in its custom resource, not in the Deployment.
+    fn check_not_paused(&self, operation: &Operation<'_>) -> Result<(), ClusterError> {
         let inventory = self.shared.subscribe().borrow().clone();
         let mut all = inventory.components.values().flat_map(|component| &component.workloads);
-        all.any(|found| found.reference == *workload && found.paused)
+        let paused =
+            all.find(|found| found.reference == *operation.workload() && found.is_paused());
+        let Some(paused) = paused else { return Ok(()) };
+        let why = match paused.holds.iter().find(|hold| hold.is_pause()) {
+            Some(hold) => format!("{hold}; somebody is at work there"),
+            None => "it is paused; somebody is at work there".to_owned(),
+        };
+        Err(operation.unsupported(why))
     }
 }
 
@@ -106,30 +120,30 @@ impl Cluster for KubeCluster {
 
     async fn restart(&self, request: &RestartRequest) -> Result<Applied, ClusterError> {
         let operation = Operation::new(&self.shared, "restart", &request.workload);
-        if self.is_paused(&request.workload) {
-            return Err(operation.unsupported("it is paused; somebody is at work there"));
-        }
+        self.check_not_paused(&operation)?;
         operation.restart(request).await
     }
 
     async fn delete_pod(&self, request: &DeletePodRequest) -> Result<Applied, ClusterError> {
-        let operation = Operation::new(&self.shared, "delete pod", &request.workload);
-        Err(operation.unsupported("not yet"))
+        let operation = Operation::new(&self.shared, "delete", &request.workload);
+        let operation = operation.on_pod(&request.pod);
+        self.check_not_paused(&operation)?;
+        operation.delete_pod(request).await
     }
 
     async fn rollback(&self, request: &RollbackRequest) -> Result<Applied, ClusterError> {
         let operation = Operation::new(&self.shared, "roll back", &request.workload);
-        Err(operation.unsupported("not yet"))
+        self.check_not_paused(&operation)?;
+        operation.rollback(request).await
     }
 
     async fn find_action(&self, action: &ActionQuery) -> Result<ActionTrace, ClusterError> {
-        let operation = Operation::new(&self.shared, "find action on", &action.workload);
-        Err(operation.unsupported("not yet"))
+        Operation::new(&self.shared, "find action on", &action.workload).find_action(action).await
     }
 
     async fn evidence(&self, request: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError> {
         let operation = Operation::new(&self.shared, "evidence of", &request.workload);
-        Err(operation.unsupported("not yet"))
+        Ok(operation.evidence(request).await)
     }
 
     async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError> {
@@ -146,6 +160,14 @@ impl Cluster for KubeCluster {
 
     fn describe_scale(&self, request: &ScaleRequest) -> String {
         changes::scale_change(request)
+    }
+
+    fn describe_delete_pod(&self, request: &DeletePodRequest) -> String {
+        changes::delete_pod_change(request)
+    }
+
+    fn describe_rollback(&self, request: &RollbackRequest) -> String {
+        changes::rollback_change(request)
     }
 
     async fn record_event(&self, event: &ClusterEvent) -> Result<(), ClusterError> {

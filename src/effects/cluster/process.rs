@@ -37,7 +37,8 @@ use crate::effects::{
     RollbackRequest, ScaleRequest,
 };
 use crate::model::{
-    ClusterEvent, EventType, Evidence, Inventory, RolloutStatus, Timestamp, WorkloadRef,
+    ClusterEvent, EventType, Evidence, EvidenceSource, Inventory, RolloutStatus, Timestamp,
+    WorkloadRef,
 };
 
 pub use settings::{OnExit, ProcessClusterSettings, ProcessSettings};
@@ -197,8 +198,23 @@ impl Cluster for ProcessCluster {
         Ok(if knows { ActionTrace::Done } else { ActionTrace::NotDone })
     }
 
-    async fn evidence(&self, _: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError> {
-        Ok(Vec::new())
+    async fn evidence(&self, request: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError> {
+        let process = self.find("evidence of", &request.workload)?;
+        let settings = &process.shared.settings;
+        if settings.start.is_none() {
+            // Somebody else runs it and keeps its output.
+            return Ok(Vec::new());
+        }
+        let (log, lines, bytes) =
+            (process.shared.log.clone(), request.log_lines, request.log_bytes);
+        let read = tokio::task::spawn_blocking(move || log.end(lines, bytes)).await;
+        let text = match read {
+            Ok(Ok(text)) => text,
+            Ok(Err(error)) => format!("no log: {error}"),
+            Err(error) => format!("no log: {error}"),
+        };
+        let object = settings.log_file.display().to_string().into();
+        Ok(vec![Evidence { source: EvidenceSource::Log, object, text }])
     }
 
     async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError> {

@@ -66,6 +66,15 @@ pub enum StateError {
         /// What the store says.
         why: String,
     },
+    /// Another falconer has taken the state over: this one has no say in it any more, unless it
+    /// becomes the leader again and loads it anew.
+    #[error("the state in {store} belongs to another falconer: {why}")]
+    Fenced {
+        /// Where the state is kept.
+        store: String,
+        /// Who has it.
+        why: String,
+    },
 }
 
 impl StateError {
@@ -73,7 +82,7 @@ impl StateError {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::Timeout { .. } | Self::Conflict { .. } => true,
-            Self::Refused { .. } => false,
+            Self::Refused { .. } | Self::Fenced { .. } => false,
         }
     }
 }

@@ -12,6 +12,11 @@ pub enum GuardWord {
     Refuse,
     /// The action may be right, but not yet.
     Wait,
+    /// A person is needed.
+    Escalate,
+    /// There was nothing to guard.
+    #[serde(rename = "not_asked")]
+    NotAsked,
 }
 
 impl GuardWord {
@@ -21,6 +26,8 @@ impl GuardWord {
             Self::Pass => "pass",
             Self::Refuse => "refuse",
             Self::Wait => "wait",
+            Self::Escalate => "escalate",
+            Self::NotAsked => "not_asked",
         }
     }
 }
@@ -35,6 +42,8 @@ pub enum DecisionVerdict {
     Refuse,
     /// Nothing is done yet.
     Wait,
+    /// It is left to a person.
+    Escalate,
 }
 
 impl DecisionVerdict {
@@ -44,6 +53,7 @@ impl DecisionVerdict {
             Self::Act => "act",
             Self::Refuse => "refuse",
             Self::Wait => "wait",
+            Self::Escalate => "escalate",
         }
     }
 }

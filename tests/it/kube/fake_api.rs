@@ -1,7 +1,9 @@
 //! A Kubernetes API on loopback that keeps objects, records every request, and misbehaves on
 //! demand. Knows only as much of the real one as the adapter relies on.
 
-use std::collections::BTreeMap;
+mod removal;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -64,6 +66,7 @@ impl Recorded {
             ("GET", None) => "list",
             ("POST", _) => "create",
             ("PATCH", _) => "patch",
+            ("DELETE", Some(_)) => "delete",
             (other, _) => other,
         };
         (group.to_owned(), resource, verb.to_owned())
@@ -90,7 +93,10 @@ struct Inner {
     mode: Option<Mode>,
     /// Collections with an answer of their own, by a part of their path.
     denied: BTreeMap<String, u16>,
+    /// Parts of paths that are never answered.
+    hanging: BTreeSet<String>,
     token: Option<String>,
+    removal: removal::Removal,
 }
 
 #[derive(Clone)]
@@ -174,6 +180,11 @@ impl FakeApi {
             0 => inner.denied.remove(part),
             _ => inner.denied.insert(part.to_owned(), status),
         });
+    }
+
+    /// Never answers requests whose path contains `part`.
+    pub(crate) fn hang(&self, part: &str) {
+        self.change(|inner| inner.hanging.insert(part.to_owned()));
     }
 
     /// From now on only this bearer token is accepted.
@@ -281,7 +292,9 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     let token = text(header::AUTHORIZATION);
     let (mode, refusal) = shared.change(|inner| {
         inner.requests.push(recorded.clone());
-        (inner.mode.unwrap_or(Mode::Normal), inner.refusal(&recorded, &token))
+        let hangs = inner.hanging.iter().any(|part| recorded.path.contains(part.as_str()));
+        let mode = if hangs { Mode::Hang } else { inner.mode.unwrap_or(Mode::Normal) };
+        (mode, inner.refusal(&recorded, &token))
     });
     match (mode, refusal) {
         (Mode::Status(code), _) | (Mode::Normal, Some(code)) => status(code, "the fake refuses"),
@@ -315,6 +328,11 @@ fn normal(shared: &Shared, request: &Recorded) -> Response {
         }),
         ("POST", []) => json_text(request.body.to_string()),
         (method, [name, subresource @ ..]) => shared.change(|inner| {
+            if base == pods()
+                && let Some(answer) = removal::answer(inner, &base, (name, subresource), request)
+            {
+                return answer;
+            }
             let Some(object) = inner.objects[&base].get(name).cloned() else {
                 return status(404, "no such object");
             };
@@ -350,7 +368,11 @@ fn merge(target: &mut Value, patch: &Value) {
     match (target, patch) {
         (Value::Object(target), Value::Object(patch)) => {
             for (key, value) in patch {
-                merge(target.entry(key.clone()).or_insert(Value::Null), value);
+                if value.is_null() {
+                    target.remove(key);
+                } else {
+                    merge(target.entry(key.clone()).or_insert(Value::Null), value);
+                }
             }
         }
         (target, patch) => *target = patch.clone(),
@@ -430,6 +452,7 @@ fn endless() -> Response {
 
 fn status(code: u16, message: &str) -> Response {
     let reason = StatusCode::from_u16(code).ok().and_then(|code| code.canonical_reason());
+    let reason = reason.map(|words| words.replace(' ', ""));
     let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
         "message": message, "reason": reason});
     let code = StatusCode::from_u16(code).expect("a status");

@@ -15,6 +15,11 @@ fn yaml(path: &Path) -> Value {
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+fn documents(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).expect("a manifest");
+    text.split("\n---\n").map(|one| serde_saphyr::from_str(one).expect("YAML")).collect()
+}
+
 fn texts(value: &Value) -> Vec<&str> {
     value.as_array().map_or_else(Vec::new, |all| all.iter().filter_map(Value::as_str).collect())
 }
@@ -28,7 +33,7 @@ fn every_kustomization_names_files_that_are_there_and_configurations_that_are_va
             let path = folder.join(resource);
             assert!(path.exists(), "{name} names {resource}");
             if path.is_file() {
-                assert!(yaml(&path)["kind"].is_string(), "{path:?}");
+                assert!(documents(&path).iter().all(|one| one["kind"].is_string()), "{path:?}");
             }
         }
         for generator in kustomization["configMapGenerator"].as_array().into_iter().flatten() {

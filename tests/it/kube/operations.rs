@@ -6,7 +6,7 @@ use std::time::Duration;
 use falconer::effects::cluster::dry_run::DryRunCluster;
 use falconer::effects::cluster::kube::KubeCluster;
 use falconer::effects::{Cluster, ClusterError, RestartRequest, ScaleRequest};
-use falconer::model::{ClusterEvent, EventType, RolloutStatus, Timestamp, WorkloadKind};
+use falconer::model::{ClusterEvent, EventType, RolloutStatus, Timestamp, Workload, WorkloadKind};
 use serde_json::json;
 
 use super::fake_api::{FakeApi, Recorded, apps, autoscalers, milvuses};
@@ -94,7 +94,7 @@ async fn what_the_operator_has_paused_is_not_restarted() {
     // The custom resource appears after the adapter has seen that there is no such API.
     until(&cluster, "the pause is not seen", |inventory| {
         let component = inventory.components.get("datanode");
-        component.is_some_and(|component| component.workloads.iter().any(|w| w.paused))
+        component.is_some_and(|component| component.workloads.iter().any(Workload::is_paused))
     })
     .await;
     let refused = cluster.restart(&restart_of("owned", "k")).await;

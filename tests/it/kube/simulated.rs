@@ -61,7 +61,7 @@ fn is_whole(inventory: &Inventory) -> bool {
 }
 
 /// The workload of `component` that has pods.
-fn active(inventory: &Inventory, component: &str) -> Workload {
+pub(super) fn active(inventory: &Inventory, component: &str) -> Workload {
     let workloads = &inventory.components[component].workloads;
     workloads.iter().find(|workload| workload.desired_replicas > 0).expect("a workload").clone()
 }

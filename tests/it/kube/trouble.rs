@@ -73,7 +73,7 @@ async fn every_refusal_is_shown_keeps_the_last_state_and_passes() {
     synced(&cluster).await;
     for (code, kind, text) in [
         (401, ReasonKind::Unauthorized, "does not accept the credentials"),
-        (403, ReasonKind::Unauthorized, "role.yaml"),
+        (403, ReasonKind::Unauthorized, "deploy/base/access"),
         (429, ReasonKind::PlatformUnavailable, "throttles"),
         (503, ReasonKind::PlatformUnavailable, "503"),
     ] {

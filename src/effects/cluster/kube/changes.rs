@@ -5,15 +5,17 @@ use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::{Value, json};
 
-use crate::effects::{RestartRequest, ScaleRequest};
+use crate::effects::{DeletePodRequest, RestartRequest, RollbackRequest, ScaleRequest};
 use crate::model::{ClusterEvent, EventType, Timestamp, WorkloadKind, WorkloadRef};
 
 /// Who changed it, in managed fields and events.
 pub const FIELD_MANAGER: &str = "falconer";
-/// On the workload itself: the key of the restart that was done last.
+/// On the workload itself: the key of the restart or rollback that was done last.
 pub const RESTART_KEY: &str = "falconer.io/restart-key";
 /// On the pod template; its change is what makes the platform replace the pods.
-const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+/// On the workload: what `kubectl rollout history` shows as the reason of its newest revision.
+const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 /// Longest message of an Event, in bytes; the API takes no more.
 const EVENT_MESSAGE_LIMIT: usize = 1024;
 
@@ -55,6 +57,44 @@ pub fn scale_patch(request: &ScaleRequest) -> Value {
 /// A scaling as text, e.g. `PATCH …/deployments/milvus-proxy/scale {"spec":{"replicas":3}}`.
 pub fn scale_change(request: &ScaleRequest) -> String {
     format!("PATCH {}/scale {}", path(&request.workload), scale_patch(request))
+}
+
+/// The annotations that a rollback leaves on the workload.
+pub fn rollback_annotations(request: &RollbackRequest) -> Value {
+    let (from, to) = (request.from_revision, request.to_revision);
+    let cause = format!("falconer: returned from revision {from} to revision {to}");
+    json!({RESTART_KEY: request.idempotency_key, CHANGE_CAUSE: cause})
+}
+
+/// A rollback as text, without the template itself, which may hold secrets.
+pub fn rollback_change(request: &RollbackRequest) -> String {
+    let (from, to) = (request.from_revision, request.to_revision);
+    let patch = json!({"metadata": {"annotations": rollback_annotations(request)}});
+    let object = path(&request.workload);
+    format!("PATCH {object} {patch}, and the template of revision {to} instead of {from}'s")
+}
+
+/// The body of an eviction. The client's own call names the options in a way that the API ignores.
+pub fn eviction(workload: &WorkloadRef, pod: &str, uid: &str) -> Value {
+    json!({
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": pod, "namespace": workload.namespace},
+        "deleteOptions": {"preconditions": {"uid": uid}},
+    })
+}
+
+/// The removal of a pod as text, e.g. `POST …/pods/milvus-proxy-5d9f/eviction {…}`.
+pub fn delete_pod_change(request: &DeletePodRequest) -> String {
+    let (workload, pod) = (&request.workload, &request.pod);
+    let uid = request.uid.as_deref().unwrap_or_default();
+    let path = format!("/api/v1/namespaces/{}/pods/{pod}", workload.namespace);
+    if request.force {
+        let options = json!({"gracePeriodSeconds": 0, "preconditions": {"uid": uid}});
+        format!("DELETE {path} {options}")
+    } else {
+        format!("POST {path}/eviction {}", eviction(workload, pod, uid))
+    }
 }
 
 /// RFC 3339 with seconds, as kubectl writes it.
@@ -143,6 +183,50 @@ mod tests {
             scale_change(&request),
             "PATCH /apis/apps/v1/namespaces/milvus-ha/deployments/milvus-proxy/scale \
              {\"spec\":{\"replicas\":3}}"
+        );
+    }
+
+    fn delete_of(force: bool) -> DeletePodRequest {
+        DeletePodRequest {
+            workload: proxy(),
+            pod: "milvus-proxy-5d9f".into(),
+            uid: Some("u-1".into()),
+            force,
+            idempotency_key: "incident/1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_pod_is_evicted_or_forced_but_only_the_one_that_was_meant() {
+        assert_eq!(
+            delete_pod_change(&delete_of(false)),
+            "POST /api/v1/namespaces/milvus-ha/pods/milvus-proxy-5d9f/eviction \
+             {\"apiVersion\":\"policy/v1\",\"deleteOptions\":{\"preconditions\":{\"uid\":\"u-1\"}},\
+             \"kind\":\"Eviction\",\"metadata\":{\"name\":\"milvus-proxy-5d9f\",\
+             \"namespace\":\"milvus-ha\"}}"
+        );
+        assert_eq!(
+            delete_pod_change(&delete_of(true)),
+            "DELETE /api/v1/namespaces/milvus-ha/pods/milvus-proxy-5d9f \
+             {\"gracePeriodSeconds\":0,\"preconditions\":{\"uid\":\"u-1\"}}"
+        );
+    }
+
+    #[test]
+    fn a_rollback_is_told_without_the_template() {
+        let request = RollbackRequest {
+            workload: proxy(),
+            from_revision: 7,
+            to_revision: 5,
+            idempotency_key: "incident/2".to_owned(),
+        };
+        assert_eq!(
+            rollback_change(&request),
+            "PATCH /apis/apps/v1/namespaces/milvus-ha/deployments/milvus-proxy \
+             {\"metadata\":{\"annotations\":{\"falconer.io/restart-key\":\"incident/2\",\
+             \"kubernetes.io/change-cause\":\
+             \"falconer: returned from revision 7 to revision 5\"}}}, \
+             and the template of revision 5 instead of 7's"
         );
     }
 

@@ -80,6 +80,24 @@ impl ClientHandle {
         }
     }
 
+    /// One request within the deadline of a request. After a failure that another client may not
+    /// have, the client is made anew.
+    pub async fn call<T, F>(&self, request: impl FnOnce(Client) -> F) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let lease = self.lease().await?;
+        let problem = match timeout(self.timing.request, request(lease.client)).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Problem::from(&error),
+            Err(_) => Problem::Silent { message: String::new() },
+        };
+        if problem.wants_new_client() {
+            self.discard(lease.generation).await;
+        }
+        Err(problem)
+    }
+
     async fn make(&self) -> Result<Client, Problem> {
         let deadline = self.timing.request;
         match timeout(deadline, make(self.source.clone(), self.timing)).await {

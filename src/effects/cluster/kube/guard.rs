@@ -20,6 +20,8 @@ use super::settings::Timing;
 
 /// Largest answer to anything but a watch, in bytes. Lists are asked for in pages.
 const WHOLE_LIMIT: usize = 16 << 20;
+/// Largest log of a container, in bytes; less is asked for.
+pub const LOG_LIMIT: usize = 1 << 20;
 /// Largest event of a watch, in bytes; an object is at most 1.5 MiB in the API's own store.
 const LINE_LIMIT: usize = 4 << 20;
 
@@ -98,6 +100,7 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let is_watch = request.uri().query().is_some_and(is_watch);
+        let is_log = request.uri().path().ends_with("/log");
         let timing = self.layer.timing;
         let pause =
             if is_watch { self.layer.pause_before(request.uri().path()) } else { Duration::ZERO };
@@ -109,11 +112,12 @@ where
                 .await
                 .map_err(|_| GuardError::Deadline(timing.request))?
                 .map_err(Into::into)?;
-            check_head(&answer)?;
+            check_head(&answer, is_log)?;
             let bound = if is_watch {
                 Bound::Line { idle: timing.watch + timing.request, length: 0 }
             } else {
-                Bound::Whole { time: timing.request, length: 0 }
+                let limit = if is_log { LOG_LIMIT } else { WHOLE_LIMIT };
+                Bound::Whole { time: timing.request, limit, length: 0 }
             };
             Ok(answer.map(|inner| Guarded {
                 inner,
@@ -129,7 +133,8 @@ fn is_watch(query: &str) -> bool {
     query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"))
 }
 
-fn check_head<B>(answer: &Response<B>) -> Result<(), GuardError> {
+/// Every answer is JSON, but for a log, which is whatever its container wrote.
+fn check_head<B>(answer: &Response<B>, is_log: bool) -> Result<(), GuardError> {
     let status = answer.status();
     if status.is_redirection() {
         return Err(GuardError::Redirect(status.as_u16()));
@@ -137,7 +142,7 @@ fn check_head<B>(answer: &Response<B>) -> Result<(), GuardError> {
     let kind =
         answer.headers().get(CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()));
     match kind {
-        Some(kind) if status.is_success() && !kind.contains("json") => {
+        Some(kind) if status.is_success() && !is_log && !kind.contains("json") => {
             Err(GuardError::NotJson(kind.chars().take(60).collect()))
         }
         _ => Ok(()),
@@ -148,7 +153,7 @@ fn check_head<B>(answer: &Response<B>) -> Result<(), GuardError> {
 #[derive(Debug)]
 enum Bound {
     /// The whole answer, by the deadline of the request.
-    Whole { time: Duration, length: usize },
+    Whole { time: Duration, limit: usize, length: usize },
     /// One line, and the time between two pieces.
     Line { idle: Duration, length: usize },
 }
@@ -170,9 +175,9 @@ impl Bound {
 
     fn take(&mut self, piece: &[u8]) -> Result<(), GuardError> {
         let (length, limit) = match self {
-            Self::Whole { length, .. } => {
+            Self::Whole { length, limit, .. } => {
                 *length += piece.len();
-                (*length, WHOLE_LIMIT)
+                (*length, *limit)
             }
             Self::Line { length, .. } => {
                 match piece.iter().rposition(|byte| *byte == b'\n') {
@@ -257,7 +262,7 @@ mod tests {
 
     #[test]
     fn any_other_answer_is_bounded_as_a_whole() {
-        let mut whole = Bound::Whole { time: Duration::ZERO, length: 0 };
+        let mut whole = Bound::Whole { time: Duration::ZERO, limit: WHOLE_LIMIT, length: 0 };
         let piece = vec![b'\n'; WHOLE_LIMIT];
         whole.take(&piece).expect("just as large as allowed");
         assert!(matches!(whole.take(b"\n"), Err(GuardError::TooLarge(WHOLE_LIMIT))));

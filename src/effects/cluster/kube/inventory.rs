@@ -147,7 +147,7 @@ mod tests {
     use serde::de::DeserializeOwned;
     use serde_json::{Value, json};
 
-    use crate::model::{Autoscaler, Owner, WorkloadKind};
+    use crate::model::{Autoscaler, Hold, Owner, WorkloadKind};
 
     use super::*;
 
@@ -410,7 +410,7 @@ mod tests {
         let built = namespace.build();
         let view = |w: &crate::model::Workload| {
             let autoscaler = w.autoscaler.as_ref().map(|autoscaler| autoscaler.kind.clone());
-            (w.desired_replicas, w.paused, w.rolling_out, autoscaler)
+            (w.desired_replicas, w.is_paused(), w.is_rolling_out(), autoscaler)
         };
         built.components["querynode"].workloads.iter().map(view).collect()
     }
@@ -442,6 +442,41 @@ mod tests {
         let other = json!({"milvus.io/querynode-current-group-id": "0"});
         namespace.milvus("ha", &handed_over, &other, &json!({}));
         assert_eq!(seen(&namespace)[1], (2, false, true, None));
+    }
+
+    #[test]
+    fn each_word_of_the_operator_is_a_hold_of_its_own_and_none_is_the_workloads() {
+        let mut namespace = operated();
+        let spec = json!({"paused": true, "enableManualMode": true,
+            "queryNode": {"paused": true, "replicas": 2}});
+        let labels = json!({"milvus.io/querynode-rolling-id": "7",
+            "milvus.io/proxy-rolling-id": "8"});
+        namespace.milvus(
+            "ha",
+            &spec,
+            &json!({"milvus.io/querynode-current-group-id": "0"}),
+            &labels,
+        );
+        let milvus = namespace.objects.milvuses.get_mut("ha").expect("the custom resource");
+        milvus.data["status"] = json!({"conditions": [
+            {"type": "MilvusReady", "status": "False", "reason": "Whatever"},
+            {"type": "MilvusUpdated", "status": "False", "reason": "MilvusComponentsUpdating",
+                "message": "components\n[querynode] are updating"}]});
+        let built = namespace.build();
+        let workloads = &built.components["querynode"].workloads;
+        let shared = vec![
+            Hold::ClusterPaused,
+            Hold::ComponentPaused,
+            Hold::ManualMode,
+            Hold::Updating {
+                message: "MilvusComponentsUpdating: components [querynode] are updating".to_owned(),
+            },
+            Hold::Rolling { id: "7".to_owned() },
+        ];
+        assert_eq!(workloads[0].holds, shared, "nothing leaves a group without replicas");
+        let leaving = Hold::LeavingGroup { current: "0".to_owned() };
+        assert_eq!(workloads[1].holds, [shared, vec![leaving]].concat());
+        assert!(workloads.iter().all(|workload| !workload.paused && !workload.rolling_out));
     }
 
     #[test]

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, ReplicaSetSpec, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Container, ExecAction, Pod, PodSpec, PodTemplateSpec, Probe};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
+
+use super::revisions::{CONTENT, content};
 
 /// Objects of one kind, by name.
 pub type ByName<K> = BTreeMap<String, K>;
@@ -23,7 +25,7 @@ pub struct Objects {
     pub stateful_sets: ByName<StatefulSet>,
     /// apps/v1.
     pub daemon_sets: ByName<DaemonSet>,
-    /// apps/v1; only their metadata is kept.
+    /// apps/v1; only their metadata is kept, with a mark of the template's content.
     pub replica_sets: ByName<ReplicaSet>,
     /// autoscaling/v2.
     pub autoscalers: ByName<HorizontalPodAutoscaler>,
@@ -41,7 +43,7 @@ pub fn trim_meta(meta: &mut ObjectMeta) {
     }
 }
 
-/// Drops the pod's volumes, environments and probes.
+/// Drops the pod's volumes, environments, and of its probes what they send.
 pub fn trim_pod(pod: &mut Pod) {
     trim_meta(&mut pod.metadata);
     if let Some(spec) = &mut pod.spec {
@@ -49,14 +51,35 @@ pub fn trim_pod(pod: &mut Pod) {
     }
 }
 
-/// Drops everything but the metadata.
+/// Drops everything but the metadata and a mark of the template's content.
 pub fn trim_replica_set(set: &mut ReplicaSet) {
     trim_meta(&mut set.metadata);
+    mark_content(&mut set.metadata, set.spec.template.as_ref());
     set.spec = ReplicaSetSpec::default();
     set.status = None;
 }
 
-/// Drops the volumes, environments and probes of a workload's template.
+/// Drops what nobody reads, and leaves a mark of the template's content.
+pub fn trim_deployment(deployment: &mut Deployment) {
+    trim_meta(&mut deployment.metadata);
+    mark_content(&mut deployment.metadata, Some(&deployment.spec.template));
+    trim_template(&mut deployment.spec.template);
+}
+
+/// Writes the mark of `template` into the annotations, over whatever stands there.
+fn mark_content(meta: &mut ObjectMeta, template: Option<&PodTemplateSpec>) {
+    let annotations = meta.annotations.get_or_insert_default();
+    match template.and_then(|template| serde_json::to_value(template).ok()) {
+        Some(template) => {
+            annotations.insert(CONTENT.to_owned(), content(template).to_string());
+        }
+        None => {
+            annotations.remove(CONTENT);
+        }
+    }
+}
+
+/// Drops the volumes and environments of a workload's template.
 pub fn trim_template(template: &mut PodTemplateSpec) {
     if let Some(spec) = &mut template.spec {
         trim_pod_spec(spec);
@@ -73,7 +96,20 @@ fn trim_pod_spec(spec: &mut PodSpec) {
             image: container.image.take(),
             resources: container.resources.take(),
             restart_policy: container.restart_policy.take(),
+            liveness_probe: container.liveness_probe.take().map(trim_probe),
+            startup_probe: container.startup_probe.take().map(trim_probe),
             ..Container::default()
         };
     }
+}
+
+/// Of what a probe asks only the kind matters.
+fn trim_probe(mut probe: Probe) -> Probe {
+    if let Some(get) = &mut probe.http_get {
+        (get.http_headers, get.path, get.host) = (None, None, None);
+    }
+    if let Some(exec) = &mut probe.exec {
+        *exec = ExecAction::default();
+    }
+    probe
 }

@@ -1,6 +1,11 @@
 //! What falconer does to a workload through the Kubernetes API: restart, follow, scale, write an
 //! event. Every call has a deadline and reads what it needs fresh; nothing here comes from a watch.
 
+mod evidence;
+mod lookup;
+mod pods;
+mod rollback;
+
 use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
@@ -10,7 +15,6 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::time::timeout;
 
 use crate::effects::{Applied, ClusterError, RestartRequest, ScaleRequest};
 use crate::model::{RolloutStatus, WorkloadKind, WorkloadRef};
@@ -61,12 +65,31 @@ pub struct Operation<'a> {
     shared: &'a Shared,
     name: &'static str,
     workload: &'a WorkloadRef,
+    pod: Option<&'a str>,
 }
 
 impl<'a> Operation<'a> {
     /// The operation `name` on `workload`.
     pub fn new(shared: &'a Shared, name: &'static str, workload: &'a WorkloadRef) -> Self {
-        Self { shared, name, workload }
+        Self { shared, name, workload, pod: None }
+    }
+
+    /// The same on one of its pods.
+    pub fn on_pod(self, pod: &'a str) -> Self {
+        Self { pod: Some(pod), ..self }
+    }
+
+    /// What it is about.
+    pub fn workload(&self) -> &WorkloadRef {
+        self.workload
+    }
+
+    /// e.g. `deployment/milvus-proxy` or `pod milvus-proxy-5d9f of deployment/milvus-proxy`.
+    fn object(&self) -> String {
+        match self.pod {
+            Some(pod) => format!("pod {pod} of {}", self.workload),
+            None => self.workload.to_string(),
+        }
     }
 
     fn seconds(&self) -> u64 {
@@ -74,16 +97,18 @@ impl<'a> Operation<'a> {
     }
 
     fn fails(&self, problem: Problem) -> ClusterError {
-        problem.cluster_error(self.name, self.workload.to_string(), self.seconds())
+        problem.cluster_error(self.name, self.object(), self.seconds())
     }
 
     /// The refusal of something that makes no sense.
     pub fn unsupported(&self, why: impl Into<String>) -> ClusterError {
-        ClusterError::Unsupported {
-            operation: self.name,
-            object: self.workload.to_string(),
-            message: why.into(),
-        }
+        let (operation, object) = (self.name, self.object());
+        ClusterError::Unsupported { operation, object, message: why.into() }
+    }
+
+    /// The refusal of something that was decided on what is not so any more.
+    fn conflict(&self, message: String) -> ClusterError {
+        ClusterError::Conflict { operation: self.name, object: self.object(), message }
     }
 
     /// One request within the deadline.
@@ -91,17 +116,15 @@ impl<'a> Operation<'a> {
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
-        let lease = self.shared.client.lease().await.map_err(|problem| self.fails(problem))?;
-        let deadline = self.shared.settings.timing.request;
-        let problem = match timeout(deadline, request(lease.client)).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => Problem::from(&error),
-            Err(_) => Problem::Silent { message: String::new() },
-        };
-        if problem.wants_new_client() {
-            self.shared.client.discard(lease.generation).await;
-        }
-        Err(self.fails(problem))
+        self.ask(request).await.map_err(|problem| self.fails(problem))
+    }
+
+    /// The same for who looks at the problem first.
+    async fn ask<T, F>(&self, request: impl FnOnce(Client) -> F) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        self.shared.client.call(request).await
     }
 
     fn api<K: Restartable>(&self, client: Client) -> Api<K> {
@@ -131,8 +154,7 @@ impl<'a> Operation<'a> {
         let found = self.get::<K>().await?;
         let key = found.meta().annotations.as_ref().and_then(|all| all.get(RESTART_KEY));
         if key == Some(&request.idempotency_key) {
-            let change = format!("nothing to do, this was already done: {change}");
-            return Ok(Applied { applied: true, change });
+            return Ok(already_done(&change));
         }
         if let Some(why) = found.refusal() {
             return Err(self.unsupported(why));
@@ -176,11 +198,8 @@ impl<'a> Operation<'a> {
         // The API leaves a zero out.
         let replicas = now.spec.and_then(|spec| spec.replicas).unwrap_or(0);
         if i64::from(replicas) != i64::from(request.from) {
-            return Err(ClusterError::Conflict {
-                operation: self.name,
-                object: self.workload.to_string(),
-                message: format!("it has {replicas} replicas now, not {}", request.from),
-            });
+            let message = format!("it has {replicas} replicas now, not {}", request.from);
+            return Err(self.conflict(message));
         }
         let mut patch = changes::scale_patch(request);
         if let Some(version) = now.metadata.resource_version {
@@ -207,8 +226,7 @@ impl<'a> Operation<'a> {
 
     /// Writes an event.
     pub async fn create_event(&self, event: &Event) -> Result<(), ClusterError> {
-        let params =
-            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let params = post_params();
         self.call(|client| async move {
             let api: Api<Event> = Api::namespaced(client, &self.workload.namespace);
             api.create(&params, event).await
@@ -216,6 +234,14 @@ impl<'a> Operation<'a> {
         .await?;
         Ok(())
     }
+}
+
+fn already_done(change: &str) -> Applied {
+    Applied { applied: true, change: format!("nothing to do, this was already done: {change}") }
+}
+
+fn post_params() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
 fn patch_params() -> PatchParams {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::model::{Pod, PodCondition, PodLife, Resources, Timestamp, WorkloadRef};
+use crate::model::{Pod, PodCondition, Resources, Timestamp, WorkloadRef};
 
+use super::life;
 use super::quantity;
 
 /// Longest message of the platform that is kept, in characters.
@@ -23,7 +24,7 @@ pub fn view(name: &str, pod: &core::Pod, workload: Option<WorkloadRef>) -> Pod {
         limits: resources(pod, |requirements| requirements.limits.as_ref()),
         started_at: status.and_then(started_at),
         workload,
-        life: PodLife::default(),
+        life: life::of(pod),
     }
 }
 
@@ -65,7 +66,8 @@ fn condition(pod: &core::Pod) -> PodCondition {
     }
 }
 
-fn containers(status: &core::PodStatus) -> impl Iterator<Item = &core::ContainerStatus> {
+/// Every container's status, those of init containers first.
+pub(super) fn containers(status: &core::PodStatus) -> impl Iterator<Item = &core::ContainerStatus> {
     let init = status.init_container_statuses.iter().flatten();
     init.chain(status.container_statuses.iter().flatten())
 }
@@ -109,7 +111,8 @@ fn of_type<'a>(status: &'a core::PodStatus, kind: &str) -> Option<&'a core::PodC
     status.conditions.iter().flatten().find(|condition| condition.type_ == kind)
 }
 
-fn line(head: &str, detail: Option<&str>) -> String {
+/// One harmless line of bounded length.
+pub(super) fn line(head: &str, detail: Option<&str>) -> String {
     let text = match detail.filter(|detail| !detail.is_empty()) {
         Some(detail) => format!("{head}: {detail}"),
         None => head.to_owned(),

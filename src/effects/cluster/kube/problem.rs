@@ -22,6 +22,11 @@ pub enum Problem {
         /// The API's words.
         message: String,
     },
+    /// A disruption budget does not let a pod go now.
+    Budget {
+        /// The budget's words.
+        message: String,
+    },
     /// The API did not answer in time.
     Silent {
         /// The deadline that was missed, as text.
@@ -61,7 +66,7 @@ impl Problem {
         match self {
             Self::Api { code, .. } => *code == 401,
             Self::Silent { .. } | Self::Credentials { .. } => true,
-            Self::Configuration { .. } | Self::Broken { .. } => false,
+            Self::Budget { .. } | Self::Configuration { .. } | Self::Broken { .. } => false,
         }
     }
 
@@ -79,7 +84,7 @@ impl Problem {
                 ReasonKind::Unauthorized,
                 format!(
                     "the Kubernetes API forbids it (403): {message}; grant what \
-                     deploy/base/role.yaml lists"
+                     deploy/base/access lists"
                 ),
             ),
             Self::Api { code: 429, message } => (
@@ -90,6 +95,9 @@ impl Problem {
                 ReasonKind::PlatformUnavailable,
                 format!("the Kubernetes API answers with an error ({code}): {message}"),
             ),
+            Self::Budget { message } => {
+                (ReasonKind::PlatformUnavailable, format!("a disruption budget refuses: {message}"))
+            }
             Self::Silent { message } => (
                 ReasonKind::PlatformUnavailable,
                 format!("the Kubernetes API does not answer: {message}"),
@@ -128,7 +136,7 @@ impl Problem {
             Self::Api { code: 403, message } => {
                 ClusterError::Forbidden { operation, object, message: line(message) }
             }
-            Self::Api { code: 409, message } => {
+            Self::Api { code: 409, message } | Self::Budget { message } => {
                 ClusterError::Conflict { operation, object, message: line(message) }
             }
             Self::Api { .. }
@@ -141,6 +149,12 @@ impl Problem {
     }
 
     fn of_status(status: &Status) -> Self {
+        let mut causes = status.details.iter().flat_map(|details| &details.causes);
+        if status.code == 429
+            && let Some(cause) = causes.find(|cause| cause.reason == "DisruptionBudget")
+        {
+            return Self::Budget { message: cause.message.clone() };
+        }
         let message = if status.message.is_empty() { &status.reason } else { &status.message };
         Self::Api { code: status.code, message: message.clone() }
     }
@@ -235,6 +249,22 @@ mod tests {
     }
 
     #[test]
+    fn a_disruption_budget_that_refuses_is_told_from_an_api_that_throttles() {
+        let refusal = serde_json::json!({"status": "Failure", "code": 429,
+            "reason": "TooManyRequests",
+            "message": "Cannot evict pod as it would violate the pod's disruption budget.",
+            "details": {"causes": [{"reason": "DisruptionBudget",
+                "message": "The disruption budget p needs 2 healthy pods and has 2 currently"}]}});
+        let status: Status = serde_json::from_value(refusal).expect("a status");
+        let problem = Problem::from(&kube::Error::Api(status.boxed()));
+        let error = problem.cluster_error("delete pod", "pod a".to_owned(), 10);
+        assert!(matches!(error, ClusterError::Conflict { .. }), "{error:?}");
+        assert!(error.is_retryable() && !error.is_outage());
+        assert!(error.to_string().ends_with("budget p needs 2 healthy pods and has 2 currently"));
+        assert!(!matches!(api(429), Problem::Budget { .. }));
+    }
+
+    #[test]
     fn a_missed_deadline_is_found_however_deep_it_is_wrapped() {
         let guard = GuardError::Deadline(std::time::Duration::from_secs(10));
         let wrapped = kube::Error::Service(Box::new(guard));
@@ -250,7 +280,7 @@ mod tests {
     fn unauthorised_and_forbidden_tell_what_to_do() {
         assert_eq!(api(401).reason().kind, ReasonKind::Unauthorized);
         assert!(api(401).reason().text.contains("renew the token"));
-        assert!(api(403).reason().text.contains("role.yaml"));
+        assert!(api(403).reason().text.contains("deploy/base/access"));
         assert!(api(401).wants_new_client() && !api(403).wants_new_client());
     }
 }

@@ -52,6 +52,7 @@ pub async fn list(shared: &Shared, budget: Duration) -> Result<Vec<PodSample>, R
             ),
         ),
         Problem::Api { .. }
+        | Problem::Budget { .. }
         | Problem::Silent { .. }
         | Problem::Credentials { .. }
         | Problem::Configuration { .. }

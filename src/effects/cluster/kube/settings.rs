@@ -121,3 +121,23 @@ impl Default for Timing {
         }
     }
 }
+
+/// One object that falconer keeps for itself.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// How to reach the API.
+    pub source: ClientSource,
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// The object's name.
+    pub name: Arc<str>,
+    /// Deadline of every request, its answer included.
+    pub request: Duration,
+}
+
+impl Place {
+    /// The deadlines of its client.
+    pub fn timing(&self) -> Timing {
+        Timing { request: self.request, ..Timing::default() }
+    }
+}

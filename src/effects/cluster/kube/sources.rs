@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client};
 
-use super::objects::{trim_meta, trim_pod, trim_replica_set, trim_template};
+use super::objects::{trim_deployment, trim_meta, trim_pod, trim_replica_set, trim_template};
 use super::state::{Shared, Trouble, WatchKind};
 use super::watching::{Source, keep};
 use crate::effects::background::keep_alive;
@@ -62,10 +62,7 @@ fn workloads(shared: &Arc<Shared>) -> Vec<(WatchKind, BoxFuture<'static, ()>)> {
                 kind: WatchKind::Deployments,
                 api: Api::namespaced,
                 slot: |objects| &mut objects.deployments,
-                trim: |deployment| {
-                    trim_meta(&mut deployment.metadata);
-                    trim_template(&mut deployment.spec.template);
-                },
+                trim: trim_deployment,
             },
         ),
         task(

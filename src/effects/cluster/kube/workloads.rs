@@ -12,6 +12,7 @@ use super::autoscalers::autoscaler;
 use super::labels::{Evidence, Identity, Labels, identify};
 use super::objects::Objects;
 use super::operator::Managed;
+use super::revisions::Revisions;
 use super::rollout::Rollout;
 use super::settings::Layout;
 
@@ -50,7 +51,8 @@ pub fn workloads<'a>(
     layout: Layout,
     gaps: &Gaps,
 ) -> Vec<Found<'a>> {
-    let finder = Finder { objects, namespace, layout, gaps };
+    let revisions = Revisions::of(objects);
+    let finder = Finder { objects, namespace, layout, gaps, revisions };
     let mut found = Vec::new();
     for (name, deployment) in &objects.deployments {
         let spec = &deployment.spec;
@@ -114,6 +116,7 @@ struct Finder<'a, 'b> {
     namespace: &'b Arc<str>,
     layout: Layout,
     gaps: &'b Gaps,
+    revisions: Revisions<'a>,
 }
 
 impl<'a> Finder<'a, '_> {
@@ -144,7 +147,7 @@ impl<'a> Finder<'a, '_> {
             autoscaler: autoscaler(self.objects, self.gaps.autoscalers.as_deref(), &reference),
             reference,
             holds: Vec::new(),
-            revision: None,
+            revision: self.revisions.newest(kind, meta),
         };
         self.apply_operator(&mut workload, evidence.pod, identity.role);
         Some(Found { identity, meta, workload })
@@ -152,8 +155,7 @@ impl<'a> Finder<'a, '_> {
 
     fn owner(&self, meta: &ObjectMeta) -> Owner {
         let Some(owner) = controller(meta) else { return Owner::None };
-        let is_milvus = owner.kind == "Milvus" && owner.api_version.starts_with("milvus.io/");
-        if !is_milvus {
+        if !is_milvus(owner) {
             return Owner::Unknown { kind: owner.kind.clone(), name: owner.name.clone() };
         }
         match &self.gaps.milvuses {
@@ -171,8 +173,7 @@ impl<'a> Finder<'a, '_> {
         let Owner::MilvusOperator { name } = &workload.owner else { return };
         let Some(milvus) = self.objects.milvuses.get(name) else { return };
         let managed = Managed::new(milvus, role);
-        workload.paused |= managed.is_paused();
-        workload.rolling_out |= managed.is_rolling_out(labels, workload.desired_replicas);
+        workload.holds = managed.holds(labels, workload.desired_replicas);
         let undecided = workload.autoscaler.as_ref().is_none_or(Autoscaler::is_unknown);
         if undecided && managed.owns_replicas() {
             let name = format!("{name} (milvus-operator sets the replicas unless they are -1)");
@@ -181,7 +182,13 @@ impl<'a> Finder<'a, '_> {
     }
 }
 
-fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
+/// Whether it is a custom resource of milvus-operator.
+pub fn is_milvus(owner: &OwnerReference) -> bool {
+    owner.kind == "Milvus" && owner.api_version.starts_with("milvus.io/")
+}
+
+/// The owner that answers for it.
+pub fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
     meta.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))
 }
 

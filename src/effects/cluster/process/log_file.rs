@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::super::log_end::end_of;
+
 /// How much of the end of the file is searched for the last line, in bytes.
 const TAIL_BYTES: u64 = 4096;
 /// Longest last line that is shown, in bytes.
@@ -51,6 +53,20 @@ impl LogFile {
         let tail = String::from_utf8_lossy(&tail);
         let line = tail.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
         Some(line[..line.floor_char_boundary(LINE_LIMIT)].to_owned())
+    }
+
+    /// The newest lines, at most `lines` and `bytes`; of the last rotated file where the present one
+    /// is empty.
+    ///
+    /// # Errors
+    /// When neither can be read.
+    pub(super) fn end(&self, lines: u32, bytes: u32) -> io::Result<String> {
+        match end_of_file(&self.path, lines, bytes) {
+            Ok(text) if text.is_empty() => {
+                Ok(end_of_file(&self.rotated("1"), lines, bytes).unwrap_or_default())
+            }
+            read => read,
+        }
     }
 
     /// Rotates where it has grown too large; true if it did. Lines written between the copy and the
@@ -107,6 +123,19 @@ impl LogFile {
     }
 }
 
+fn end_of_file(path: &Path, lines: u32, bytes: u32) -> io::Result<String> {
+    // A terminal's colours and the like cost no room.
+    let most = u64::from(bytes).saturating_mul(2);
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut tail = Vec::new();
+    file.take(most).read_to_end(&mut tail)?;
+    let text = end_of(&tail, usize::try_from(bytes).unwrap_or(usize::MAX));
+    let skipped = text.lines().count().saturating_sub(usize::try_from(lines).unwrap_or(usize::MAX));
+    Ok(text.lines().skip(skipped).collect::<Vec<_>>().join("\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -160,6 +189,23 @@ mod tests {
         writer.write_all(&[b'x'; 15]).unwrap();
         assert!(log.rotate_if_needed().is_err());
         assert_eq!(log.size(), 0);
+    }
+
+    #[test]
+    fn the_end_is_bounded_in_lines_and_bytes_and_survives_a_rotation() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LogFile::new(&folder.path().join("a.log"), 10, 1);
+        assert!(log.end(10, 100).is_err());
+        let mut writer = log.open().unwrap();
+        for number in 0..1000 {
+            writeln!(writer, "line {number}").unwrap();
+        }
+        assert_eq!(log.end(2, 1000).unwrap(), "line 998\nline 999");
+        assert_eq!(log.end(100, 20).unwrap(), "line 998\nline 999");
+        assert!(log.rotate_if_needed().unwrap());
+        assert_eq!(log.end(1, 1000).unwrap(), "line 999");
+        writeln!(writer, "new").unwrap();
+        assert_eq!(log.end(2, 1000).unwrap(), "new");
     }
 
     #[test]

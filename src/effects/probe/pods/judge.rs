@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::model::{
     ComponentInventory, Outcome, Pod, PodCondition, Reason, ReasonKind, TargetReport, Timestamp,
+    Workload,
 };
 
 /// Most sick pods that a reason names.
@@ -210,7 +211,7 @@ fn ended_note(inventory: &ComponentInventory) -> String {
 }
 
 fn judge_all_healthy(inventory: &ComponentInventory, members: &[Member<'_>]) -> Outcome {
-    let rolling_out = inventory.workloads.iter().any(|workload| workload.rolling_out);
+    let rolling_out = inventory.workloads.iter().any(Workload::is_rolling_out);
     let desired = desired_replicas(inventory);
     if rolling_out {
         return Outcome::Healthy;
@@ -300,7 +301,7 @@ fn in_rollout(inventory: &ComponentInventory, member: &Member<'_>) -> bool {
     inventory.workloads.iter().any(|workload| {
         let is_its_own =
             member.pod.workload.as_ref().is_none_or(|reference| *reference == workload.reference);
-        is_its_own && workload.rolling_out
+        is_its_own && workload.is_rolling_out()
     })
 }
 
