@@ -239,7 +239,8 @@ impl StatusBoard {
     pub fn snapshot(&self) -> StatusSnapshot {
         let clusters = lock(&self.clusters).clone().into_iter();
         let clusters = clusters.map(|(name, cluster)| (name, cluster.snapshot())).collect();
-        let ActorsStatus { leadership, alerter, recoverer, scaler, journal, actors } = self.actors();
+        let ActorsStatus { leadership, alerter, recoverer, scaler, journal, actors } =
+            self.actors();
         StatusSnapshot { leadership, clusters, alerter, recoverer, scaler, journal, actors }
     }
 

@@ -11,7 +11,7 @@ use crate::actors::testing::{
     surroundings, workload,
 };
 use crate::effects::ClusterError;
-use crate::model::{ReasonKind, RolloutStatus};
+use crate::model::{IncidentId, ReasonKind, RolloutStatus};
 use crate::policy::recovery::LadderStep;
 
 /// One recoverer with everything around it.
@@ -58,7 +58,11 @@ impl Bench {
 
     async fn healthy(&self, component: &str) {
         let component = ComponentId::new(CLUSTER, component);
-        self.actor.address.do_send(ComponentHealthy { component, since: self.now() });
+        self.actor.address.do_send(ComponentHealthy {
+            component,
+            since: self.now(),
+            milvus_failing: false,
+        });
         sleep(Duration::from_millis(1)).await;
     }
 
@@ -110,7 +114,8 @@ fn sick(component: &str, since: Timestamp) -> Recover {
         platform_error: None,
         being_scaled: Vec::new(),
     };
-    Recover { request, reason: Reason::new(ReasonKind::Status, "answered 500") }
+    let reason = Reason::new(ReasonKind::Status, "answered 500");
+    Recover { request, reason, milvus_failing: false }
 }
 
 fn minutes(count: u64) -> Duration {

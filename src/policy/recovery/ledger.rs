@@ -78,6 +78,9 @@ pub struct Limits<'a> {
 pub struct RecoveryLedger {
     components: BTreeMap<ComponentId, ComponentRecord>,
     under_way: BTreeMap<ComponentId, ActionUnderWay>,
+    /// The components before whose action something is still looked at. They take a place among
+    /// those on which something is done; nothing was asked for yet.
+    preparing: BTreeSet<ComponentId>,
     /// Those on which something was done at least once.
     acted_on: BTreeSet<ComponentId>,
     /// Of all components of a cluster.
@@ -145,6 +148,16 @@ impl RecoveryLedger {
         was_open
     }
 
+    /// An action on `component` is being prepared: nothing else begins where it takes the place.
+    pub fn prepare(&mut self, component: &ComponentId) {
+        self.preparing.insert(component.clone());
+    }
+
+    /// The preparation on `component` is over.
+    pub fn prepared(&mut self, component: &ComponentId) {
+        self.preparing.remove(component);
+    }
+
     /// An action begins: it counts from now on, whatever becomes of it.
     pub fn begin(
         &mut self,
@@ -178,9 +191,33 @@ impl RecoveryLedger {
             accepted_at: None,
             rollout: RolloutProgress::NotAsked,
             healthy_since: None,
+            waits_for_milvus: false,
         };
         self.under_way.insert(component.clone(), action);
         self.acted_on.insert(component.clone());
+    }
+
+    /// The action under way has helped only when Milvus as a whole serves again.
+    pub fn wait_for_milvus(&mut self, component: &ComponentId) {
+        if let Some(action) = self.under_way.get_mut(component) {
+            action.waits_for_milvus = true;
+        }
+    }
+
+    /// The action that had begun is not asked for: everything is as if it had not begun, and an
+    /// earlier try of it counts as before.
+    pub fn withdrawn(&mut self, component: &ComponentId) -> Option<ActionUnderWay> {
+        let action = self.under_way.remove(component)?;
+        let earlier = self.counted_at(component, &action.idempotency_key);
+        let at = action.requested_at;
+        if let Some(record) = self.components.get_mut(component) {
+            record.actions.uncount(at, earlier);
+        }
+        if let Some(cluster) = self.clusters.get_mut(&component.cluster) {
+            cluster.uncount(at, earlier);
+        }
+        self.actions.uncount(at, earlier);
+        Some(action)
     }
 
     /// The platform took the action.
@@ -295,17 +332,10 @@ impl RecoveryLedger {
         }
     }
 
-    /// The actor was made anew. A request whose answer was lost may have arrived: it is verified,
-    /// never repeated.
-    pub fn resume(&mut self, now: Timestamp) {
-        let lost: Vec<ComponentId> = self
-            .under_way
-            .values()
-            .filter(|action| action.accepted_at.is_none())
-            .map(|action| action.component.clone())
-            .collect();
-        for component in lost {
-            self.accepted(&component, now);
-        }
+    /// The actor was made anew, or the process. Gives the actions of which it is not known whether
+    /// the request arrived: that must be found out, and until then they are under way.
+    pub fn resume(&mut self) -> Vec<ActionUnderWay> {
+        self.preparing.clear();
+        self.under_way.values().filter(|action| action.accepted_at.is_none()).cloned().collect()
     }
 }
