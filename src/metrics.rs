@@ -16,6 +16,7 @@ mod pieces;
 mod probes;
 mod process;
 mod recovery;
+mod state;
 mod table;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use circuits::CircuitParty;
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
 pub use mailboxes::MailboxCount;
 pub use probes::ProbeMetrics;
+pub use state::StateSave;
 use table::aggregate_performance;
 
 use gauges::GaugesPage;

@@ -158,10 +158,8 @@ impl Recoverer {
     }
 
     fn saw_sick(&self, request: &RecoveryRequest) {
-        let (now, component) = (self.around.clock.now(), &request.component);
-        let memory = self.settings.for_component(component).ladder_memory;
-        let (incident, since) = (&request.incident, request.unhealthy_since);
-        self.ledger().saw_sick(component, incident, since, memory, now);
+        let memory = self.settings.for_component(&request.component).ladder_memory;
+        self.ledger().saw_sick(request, memory, self.around.clock.now());
     }
 
     /// Decides, and does what was decided. `prepared` is what was gathered for an action that was

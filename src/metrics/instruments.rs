@@ -9,6 +9,7 @@ use opentelemetry::{KeyValue, StringValue};
 use super::journal::JournalInstruments;
 use super::leadership::LeadershipInstruments;
 use super::recovery::RecoveryInstruments;
+use super::state::StateInstruments;
 use crate::model::ComponentId;
 
 /// The name of the one meter.
@@ -89,6 +90,7 @@ pub(super) struct Instruments {
     pub(super) journal: JournalInstruments,
     pub(super) leadership: LeadershipInstruments,
     pub(super) recovery: RecoveryInstruments,
+    pub(super) state: StateInstruments,
 }
 
 impl Instruments {
@@ -152,6 +154,7 @@ impl Instruments {
             journal: JournalInstruments::new(meter),
             leadership: LeadershipInstruments::new(meter),
             recovery: RecoveryInstruments::new(meter),
+            state: StateInstruments::new(meter),
         }
     }
 }

@@ -24,7 +24,7 @@ impl Recoverer {
     pub(super) fn resume(&mut self, ctx: &mut Context<Self>) {
         let (lost, held) = {
             let mut ledger = self.ledger();
-            let lost = ledger.resume();
+            let lost = ledger.resume(self.around.clock.now());
             let held: Vec<_> = ledger
                 .all_in_flight()
                 .map(|action| (action.component.cluster.clone(), action.workload.clone()))

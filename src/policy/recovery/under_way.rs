@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::decision::{PodTarget, RevisionChange};
 use super::settings::ActionStep;
 use crate::model::{ComponentId, IncidentId, RolloutStatus, Timestamp, WorkloadRef};
 
 /// How far the rollout of an action has come, as last heard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum RolloutProgress {
     /// Not asked yet.
@@ -47,7 +47,7 @@ impl fmt::Display for RolloutProgress {
 }
 
 /// An action from the decision to the end of its verification.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActionUnderWay {
     /// The incident.
     pub incident: IncidentId,
@@ -81,6 +81,7 @@ pub struct ActionUnderWay {
     /// Since when the component is healthy, if it is so after the action.
     pub healthy_since: Option<Timestamp>,
     /// Whether Milvus as a whole must serve again before the action counts as a help.
+    #[serde(default)]
     pub waits_for_milvus: bool,
 }
 
