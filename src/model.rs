@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod component;
 pub mod health;
+mod hung;
 pub mod journal;
 pub mod leadership;
 pub mod recovery;
