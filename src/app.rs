@@ -4,6 +4,7 @@
 mod clusters;
 pub mod descriptors;
 pub mod election;
+mod history;
 mod journal;
 mod mapping;
 mod once;
@@ -37,6 +38,7 @@ use crate::model::ReloadTrigger;
 use crate::server::{About, AboutBoard, Server, ServerSettings, ServerSources};
 
 use election::{Election, Told};
+use history::JournalHistory;
 use journal::OpenJournal;
 pub use once::probe_once;
 use parts::Plan;
@@ -94,6 +96,7 @@ impl App {
         let (token, token_seen) = watch::channel(settings.server.admin_token_file.clone());
         let (reload, requests) = mpsc::channel(WAITING_REQUESTS);
         Plan::check(&settings)?;
+        let history = Arc::new(JournalHistory::default());
         let server = Server::start(
             &ServerSettings::listening_on(settings.server.listen),
             ServerSources {
@@ -106,6 +109,7 @@ impl App {
                     token: token_seen,
                     requests: reload.clone(),
                 })),
+                history: Some(Arc::clone(&history) as _),
             },
         )?;
         let plan = Plan::new(Arc::clone(&settings), options.dry_run, clock)?;
@@ -113,6 +117,7 @@ impl App {
         let election = Election::start(&plan.settings, options.dry_run, told);
         let journal = OpenJournal::open(&settings.recorder, clock, &metrics)
             .context("cannot begin the journal")?;
+        history.follow(Arc::clone(&journal.journal));
         let leadership = election.handle();
         let (tree, fatal) = start_tree(&plan, leadership, &board, clock, &metrics, &journal);
         let drain_timeout = Rc::new(RefCell::new(settings.supervisor.drain_timeout.get()));

@@ -3,6 +3,7 @@
 
 pub mod alert;
 pub mod component;
+pub mod explanation;
 pub mod health;
 mod hung;
 pub mod journal;

@@ -60,7 +60,7 @@ impl LeadershipHandle {
     /// ends where nothing can change any more.
     pub async fn changed(&mut self) {
         if self.newest.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
