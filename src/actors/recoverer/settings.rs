@@ -32,6 +32,8 @@ pub struct RecovererSettings {
     pub event_timeout: Duration,
     /// How long an action waits for the logs and events of its pods at most.
     pub evidence_timeout: Duration,
+    /// How long an action waits for the journal to be on disk at most.
+    pub flush_timeout: Duration,
     /// Times of the week in which nothing is done.
     pub maintenance: Vec<MaintenanceWindow>,
 }
@@ -48,6 +50,7 @@ impl Default for RecovererSettings {
             status_timeout: Duration::from_secs(10),
             event_timeout: Duration::from_secs(3),
             evidence_timeout: Duration::from_secs(5),
+            flush_timeout: Duration::from_secs(2),
             maintenance: Vec::new(),
         }
     }
