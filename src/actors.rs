@@ -7,6 +7,7 @@
 //! | Discovery | `InventoryChanged` | Supervisor |
 //! | Supervisor | `ProbeNow` | Prober |
 //! | Supervisor | `RaiseAlert`, `UpdateAlert`, `ResolveAlert` | Alerter |
+//! | Recorder | `RaiseAlert`, `ResolveAlert` | Alerter |
 //! | Supervisor | `Recover`, `ComponentHealthy` | Recoverer |
 //! | Supervisor | `LoadObserved` | Scaler |
 //! | Recoverer | `RecoveryProgressed` | Supervisor |
@@ -26,6 +27,7 @@ pub mod exit_guard;
 #[cfg(any(test, feature = "fault-injection"))]
 mod fault_injection;
 pub mod heartbeat;
+pub mod keeper;
 pub mod leadership;
 pub mod link;
 pub mod pacer;

@@ -113,12 +113,13 @@ impl App {
             },
         )?;
         let plan = Plan::new(Arc::clone(&settings), options.dry_run, clock)?;
+        let told = Told { board: board.clone(), clock, metrics: metrics.clone() };
+        let election = Election::start(&plan.settings, options.dry_run, told);
         let journal = OpenJournal::open(&settings.recorder, clock, &metrics)
             .context("cannot begin the journal")?;
         history.follow(Arc::clone(&journal.journal));
-        let told = Told { board: board.clone(), clock, metrics: metrics.clone() };
-        let election = Election::start(&plan.settings, options.dry_run, told);
-        let (tree, fatal) = start_tree(&plan, election.handle(), &board, clock, &metrics, &journal);
+        let leadership = election.handle();
+        let (tree, fatal) = start_tree(&plan, leadership, &board, clock, &metrics, &journal);
         let drain_timeout = Rc::new(RefCell::new(settings.supervisor.drain_timeout.get()));
         let following = Rc::new(Mutex::new(Following { tree, plan }));
         let reloader = Reloader {
@@ -220,10 +221,9 @@ impl App {
             metrics.shutdown();
             server.shutdown();
         });
-        // Only now: another falconer leads at once, and finds everything done or handed back.
-        let resigned = self.election.resign(LAST_EXPORT);
         let last = tokio::time::timeout(LAST_EXPORT, last);
-        let _ = tokio::join!(resigned, last, journal.close(LAST_EXPORT));
+        // Only now: another falconer leads at once, and finds everything done or handed back.
+        let _ = tokio::join!(self.election.resign(LAST_EXPORT), last, journal.close(LAST_EXPORT));
     }
 }
 

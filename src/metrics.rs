@@ -15,6 +15,7 @@ mod mailboxes;
 mod pieces;
 mod probes;
 mod process;
+mod state;
 mod table;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use circuits::CircuitParty;
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
 pub use mailboxes::MailboxCount;
 pub use probes::ProbeMetrics;
+pub use state::StateSave;
 use table::aggregate_performance;
 
 use gauges::GaugesPage;

@@ -10,6 +10,7 @@ pub mod leadership;
 pub mod recovery;
 pub mod reload;
 pub mod report;
+pub mod state;
 pub mod time;
 pub mod workload;
 
@@ -24,6 +25,7 @@ pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
     ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
 };
+pub use state::{StateChanges, StoredState};
 pub use time::Timestamp;
 pub use workload::{
     Autoscaler, ClusterEvent, ComponentInventory, EventType, Hold, Inventory, Liveness,

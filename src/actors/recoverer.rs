@@ -203,8 +203,7 @@ impl Recoverer {
         let component = &request.component;
         let settings = self.settings.for_component(component);
         let mut ledger = self.ledger();
-        let (incident, since) = (&request.incident, request.unhealthy_since);
-        ledger.saw_sick(component, incident, since, settings.ladder_memory, now);
+        ledger.saw_sick(request, settings.ladder_memory, now);
         if !request.workloads.is_empty() && !self.around.clusters.contains_key(&component.cluster) {
             return RecoveryDecision::Refuse { reason: RefusalReason::NoPlatform };
         }

@@ -8,6 +8,7 @@ use opentelemetry::{KeyValue, StringValue};
 
 use super::journal::JournalInstruments;
 use super::leadership::LeadershipInstruments;
+use super::state::StateInstruments;
 use crate::model::ComponentId;
 
 /// The name of the one meter.
@@ -87,6 +88,7 @@ pub(super) struct Instruments {
     pub(super) reload_succeeded_at: Gauge<f64>,
     pub(super) journal: JournalInstruments,
     pub(super) leadership: LeadershipInstruments,
+    pub(super) state: StateInstruments,
 }
 
 impl Instruments {
@@ -149,6 +151,7 @@ impl Instruments {
                 .build(),
             journal: JournalInstruments::new(meter),
             leadership: LeadershipInstruments::new(meter),
+            state: StateInstruments::new(meter),
         }
     }
 }

@@ -51,7 +51,7 @@ impl AlertStatus {
 
 /// One incident: a component's time from unhealthy (or degraded) to healthy. Unique across
 /// restarts of falconer, e.g. `milvus-ha/querynode@2026-01-01T00:00:00.000Z`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncidentId(Arc<str>);
 
 impl IncidentId {

@@ -111,12 +111,26 @@ impl ReasonKind {
 const REASON_TEXT_LIMIT: usize = 400;
 
 /// A kind for machines and a text for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "RawReason")]
 pub struct Reason {
     /// The closed-set kind.
     pub kind: ReasonKind,
     /// One line for people, without control characters, cut to a bounded length.
     pub text: String,
+}
+
+/// A reason that comes from outside: its text is not trusted.
+#[derive(Deserialize)]
+struct RawReason {
+    kind: ReasonKind,
+    text: String,
+}
+
+impl From<RawReason> for Reason {
+    fn from(raw: RawReason) -> Self {
+        Self::new(raw.kind, raw.text)
+    }
 }
 
 impl Reason {

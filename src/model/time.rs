@@ -45,13 +45,16 @@ fn saturating_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Follows the milliseconds of an instant that no calendar has.
+const AFTER_THE_EPOCH: &str = " ms after the epoch";
+
 /// RFC 3339 in UTC with milliseconds, as `2026-01-01T00:00:00.000Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
         match jiff::Timestamp::from_millisecond(millis) {
             Ok(instant) => write!(f, "{instant:.3}"),
-            Err(_) => write!(f, "{millis} ms after the epoch"),
+            Err(_) => write!(f, "{}{AFTER_THE_EPOCH}", self.0),
         }
     }
 }
@@ -66,6 +69,9 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+        if let Some(millis) = text.strip_suffix(AFTER_THE_EPOCH) {
+            return millis.parse().map(Self).map_err(serde::de::Error::custom);
+        }
         let instant: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
         let millis = u64::try_from(instant.as_millisecond()).map_err(serde::de::Error::custom)?;
         Ok(Self(millis))
@@ -78,9 +84,11 @@ mod tests {
 
     #[test]
     fn a_timestamp_is_read_back_as_it_was_written() {
-        let instant = Timestamp::from_millis(1_767_225_600_123);
-        let text = serde_json::to_string(&instant).expect("JSON");
-        assert_eq!(serde_json::from_str::<Timestamp>(&text).expect("an instant"), instant);
+        for millis in [0, 1_767_225_600_123, u64::MAX - 1] {
+            let instant = Timestamp::from_millis(millis);
+            let text = serde_json::to_string(&instant).expect("JSON");
+            assert_eq!(serde_json::from_str::<Timestamp>(&text).expect("an instant"), instant);
+        }
         assert!(serde_json::from_str::<Timestamp>("\"yesterday\"").is_err());
     }
 

@@ -10,6 +10,7 @@ mod book;
 mod delivery;
 mod reroute;
 mod route;
+mod stored;
 
 pub use alert::{Alert, OpenAlert, ReceiverState};
 pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure, Undelivered};
@@ -19,6 +20,7 @@ pub use delivery::{
 };
 pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, Route};
+pub use stored::Adopted;
 
 #[cfg(test)]
 mod simulation;

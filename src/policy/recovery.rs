@@ -20,7 +20,7 @@ pub use decision::{
     EscalationReason, PlannedAction, PodTarget, RecoveryDecision, RevisionChange, WaitReason,
 };
 pub use guards::{Finding, Guard, GuardVerdict};
-pub use ledger::{Limits, RecoveryLedger, Tripped};
+pub use ledger::{Limits, RecoveryLedger, StoredProblem, Tripped};
 pub use refusal::RefusalReason;
 pub use request::{PodState, Quiet, RecoveryRequest, SickComponent};
 pub use settings::{ActionStep, Budget, GlobalSettings, LadderStep, RecoverySettings};

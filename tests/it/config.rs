@@ -283,7 +283,7 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
                 [supervisor]\nflap_window = \"1m\"\n[anomaly]\nenabled = false\n\
                 [alerter]\ngroup_interval = \"1m\"\n[alerter.email]\nport = 25\n\
                 [recoverer]\nladder = [\"delete_pod\", \"escalate\"]\n[scaler]\nmode = \"target\"\n\
-                [recorder]\n[leader_election]\n";
+                [recorder]\npath = \"no/such/folder/journal.db\"\n[leader_election]\n";
     let expected = [
         "3:13: \"namespace\" in [clusters.a] has no effect with platform = \"process\"",
         "4:15: \"depends_on[0]\" in [clusters.a] has no effect: \"etcd\" is not watched without \
@@ -298,8 +298,9 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
          neither pods nor revisions",
         "19:8: \"mode\" in [scaler] is \"target\", which only observes in this version: nothing is \
          scaled",
-        "20:2: [recorder] has no effect in this version",
-        "21:2: [leader_election] has no effect without a cluster on Kubernetes",
+        "21:8: \"path\" in [recorder] cannot be written, so the journal is kept in memory: there is no \
+         folder no/such/folder",
+        "22:2: [leader_election] has no effect without a cluster on Kubernetes",
     ]
     .map(|line| format!("actors.toml:{line}"));
     assert_eq!(warnings(text), expected);
@@ -485,7 +486,7 @@ fn check_exits_with_0_or_2_and_says_why() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).starts_with("actors.toml: no such file"));
 
-    fs::write(folder.path().join("actors.toml"), "[clusters.a]\n[recorder]\n").unwrap();
+    fs::write(folder.path().join("actors.toml"), "[clusters.a]\n[anomaly]\n").unwrap();
     let output = falconer(&["check"], folder.path());
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(
@@ -495,7 +496,7 @@ fn check_exits_with_0_or_2_and_says_why() {
     );
     assert_eq!(
         text(&output.stderr),
-        "warning: actors.toml:2:2: [recorder] has no effect in this version\n"
+        "warning: actors.toml:2:2: [anomaly] has no effect in this version\n"
     );
 
     fs::write(folder.path().join("bad.toml"), "[probers.proxy]\nintervall = \"1s\"\n").unwrap();

@@ -32,7 +32,6 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
         let mode = KeyPath::of(&["scaler", "mode"]);
         judge.value(&mode, "is \"target\", which only observes in this version: nothing is scaled");
     }
-    election(&mut judge);
     let journal = &settings.recorder.path;
     if !journal.as_os_str().is_empty()
         && let Some(obstacle) = obstacle(journal)
@@ -43,6 +42,7 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
             format!("cannot be written, so the journal is kept in memory: {obstacle}"),
         );
     }
+    election(&mut judge);
     let email = KeyPath::of(&["alerter", "email"]);
     if !settings.alerter.email.is_set() && origins.is_set(&email) {
         judge.table(&email, "has no \"host\", so no mail is sent");

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
 use super::route::NotificationSettings;
@@ -14,7 +14,7 @@ use crate::model::{
 use crate::policy::circuit::{Circuit, CircuitDecision};
 
 /// What is known of one incident.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// The incident.
     pub incident: IncidentId,
@@ -35,7 +35,7 @@ pub struct Alert {
 }
 
 /// One alert and where it stands at each receiver.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenAlert {
     /// What the next message will say.
     pub alert: Alert,

@@ -2,7 +2,7 @@
 //! of state that survives a respawn of the alerter. Sends nothing and reads no clock.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::alert::{Alert, OpenAlert, ReceiverState};
@@ -90,6 +90,8 @@ struct Candidate {
 pub struct AlertBook {
     pub(super) alerts: BTreeMap<IncidentId, OpenAlert>,
     pub(super) receivers: BTreeMap<Arc<str>, ReceiverState>,
+    /// Incidents of which something has changed since that was last saved.
+    pub(super) touched: BTreeSet<IncidentId>,
 }
 
 impl AlertBook {
@@ -112,6 +114,7 @@ impl AlertBook {
         now: Timestamp,
     ) -> Raised {
         alert.details.truncate(MAX_DETAILS);
+        self.touched.insert(alert.incident.clone());
         let severity = alert.severity;
         let (open, due, raised) = match self.alerts.entry(alert.incident.clone()) {
             std::collections::btree_map::Entry::Occupied(entry) => {
@@ -143,6 +146,7 @@ impl AlertBook {
     pub fn update(&mut self, incident: &IncidentId, action: String) -> bool {
         let Some(open) = self.alerts.get_mut(incident) else { return false };
         open.alert.action = action;
+        self.touched.insert(incident.clone());
         true
     }
 
@@ -153,6 +157,7 @@ impl AlertBook {
             return false;
         }
         open.resolution = Some(Resolution { ended_at, seen_at: now });
+        self.touched.insert(incident.clone());
         true
     }
 
@@ -195,8 +200,15 @@ impl AlertBook {
             for delivery in open.deliveries.values_mut() {
                 let severity = open.alert.severity;
                 let decision = decide(delivery, severity, open.resolution, settings, pace, now);
-                if let NotificationDecision::Close { reason } = decision {
-                    *delivery = Delivery::Closed { reason };
+                let closed = match decision {
+                    NotificationDecision::Close { reason } => Delivery::Closed { reason },
+                    NotificationDecision::Send { .. } | NotificationDecision::Wait { .. } => {
+                        continue;
+                    }
+                };
+                if *delivery != closed {
+                    *delivery = closed;
+                    self.touched.insert(open.alert.incident.clone());
                 }
             }
         }
@@ -204,7 +216,10 @@ impl AlertBook {
             open.resolution.is_some()
                 && open.deliveries.values().all(|one| matches!(one, Delivery::Closed { .. }))
         });
-        over.map(|(incident, open)| Finished { incident, outcomes: open.outcomes() }).collect()
+        let finished: Vec<Finished> =
+            over.map(|(incident, open)| Finished { incident, outcomes: open.outcomes() }).collect();
+        self.touched.extend(finished.iter().map(|one| one.incident.clone()));
+        finished
     }
 
     /// The next step for a receiver that has nothing in flight: the most severe message first,
@@ -277,6 +292,7 @@ impl AlertBook {
         };
         let is_last = pace == Pace::Draining;
         *delivery = Delivery::Sending { draft, failures, since: now, told, is_last };
+        self.touched.insert(incident.clone());
         Some(open.message(draft))
     }
 
@@ -343,6 +359,7 @@ impl AlertBook {
             }
         };
         *delivery = next;
+        self.touched.insert(incident.clone());
         change
     }
 }

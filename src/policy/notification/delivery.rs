@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::route::NotificationSettings;
 use crate::model::{AlertStatus, Severity, Timestamp};
@@ -12,7 +12,7 @@ use crate::model::{AlertStatus, Severity, Timestamp};
 pub(super) const ABANDONED_MARGIN: Duration = Duration::from_secs(1);
 
 /// A firing message that a receiver has accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// When it was accepted.
     pub at: Timestamp,
@@ -22,7 +22,7 @@ pub struct Told {
 
 /// A message that is being delivered. Its attempts share `made_at`, so that a receiver can
 /// recognise an attempt that it has accepted before without our knowing it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     /// Whether it says that the incident goes on or that it is over.
     pub status: AlertStatus,
@@ -33,7 +33,7 @@ pub struct Draft {
 }
 
 /// The end of an incident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolution {
     /// When the component was healthy again.
     pub ended_at: Timestamp,
@@ -42,7 +42,7 @@ pub struct Resolution {
 }
 
 /// Where one alert stands at one receiver.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Delivery {
     /// Nothing was tried yet.
@@ -153,7 +153,7 @@ pub enum WaitReason {
 }
 
 /// Why nothing is left to be said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CloseReason {
     /// The incident was over within `group_wait`; nobody was bothered.

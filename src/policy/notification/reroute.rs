@@ -81,6 +81,7 @@ impl AlertBook {
                     }
                 }
             }
+            self.touched.insert(open.alert.incident.clone());
         }
         rerouted
     }

@@ -78,6 +78,7 @@ impl Climb<'_> {
     pub fn next(&self) -> Result<NextStep, NoStep> {
         let steps_taken = self.ledger.ladder_index(
             &self.request.component,
+            &self.request.incident,
             self.request.unhealthy_since,
             self.settings,
         );
@@ -116,7 +117,11 @@ impl Climb<'_> {
         let after = self.settings.force_delete_after?;
         let hung = self.request.pods.iter().find(|one| {
             hangs_for(one, self.now).is_some_and(|time| time >= after)
-                && !self.ledger.has_removed(&self.request.component, &one.pod)
+                && !self.ledger.has_removed(
+                    &self.request.component,
+                    &one.pod,
+                    ActionStep::ForceDelete,
+                )
         })?;
         Some(NextStep::new(ActionStep::ForceDelete, index, Some(hung), None))
     }
@@ -148,7 +153,7 @@ impl Climb<'_> {
     }
 
     fn may_remove(&self, one: &PodState) -> bool {
-        !self.ledger.has_removed(&self.request.component, &one.pod)
+        !self.ledger.has_removed(&self.request.component, &one.pod, ActionStep::DeletePod)
     }
 
     /// Back to the revision before, if the sickness began with the newest one.

@@ -2,6 +2,8 @@
 //! budgets, the ladder positions and the actions under way; never decides.
 
 mod questions;
+mod record;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,51 +11,23 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::decision::{PlannedAction, PodTarget};
+use self::record::{
+    ComponentRecord, Escalated, LastStep, Retry, RevisionMark, RolledBack, StepEnd,
+};
+use self::stored::StoredKey;
+pub use self::stored::StoredProblem;
+use super::decision::PlannedAction;
+use super::request::RecoveryRequest;
 use super::settings::{GlobalSettings, RecoverySettings};
 use super::under_way::{ActionUnderWay, RolloutProgress};
 use super::window::ActionWindow;
-use crate::model::{ComponentId, IncidentId, Timestamp, WorkloadRef};
+use crate::model::{ComponentId, IncidentId, Timestamp};
 
 /// The delay after the first platform error; it doubles up to the component's cooldown.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(30);
 
-/// How the newest finished step ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum StepEnd {
-    Helped {
-        at: Timestamp,
-    },
-    /// One of several sick pods is well again; the same rung is for the next one.
-    PodReplaced,
-    Failed {
-        workload: WorkloadRef,
-    },
-}
-
-/// A step that the platform did not take and that will be tried again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Retry {
-    incident: IncidentId,
-    key: String,
-    first_tried_at: Timestamp,
-    /// When the newest try began, which is where the budgets count it.
-    counted_at: Timestamp,
-    errors: u32,
-    not_before: Timestamp,
-}
-
-#[derive(Debug, Clone, Default, PartialEq)]
-struct ComponentRecord {
-    actions: ActionWindow,
-    last_action_at: Option<Timestamp>,
-    last_step: Option<(usize, StepEnd)>,
-    escalated: Option<(IncidentId, Timestamp)>,
-    retry: Option<Retry>,
-    last_sick_at: Option<Timestamp>,
-    /// The pods that were removed since the component was last well for long, by name and uid.
-    removed: Vec<PodTarget>,
-}
+/// How old the instant of the newest sick report may be where it is saved.
+const SICK_GRAIN: Duration = Duration::from_mins(1);
 
 /// An open circuit breaker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,71 +52,85 @@ pub struct Limits<'a> {
 pub struct RecoveryLedger {
     components: BTreeMap<ComponentId, ComponentRecord>,
     under_way: BTreeMap<ComponentId, ActionUnderWay>,
-    /// Those on which something was done at least once.
-    acted_on: BTreeSet<ComponentId>,
     /// Of all components of a cluster.
     clusters: BTreeMap<Arc<str>, ActionWindow>,
     /// Of all components.
     actions: ActionWindow,
     /// The clusters to which nothing more is done until a person has looked.
     breakers: BTreeMap<Arc<str>, Tripped>,
+    /// What is not saved yet.
+    changed: BTreeSet<StoredKey>,
 }
 
 /// What happened.
 impl RecoveryLedger {
-    /// `component` was reported sick. Forgets its ladder when it was well for long enough.
-    pub fn saw_sick(
-        &mut self,
-        component: &ComponentId,
-        incident: &IncidentId,
-        unhealthy_since: Timestamp,
-        memory: Duration,
-        now: Timestamp,
-    ) {
+    /// A component was reported sick. Forgets its ladder when it was well for `memory`.
+    pub fn saw_sick(&mut self, request: &RecoveryRequest, memory: Duration, now: Timestamp) {
+        let (component, since) = (&request.component, request.unhealthy_since);
         let record = self.components.entry(component.clone()).or_default();
-        let well_for = record.last_sick_at.map_or(Duration::ZERO, |at| unhealthy_since.since(at));
-        if well_for >= memory {
-            record.last_step = None;
-            record.removed.clear();
+        let before = record.last_sick_at;
+        let mut changed = false;
+        if before.is_some_and(|at| since.since(at) >= memory) {
+            changed |= !record.is_vacuous();
+            record.forget_ladder();
         }
-        if record.escalated.as_ref().is_some_and(|(escalated, _)| escalated != incident) {
-            record.escalated = None;
+        let incident = &request.incident;
+        changed |= record.escalated.take_if(|one| one.incident != *incident).is_some();
+        changed |= record.retry.take_if(|retry| retry.incident != *incident).is_some();
+        if request.failures >= request.failure_threshold {
+            for mark in newest_revisions(request) {
+                changed |= record.note_sick_revision(mark);
+            }
         }
-        if record.retry.as_ref().is_some_and(|retry| retry.incident != *incident) {
-            record.retry = None;
+        // Never backwards, whatever the clock does: an incident must not forget its own ladder.
+        let seen_at = before.unwrap_or(since).max(since).max(now);
+        record.last_sick_at = Some(seen_at);
+        // Falling sick again and again is no reason to write it down every time.
+        let grain = SICK_GRAIN.min(memory / 8);
+        let is_old = record.sick_saved_at.is_none_or(|at| seen_at.since(at) >= grain);
+        changed |= is_old && !record.is_vacuous();
+        if changed {
+            record.sick_saved_at = Some(seen_at);
         }
-        record.last_sick_at = Some(now);
         // A component that falls sick again during its verification is not healthy.
-        if let Some(action) = self.under_way.get_mut(component)
-            && action.healthy_since.is_some_and(|healthy| unhealthy_since >= healthy)
-        {
-            action.healthy_since = None;
+        if let Some(action) = self.under_way.get_mut(component) {
+            changed |= action.healthy_since.take_if(|healthy| since >= *healthy).is_some();
+        }
+        if changed {
+            self.changed.insert(StoredKey::Component(component.clone()));
         }
     }
 
     /// A report after the rollout of the action under way told which pods are sick.
     pub fn saw_sick_pods(&mut self, component: &ComponentId, sick: &[Arc<str>]) {
-        if let Some(action) = self.under_way.get_mut(component)
-            && action.rollout == RolloutProgress::Complete
-        {
-            action.sick_after = Some(sick.iter().cloned().collect());
-        }
+        self.change_action(component, |action| {
+            if action.rollout == RolloutProgress::Complete {
+                action.sick_after = Some(sick.iter().cloned().collect());
+            }
+        });
     }
 
     /// Nothing more is done to `cluster` until a person has looked.
     pub fn trip(&mut self, cluster: &Arc<str>, why: String, now: Timestamp) {
-        self.breakers.entry(Arc::clone(cluster)).or_insert(Tripped { at: now, why });
+        self.breakers.entry(Arc::clone(cluster)).or_insert_with(|| {
+            self.changed.insert(StoredKey::Breaker(Arc::clone(cluster)));
+            Tripped { at: now, why }
+        });
     }
 
     /// A person has looked at `cluster`: its breaker is closed, and what was done counts no more
-    /// against the budgets that had opened it. Says whether it was open.
+    /// against the two budgets that may have opened it, the cluster's and the global one. The
+    /// components' own budgets and cooldowns hold. Says whether it was open.
     pub fn reset_breaker(&mut self, cluster: &str) -> bool {
-        let was_open = self.breakers.remove(cluster).is_some();
-        if was_open {
-            self.clusters.remove(cluster);
-            self.actions = ActionWindow::default();
-        }
-        was_open
+        let Some((cluster, _)) = self.breakers.remove_entry(cluster) else { return false };
+        self.clusters.remove(&cluster);
+        self.actions = ActionWindow::default();
+        self.changed.extend([
+            StoredKey::Breaker(Arc::clone(&cluster)),
+            StoredKey::Cluster(cluster),
+            StoredKey::Everything,
+        ]);
+        true
     }
 
     /// An action begins: it counts from now on, whatever becomes of it.
@@ -157,11 +145,19 @@ impl RecoveryLedger {
     ) {
         let Limits { settings, global } = limits;
         let first_try = self.counted_at(component, &plan.idempotency_key);
-        let record = self.components.entry(component.clone()).or_default();
+        let cluster = Arc::clone(&component.cluster);
+        let record = self.record(component);
+        record.acted_on = true;
         record.actions.count(first_try, settings.budget.per, now);
-        let cluster = self.clusters.entry(Arc::clone(&component.cluster)).or_default();
-        cluster.count(first_try, global.cluster_budget.per, now);
+        if let Some(change) = plan.revisions {
+            let left = RevisionMark { workload: plan.workload.clone(), revision: change.from };
+            let (key, incident) = (plan.idempotency_key.clone(), incident.clone());
+            record.note_rollback(RolledBack { key, incident, left });
+        }
+        let of_cluster = self.clusters.entry(Arc::clone(&cluster)).or_default();
+        of_cluster.count(first_try, global.cluster_budget.per, now);
         self.actions.count(first_try, global.budget.per, now);
+        self.changed.extend([StoredKey::Cluster(cluster), StoredKey::Everything]);
         let action = ActionUnderWay {
             incident: incident.clone(),
             component: component.clone(),
@@ -180,24 +176,25 @@ impl RecoveryLedger {
             healthy_since: None,
         };
         self.under_way.insert(component.clone(), action);
-        self.acted_on.insert(component.clone());
     }
 
     /// The platform took the action.
     pub fn accepted(&mut self, component: &ComponentId, now: Timestamp) {
-        if let Some(action) = self.under_way.get_mut(component) {
+        let removed = self.under_way.get_mut(component).and_then(|action| {
             action.accepted_at = Some(now);
-        }
-        let removed = self.under_way.get(component).and_then(|action| action.pod.clone());
-        let record = self.components.entry(component.clone()).or_default();
+            Some((action.pod.clone()?, action.step))
+        });
+        let record = self.record(component);
         record.last_action_at = Some(now);
         record.retry = None;
-        record.removed.extend(removed);
+        if let Some((pod, step)) = removed {
+            record.note_removed(pod, step);
+        }
     }
 
     /// The action was only shown. The cooldown holds nevertheless, the ladder stays where it is.
     pub fn shown(&mut self, component: &ComponentId, now: Timestamp) -> Option<ActionUnderWay> {
-        let record = self.components.entry(component.clone()).or_default();
+        let record = self.record(component);
         record.last_action_at = Some(now);
         record.retry = None;
         self.under_way.remove(component)
@@ -211,10 +208,10 @@ impl RecoveryLedger {
         settings: &RecoverySettings,
         now: Timestamp,
     ) -> Duration {
-        let record = self.components.entry(component.clone()).or_default();
         let Some(action) = self.under_way.remove(component) else {
             return FIRST_RETRY_DELAY;
         };
+        let record = self.record(component);
         let previous = record.retry.take().filter(|retry| retry.key == action.idempotency_key);
         let errors = previous.map_or(0, |retry| retry.errors);
         record.last_action_at = Some(action.requested_at);
@@ -234,20 +231,19 @@ impl RecoveryLedger {
     /// The action helped.
     pub fn recovered(&mut self, component: &ComponentId, now: Timestamp) -> Option<ActionUnderWay> {
         let action = self.under_way.remove(component)?;
-        let record = self.components.entry(component.clone()).or_default();
-        if action.step.is_rung() {
-            record.last_step = Some((action.index, StepEnd::Helped { at: now }));
-        }
+        self.finish(&action, StepEnd::Helped { at: now });
         Some(action)
     }
 
     /// The pod was replaced and its replacement is well; others are sick still.
     pub fn pod_replaced(&mut self, component: &ComponentId) -> Option<ActionUnderWay> {
         let action = self.under_way.remove(component)?;
-        let record = self.components.entry(component.clone()).or_default();
-        if action.step.is_rung() {
-            record.last_step = Some((action.index, StepEnd::PodReplaced));
+        let earlier = self.pods_left(component, action.index).unwrap_or(&action.sick_before);
+        let mut left = earlier.clone();
+        if let Some(pod) = &action.pod {
+            left.remove(&pod.name);
         }
+        self.finish(&action, StepEnd::PodReplaced { left });
         Some(action)
     }
 
@@ -258,54 +254,99 @@ impl RecoveryLedger {
         now: Timestamp,
     ) -> Option<ActionUnderWay> {
         let action = self.under_way.remove(component)?;
-        let record = self.components.entry(component.clone()).or_default();
-        if action.step.is_rung() {
-            let workload = action.workload.clone();
-            record.last_step = Some((action.index, StepEnd::Failed { workload }));
-        }
+        self.finish(&action, StepEnd::Failed);
+        let record = self.record(component);
         record.last_action_at = record.last_action_at.max(action.accepted_at.or(Some(now)));
         record.retry = None;
+        if let Some(pod) = &action.pod {
+            // Also what the platform refused is not asked for again.
+            record.note_removed(pod.clone(), action.step);
+        }
         Some(action)
     }
 
     /// The incident was left to a person.
     pub fn escalated(&mut self, component: &ComponentId, incident: &IncidentId, now: Timestamp) {
-        let record = self.components.entry(component.clone()).or_default();
-        record.escalated = Some((incident.clone(), now));
+        let incident = incident.clone();
+        self.record(component).escalated = Some(Escalated { incident, at: now });
     }
 
     /// A report found the component healthy since `since`. Counts for the action under way if the
     /// health is younger than the action, or if it was seen after the rollout had ended.
     pub fn saw_healthy(&mut self, component: &ComponentId, since: Timestamp) {
-        let Some(action) = self.under_way.get_mut(component) else { return };
-        let Some(accepted_at) = action.accepted_at else { return };
-        let after_rollout =
-            action.rollout == RolloutProgress::Complete && since >= action.requested_at;
-        if since >= accepted_at || after_rollout {
-            action.healthy_since = Some(since);
-        }
+        self.change_action(component, |action| {
+            let Some(accepted_at) = action.accepted_at else { return };
+            let after_rollout =
+                action.rollout == RolloutProgress::Complete && since >= action.requested_at;
+            if since >= accepted_at || after_rollout {
+                action.healthy_since = Some(since);
+            }
+        });
     }
 
     /// The platform told how far the rollout has come.
     pub fn saw_rollout(&mut self, component: &ComponentId, key: &str, progress: RolloutProgress) {
-        if let Some(action) = self.under_way.get_mut(component)
-            && action.idempotency_key == key
-        {
-            action.rollout = progress;
+        self.change_action(component, |action| {
+            if action.idempotency_key == key {
+                action.rollout = progress;
+            }
+        });
+    }
+
+    /// The actor was made anew, in this process or the next. A request whose answer was lost may
+    /// have arrived: it is verified, never repeated. Where the clock has gone back since, its
+    /// verification ends in its time nevertheless.
+    pub fn resume(&mut self, now: Timestamp) {
+        let actions: Vec<(ComponentId, Option<Timestamp>)> = self
+            .under_way
+            .values()
+            .map(|action| (action.component.clone(), action.accepted_at))
+            .collect();
+        for (component, accepted_at) in actions {
+            match accepted_at {
+                None => self.accepted(&component, now),
+                Some(at) => {
+                    self.change_action(&component, |action| action.accepted_at = Some(at.min(now)));
+                }
+            }
         }
     }
 
-    /// The actor was made anew. A request whose answer was lost may have arrived: it is verified,
-    /// never repeated.
-    pub fn resume(&mut self, now: Timestamp) {
-        let lost: Vec<ComponentId> = self
-            .under_way
-            .values()
-            .filter(|action| action.accepted_at.is_none())
-            .map(|action| action.component.clone())
-            .collect();
-        for component in lost {
-            self.accepted(&component, now);
+    /// The record of `component`, to be changed.
+    fn record(&mut self, component: &ComponentId) -> &mut ComponentRecord {
+        self.changed.insert(StoredKey::Component(component.clone()));
+        self.components.entry(component.clone()).or_default()
+    }
+
+    fn change_action(&mut self, component: &ComponentId, change: impl FnOnce(&mut ActionUnderWay)) {
+        let Some(action) = self.under_way.get_mut(component) else { return };
+        let before = action.clone();
+        change(action);
+        if *action != before {
+            self.changed.insert(StoredKey::Component(component.clone()));
         }
     }
+
+    fn finish(&mut self, action: &ActionUnderWay, end: StepEnd) {
+        let record = self.record(&action.component);
+        if action.step.is_rung() {
+            record.last_step = Some(LastStep {
+                index: action.index,
+                step: action.step,
+                incident: action.incident.clone(),
+                workload: action.workload.clone(),
+                began_at: action.requested_at,
+                end,
+            });
+        }
+    }
+}
+
+/// The newest revision of what runs the component.
+fn newest_revisions(request: &RecoveryRequest) -> impl Iterator<Item = RevisionMark> {
+    let running = request.workloads.iter().filter(|workload| workload.desired_replicas > 0);
+    running.filter_map(|workload| {
+        let revision = workload.revision.as_ref()?.number;
+        Some(RevisionMark { workload: workload.reference.clone(), revision })
+    })
 }

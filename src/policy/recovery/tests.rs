@@ -81,8 +81,7 @@ impl Desk {
 
     fn decide(&mut self, request: &RecoveryRequest, now: Timestamp) -> RecoveryDecision {
         let memory = self.settings.ladder_memory;
-        let since = request.unhealthy_since;
-        self.ledger.saw_sick(&request.component, &request.incident, since, memory, now);
+        self.ledger.saw_sick(request, memory, now);
         decide(request, &self.ledger, &self.settings, &self.global, now)
     }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::decision::{PodTarget, RevisionChange};
 use super::settings::ActionStep;
 use crate::model::{ComponentId, IncidentId, RolloutStatus, Timestamp, WorkloadRef};
 
 /// How far the rollout of an action has come, as last heard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum RolloutProgress {
     /// Not asked yet.
@@ -47,7 +47,7 @@ impl fmt::Display for RolloutProgress {
 }
 
 /// An action from the decision to the end of its verification.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActionUnderWay {
     /// The incident.
     pub incident: IncidentId,

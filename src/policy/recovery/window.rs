@@ -3,11 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::settings::Budget;
 use crate::model::Timestamp;
 
 /// The starts of actions, oldest first, as far back as a budget looks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ActionWindow {
     starts: VecDeque<Timestamp>,
 }
@@ -46,6 +49,11 @@ impl ActionWindow {
         let too_many = recent.len().checked_sub(budget.actions)?;
         // With a budget of nothing there is no instant at which room comes.
         Some(recent.get(too_many).map_or(budget.per, |at| (*at + budget.per).since(now)))
+    }
+
+    /// Whether nothing is counted.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
     }
 
     fn place_of(&self, start: Timestamp) -> Option<usize> {

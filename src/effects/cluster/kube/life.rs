@@ -130,6 +130,7 @@ mod tests {
             "restartCount": restarts, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}})
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "it is compared with an option")]
     fn after(seconds: u64) -> Option<Timestamp> {
         Some(Timestamp::from_millis(BEGAN + seconds * 1000))
     }

@@ -69,9 +69,7 @@ pub(super) fn operator_hold(scene: &Scene<'_>) -> Finding {
         // Our own restart, which the operator never finished, must reach a person.
         Some(hold)
             if hold.is_rollout()
-                && scene
-                    .ledger
-                    .last_step_failed_on(&scene.request.component, &workload.reference) =>
+                && scene.ledger.rollout_of_ours_failed(&scene.request.component, workload) =>
         {
             let workload = workload.reference.clone();
             Finding::Escalate(EscalationReason::RolloutStuck { workload })
@@ -164,7 +162,7 @@ pub(super) fn rollout(scene: &Scene<'_>) -> Finding {
             return Finding::Pass("the rollout itself has not ended in its time".to_owned());
         }
     }
-    if scene.ledger.last_step_failed_on(&scene.request.component, &reference) {
+    if scene.ledger.rollout_of_ours_failed(&scene.request.component, workload) {
         return Finding::Escalate(EscalationReason::RolloutStuck { workload: reference });
     }
     Finding::Refuse(RefusalReason::RolloutInProgress { workload: reference })

@@ -1,11 +1,12 @@
 //! What a decision needs to know of what was done before. Changes nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ActionWindow, RecoveryLedger, Retry, StepEnd, Tripped};
-use crate::model::{ComponentId, IncidentId, Pod, Timestamp, WorkloadRef};
-use crate::policy::recovery::settings::{Budget, RecoverySettings};
+use super::{ActionWindow, LastStep, RecoveryLedger, Retry, RolledBack, StepEnd, Tripped};
+use crate::model::{ComponentId, IncidentId, Pod, Timestamp, Workload, WorkloadRef};
+use crate::policy::recovery::settings::{ActionStep, Budget, RecoverySettings};
 use crate::policy::recovery::under_way::ActionUnderWay;
 
 impl RecoveryLedger {
@@ -30,37 +31,92 @@ impl RecoveryLedger {
         component: &ComponentId,
         incident: &IncidentId,
     ) -> Option<Timestamp> {
-        let (escalated, at) = self.components.get(component)?.escalated.as_ref()?;
-        (escalated == incident).then_some(*at)
+        let escalated = self.components.get(component)?.escalated.as_ref()?;
+        (escalated.incident == *incident).then_some(escalated.at)
     }
 
     /// Which step of the ladder is next for a component that is sick since `unhealthy_since`.
     pub fn ladder_index(
         &self,
         component: &ComponentId,
+        incident: &IncidentId,
         unhealthy_since: Timestamp,
         settings: &RecoverySettings,
     ) -> usize {
-        let last = self.components.get(component).and_then(|record| record.last_step.as_ref());
-        match last {
-            None => 0,
-            Some((index, StepEnd::Failed { .. })) => index.saturating_add(1),
-            Some((index, StepEnd::PodReplaced)) => *index,
-            Some((index, StepEnd::Helped { at })) => {
-                let came_back = unhealthy_since.since(*at) < settings.recurrence_window;
-                if came_back { index.saturating_add(1) } else { *index }
+        let Some(last) = self.last_step(component) else { return 0 };
+        let came_back = match &last.end {
+            StepEnd::Failed => true,
+            StepEnd::PodReplaced { .. } => false,
+            StepEnd::Helped { at } => {
+                last.incident == *incident
+                    || unhealthy_since.since(*at) < settings.recurrence_window
             }
+        };
+        last.index.saturating_add(usize::from(came_back))
+    }
+
+    /// The pods for which the rung `index` is still: those that were sick when it was taken for
+    /// the first of them. `None` where it is for any.
+    pub fn pods_left(&self, component: &ComponentId, index: usize) -> Option<&BTreeSet<Arc<str>>> {
+        match self.last_step(component).filter(|last| last.index == index).map(|last| &last.end) {
+            Some(StepEnd::PodReplaced { left }) => Some(left),
+            Some(StepEnd::Helped { .. } | StepEnd::Failed) | None => None,
         }
     }
 
-    /// Whether the newest finished step on `component` was on `workload` and did not help.
-    pub fn last_step_failed_on(&self, component: &ComponentId, workload: &WorkloadRef) -> bool {
-        self.components.get(component).and_then(|record| record.last_step.as_ref()).is_some_and(
-            |(_, end)| match end {
-                StepEnd::Failed { workload: failed_on } => failed_on == workload,
-                StepEnd::Helped { .. } | StepEnd::PodReplaced => false,
-            },
-        )
+    /// Whether the rollout of `workload` is that of our own newest step on `component`, which did
+    /// not help: nobody has given the workload another content since.
+    pub fn rollout_of_ours_failed(&self, component: &ComponentId, workload: &Workload) -> bool {
+        self.last_step(component).is_some_and(|last| {
+            let makes_a_rollout = match last.step {
+                ActionStep::RolloutRestart | ActionStep::Rollback => true,
+                ActionStep::DeletePod | ActionStep::ForceDelete => false,
+            };
+            let newest_since = workload.revision.as_ref().map(|revision| revision.since);
+            makes_a_rollout
+                && last.end == StepEnd::Failed
+                && last.workload == workload.reference
+                && newest_since.is_none_or(|since| since <= last.began_at)
+        })
+    }
+
+    /// Whether falconer has left the revision `number` of `workload` by a rollback.
+    pub fn has_left(&self, component: &ComponentId, workload: &WorkloadRef, number: u64) -> bool {
+        self.rollbacks(component)
+            .iter()
+            .any(|one| one.left.workload == *workload && one.left.revision == number)
+    }
+
+    /// Whether falconer has rolled `component` back in this incident, other than by a try of `key`.
+    pub fn has_rolled_back(
+        &self,
+        component: &ComponentId,
+        incident: &IncidentId,
+        key: &str,
+    ) -> bool {
+        self.rollbacks(component).iter().any(|one| one.incident == *incident && one.key != key)
+    }
+
+    /// Whether the component was sick under the revision `number` of `workload`, since it was last
+    /// well for long.
+    pub fn was_sick_under(
+        &self,
+        component: &ComponentId,
+        workload: &WorkloadRef,
+        number: u64,
+    ) -> bool {
+        self.components.get(component).is_some_and(|record| {
+            let mut seen = record.sick_revisions.iter();
+            seen.any(|mark| mark.workload == *workload && mark.revision == number)
+        })
+    }
+
+    fn rollbacks(&self, component: &ComponentId) -> &[RolledBack] {
+        self.components.get(component).map_or(&[], |record| &record.rollbacks)
+    }
+
+    fn last_step(&self, component: &ComponentId) -> Option<&LastStep> {
+        self.components.get(component)?.last_step.as_ref()
     }
 
     /// What is left of the component's cooldown for the action `key`. A repeated try belongs to the
@@ -156,15 +212,43 @@ impl RecoveryLedger {
         self.components.get(component).is_some_and(|record| record.escalated.is_some())
     }
 
-    /// Whether this very pod was removed before.
-    pub fn has_removed(&self, component: &ComponentId, pod: &Pod) -> bool {
-        let removed = self.components.get(component).map_or(&[][..], |record| &record.removed);
-        removed.iter().any(|one| one.name == pod.name && one.uid == pod.life.uid)
+    /// Whether `step` was taken on this very pod before.
+    pub fn has_removed(&self, component: &ComponentId, pod: &Pod, step: ActionStep) -> bool {
+        self.components.get(component).is_some_and(|record| {
+            record.removed.iter().any(|one| {
+                one.step == step && one.pod.name == pod.name && one.pod.uid == pod.life.uid
+            })
+        })
+    }
+
+    /// When the newest action on `component` was taken, or may have been.
+    pub fn last_action_at(&self, component: &ComponentId) -> Option<Timestamp> {
+        self.components.get(component)?.last_action_at
+    }
+
+    /// Those of the other components of the cluster of `component` whose newest request had no
+    /// answer, and may be at work, as far back as `within`.
+    pub fn may_be_in_flight_beside(
+        &self,
+        component: &ComponentId,
+        within: Duration,
+        now: Timestamp,
+    ) -> Vec<ComponentId> {
+        let others = self
+            .components
+            .iter()
+            .filter(|(other, _)| other.cluster == component.cluster && *other != component);
+        others
+            .filter(|(_, record)| {
+                record.retry.as_ref().is_some_and(|retry| now.since(retry.counted_at) < within)
+            })
+            .map(|(other, _)| other.clone())
+            .collect()
     }
 
     /// Every component on which something was done, if only as a dry run.
     pub fn acted_on(&self) -> impl Iterator<Item = &ComponentId> {
-        self.acted_on.iter()
+        self.components.iter().filter(|(_, record)| record.acted_on).map(|(id, _)| id)
     }
 
     /// When the action with this key was tried for the first time, if the platform did not take it.

@@ -1,0 +1,297 @@
+//! One store of the keeper: what it still lacks, and the task that writes it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::loading::difference;
+use super::{NamedStore, Shared};
+use crate::effects::{StateError, StateStore};
+use crate::metrics::StateSave;
+use crate::model::{StateChanges, StoredState, Timestamp};
+
+/// No load or save takes longer, whatever the store says of its own deadlines.
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
+/// The pause after the first failure; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// No pause after a failure is longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How far a store has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// It has everything up to the change of this number.
+    pub(super) durable: u64,
+    /// It was tried up to the change of this number.
+    pub(super) tried: u64,
+    /// Why the newest try failed; `None` after one that did not.
+    pub(super) error: Option<StateError>,
+    /// Since when tries fail.
+    pub(super) failing_since: Option<Timestamp>,
+    /// When something was saved the last time.
+    pub(super) saved_at: Option<Timestamp>,
+}
+
+/// One store.
+pub(super) struct Slot {
+    pub(super) name: &'static str,
+    pub(super) store: Arc<dyn StateStore>,
+    queue: Mutex<Queue>,
+    arrived: Notify,
+}
+
+/// What a store lacks.
+#[derive(Default)]
+struct Queue {
+    waiting: StateChanges,
+    /// The number of the newest change.
+    newest: u64,
+    /// When to write.
+    due: Option<Instant>,
+    /// Whether it is known what stands in the store; until then nothing is written to it.
+    is_loaded: bool,
+    failures: u32,
+}
+
+impl Slot {
+    pub(super) fn new(store: NamedStore) -> Self {
+        let NamedStore { name, store } = store;
+        Self { name, store, queue: Mutex::default(), arrived: Notify::new() }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lacks(&self) -> usize {
+        self.queue().waiting.len()
+    }
+
+    /// It lacks `changes` as well, and is to have them by `due`.
+    pub(super) fn put(&self, changes: &StateChanges, number: u64, due: Instant) {
+        let mut queue = self.queue();
+        queue.waiting.extend(changes.iter().map(|(key, value)| (key.clone(), value.clone())));
+        queue.newest = number;
+        queue.due = Some(queue.due.map_or(due, |other| other.min(due)));
+        drop(queue);
+        self.arrived.notify_one();
+    }
+
+    /// From now on it follows `state`. `there` is what stands in it, where that is known.
+    pub(super) fn begin(
+        &self,
+        there: Option<&StoredState>,
+        state: &StoredState,
+        number: u64,
+        now: Instant,
+    ) {
+        let mut queue = self.queue();
+        *queue = Queue { newest: number, due: Some(now), ..Queue::default() };
+        if let Some(there) = there {
+            queue.waiting = difference(there, state);
+            queue.is_loaded = true;
+        }
+        drop(queue);
+        self.arrived.notify_one();
+    }
+
+    /// Nothing more is written to it.
+    pub(super) fn end(&self) {
+        *self.queue() = Queue::default();
+    }
+
+    /// Loads it, within bounds.
+    pub(super) async fn load(&self) -> Result<StoredState, StateError> {
+        self.bounded(self.store.load()).await
+    }
+
+    async fn bounded<T>(
+        &self,
+        asked: impl Future<Output = Result<T, StateError>>,
+    ) -> Result<T, StateError> {
+        let store = || self.name.to_owned();
+        match tokio::time::timeout(LONGEST, AssertUnwindSafe(asked).catch_unwind()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => {
+                Err(StateError::Unavailable { store: store(), why: "it panicked".to_owned() })
+            }
+            Err(_) => Err(StateError::Timeout { store: store(), within: LONGEST }),
+        }
+    }
+
+    /// Waits until something is to be written.
+    async fn due(&self) {
+        loop {
+            let arrived = self.arrived.notified();
+            let due = self.queue().due;
+            match due {
+                None => arrived.await,
+                Some(due) => {
+                    if tokio::time::timeout_at(due, arrived).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What to write now, and the number of the newest change in it.
+    fn batch(&self) -> (StateChanges, u64) {
+        let mut queue = self.queue();
+        queue.due = None;
+        (queue.waiting.clone(), queue.newest)
+    }
+
+    /// It has `changes` now. What was changed again meanwhile it still lacks.
+    fn saved(&self, changes: &StateChanges) {
+        let mut queue = self.queue();
+        queue.waiting.retain(|key, value| changes.get(key) != Some(value));
+        queue.failures = 0;
+    }
+
+    fn failed(&self, now: Instant) {
+        let mut queue = self.queue();
+        let pause = FIRST_PAUSE.saturating_mul(1 << queue.failures.min(16)).min(LONGEST_PAUSE);
+        queue.failures += 1;
+        let again = now + pause;
+        queue.due = Some(queue.due.map_or(again, |other| other.min(again)));
+    }
+}
+
+impl Shared {
+    /// Writes to one store what it lacks, for ever.
+    pub(super) async fn serve(self: Arc<Self>, index: usize) {
+        let Some(slot) = self.slots.get(index) else { return };
+        loop {
+            slot.due().await;
+            let term = {
+                let kept = self.kept();
+                if !kept.is_open {
+                    slot.end();
+                    continue;
+                }
+                kept.term
+            };
+            let (number, result) = self.write(slot).await;
+            self.note(index, slot, term, number, result);
+        }
+    }
+
+    async fn write(&self, slot: &Slot) -> (u64, Result<(), StateError>) {
+        let is_loaded = slot.queue().is_loaded;
+        if !is_loaded {
+            let newest = slot.queue().newest;
+            match slot.load().await {
+                Ok(there) => self.found(slot, &there),
+                Err(error) => {
+                    slot.queue().due = None;
+                    return (newest, Err(error));
+                }
+            }
+        }
+        let (changes, number) = slot.batch();
+        if changes.is_empty() {
+            return (number, Ok(()));
+        }
+        match slot.bounded(slot.store.save(&changes)).await {
+            Ok(()) => {
+                slot.saved(&changes);
+                (number, Ok(()))
+            }
+            // One of them cannot be saved: that must not cost the others.
+            Err(StateError::Refused { .. }) if changes.len() > 1 => {
+                (number, save_one_by_one(slot, changes).await)
+            }
+            Err(error) => (number, Err(error)),
+        }
+    }
+
+    /// It is known now what stands in a store that could not be read at first.
+    fn found(&self, slot: &Slot, there: &StoredState) {
+        let kept = self.kept();
+        let mut queue = slot.queue();
+        queue.waiting = difference(there, &kept.state);
+        queue.newest = kept.newest;
+        queue.is_loaded = true;
+    }
+
+    fn note(
+        &self,
+        index: usize,
+        slot: &Slot,
+        term: u64,
+        number: u64,
+        result: Result<(), StateError>,
+    ) {
+        let now = self.clock.now();
+        let (store, error) = (slot.name, result.err());
+        self.metrics.state_saved(store, save_of(error.as_ref()));
+        if let Some(error) = &error {
+            slot.failed(self.clock.monotonic());
+            if let StateError::Fenced { .. } = error {
+                self.fence(term, error);
+            }
+        }
+        self.progress.send_modify(|all| {
+            let Some(progress) = all.get_mut(index) else { return };
+            progress.tried = progress.tried.max(number);
+            match (&error, &progress.error) {
+                (None, before) => {
+                    if before.is_some() {
+                        tracing::info!(store, "essential state is saved again");
+                    }
+                    progress.durable = progress.durable.max(number);
+                    progress.saved_at = Some(now);
+                    progress.failing_since = None;
+                }
+                (Some(error), None) => {
+                    tracing::warn!(store, %error, "essential state is not saved");
+                    progress.failing_since = Some(now);
+                }
+                (Some(_), Some(_)) => {}
+            }
+            progress.error = error;
+        });
+    }
+
+    /// Another falconer has taken the state over: this one changes nothing more.
+    fn fence(&self, term: u64, error: &StateError) {
+        let mut kept = self.kept();
+        if kept.term != term || !kept.is_open {
+            return;
+        }
+        kept.is_open = false;
+        for slot in &self.slots {
+            slot.end();
+        }
+        self.fenced.send_replace(Some(error.clone()));
+    }
+}
+
+async fn save_one_by_one(slot: &Slot, changes: StateChanges) -> Result<(), StateError> {
+    let mut result = Ok(());
+    for (key, value) in changes {
+        let one = StateChanges::from([(key, value)]);
+        match slot.bounded(slot.store.save(&one)).await {
+            Ok(()) => slot.saved(&one),
+            Err(error @ StateError::Refused { .. }) => result = Err(error),
+            Err(error) => return Err(error),
+        }
+    }
+    result
+}
+
+fn save_of(error: Option<&StateError>) -> StateSave {
+    match error {
+        None => StateSave::Saved,
+        Some(StateError::Unavailable { .. }) => StateSave::Unavailable,
+        Some(StateError::Timeout { .. }) => StateSave::Timeout,
+        Some(StateError::Conflict { .. }) => StateSave::Conflict,
+        Some(StateError::Refused { .. }) => StateSave::Refused,
+        Some(StateError::Fenced { .. }) => StateSave::Fenced,
+    }
+}

@@ -1,0 +1,257 @@
+//! Tests of the keeper over stores in memory, in virtual time.
+
+use std::collections::VecDeque;
+use std::future::pending;
+
+use async_trait::async_trait;
+use tokio::time::sleep;
+
+use super::*;
+use crate::model::Timestamp;
+
+/// What a store does when it is asked to save.
+#[derive(Clone, Copy, PartialEq)]
+enum Answer {
+    Saves,
+    Fails,
+    Hangs,
+    Panics,
+    RefusesLarge,
+    Fenced,
+}
+
+#[derive(Default)]
+struct Shelf {
+    state: StoredState,
+    answers: VecDeque<Answer>,
+    always: Option<Answer>,
+    unreadable: bool,
+    saves: Vec<StateChanges>,
+}
+
+#[derive(Default)]
+struct FakeStore(Mutex<Shelf>);
+
+impl FakeStore {
+    fn holding(entries: &[(&str, &str)]) -> Arc<Self> {
+        let store = Self::default();
+        store.shelf().state = state(entries);
+        Arc::new(store)
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.0.lock().unwrap()
+    }
+
+    fn answers(&self, answer: Option<Answer>) {
+        self.shelf().always = answer;
+    }
+}
+
+#[async_trait]
+impl StateStore for FakeStore {
+    async fn load(&self) -> Result<StoredState, StateError> {
+        let shelf = self.shelf();
+        if shelf.unreadable { Err(unavailable()) } else { Ok(shelf.state.clone()) }
+    }
+
+    async fn save(&self, changes: &StateChanges) -> Result<(), StateError> {
+        let answer = {
+            let mut shelf = self.shelf();
+            shelf.saves.push(changes.clone());
+            shelf.answers.pop_front().or(shelf.always).unwrap_or(Answer::Saves)
+        };
+        let is_large = changes.values().flatten().any(|text| text == "large");
+        match answer {
+            Answer::Saves => {}
+            Answer::RefusesLarge if !is_large => {}
+            Answer::RefusesLarge => {
+                return Err(StateError::Refused { store: "fake".into(), why: "too large".into() });
+            }
+            Answer::Fails => return Err(unavailable()),
+            Answer::Hangs => pending().await,
+            Answer::Panics => panic!("a store with a bug"),
+            Answer::Fenced => {
+                return Err(StateError::Fenced { store: "fake".into(), why: "b has it".into() });
+            }
+        }
+        apply(&mut self.shelf().state, changes);
+        Ok(())
+    }
+}
+
+fn unavailable() -> StateError {
+    StateError::Unavailable { store: "fake".into(), why: "down".into() }
+}
+
+fn state(entries: &[(&str, &str)]) -> StoredState {
+    entries.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect()
+}
+
+fn set(key: &str, text: &str) -> StateChanges {
+    StateChanges::from([(key.to_owned(), Some(text.to_owned()))])
+}
+
+const DEADLINE: Duration = Duration::from_secs(2);
+
+fn keeper(stores: &[(&'static str, &Arc<FakeStore>)]) -> StateKeeper {
+    let named = |(name, store): &(&'static str, &Arc<FakeStore>)| NamedStore {
+        name,
+        store: Arc::clone(store) as Arc<dyn StateStore>,
+    };
+    let clock = Clock::starting_at(Timestamp::from_millis(1_767_225_600_000));
+    StateKeeper::start(stores.iter().map(named).collect(), clock, Metrics::default())
+}
+
+/// Loads and opens it with what was found.
+async fn open(keeper: &StateKeeper) -> Loaded {
+    let loaded = keeper.load(Patience::WaitForBest).await.expect("a readable store");
+    keeper.open(&loaded, loaded.state.clone());
+    loaded
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_store_that_holds_anything_is_believed_and_the_others_follow() {
+    let (map, disk) =
+        (FakeStore::holding(&[("a", "new")]), FakeStore::holding(&[("a", "old"), ("b", "old")]));
+    let keeper = keeper(&[("configmap", &map), ("disk", &disk)]);
+    let loaded = open(&keeper).await;
+    assert_eq!((loaded.from, loaded.state), (Some("configmap"), state(&[("a", "new")])));
+    keeper.persist(set("c", "1"), DEADLINE).await.expect("saved");
+    for store in [map, disk] {
+        assert_eq!(store.shelf().state, state(&[("a", "new"), ("c", "1")]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_first_store_is_filled_from_the_disk() {
+    let (map, disk) = (FakeStore::holding(&[]), FakeStore::holding(&[("a", "1")]));
+    let keeper = keeper(&[("configmap", &map), ("disk", &disk)]);
+    assert_eq!(open(&keeper).await.from, Some("disk"));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(map.shelf().state, state(&[("a", "1")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_store_that_cannot_be_read_is_waited_for_only_by_who_is_patient() {
+    let (map, disk) = (FakeStore::holding(&[("a", "new")]), FakeStore::holding(&[("a", "old")]));
+    map.shelf().unreadable = true;
+    let keeper = keeper(&[("configmap", &map), ("disk", &disk)]);
+    assert_eq!(keeper.load(Patience::WaitForBest).await.unwrap_err(), unavailable());
+    let loaded = keeper.load(Patience::TakeWhatThereIs).await.expect("the disk");
+    assert_eq!(loaded.from, Some("disk"));
+    keeper.open(&loaded, loaded.state.clone());
+    keeper.persist(set("b", "1"), DEADLINE).await.expect("saved on the disk");
+    map.shelf().unreadable = false;
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(map.shelf().state, state(&[("a", "old"), ("b", "1")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_waits_for_is_written_together_and_only_where_it_is_new() {
+    let disk = FakeStore::holding(&[]);
+    let keeper = keeper(&[("disk", &disk)]);
+    open(&keeper).await;
+    sleep(Duration::from_millis(1)).await;
+    for text in ["1", "2", "3"] {
+        keeper.keep(set("a", text));
+        keeper.keep(set("b", text));
+        sleep(Duration::from_millis(10)).await;
+    }
+    sleep(Duration::from_secs(1)).await;
+    keeper.keep(set("a", "3"));
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(disk.shelf().saves.len(), 1);
+    assert_eq!(disk.shelf().state, state(&[("a", "3"), ("b", "3")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_costs_the_deadline_once_and_is_made_up_for_later() {
+    let (map, disk) = (FakeStore::holding(&[]), FakeStore::holding(&[]));
+    let keeper = keeper(&[("configmap", &map), ("disk", &disk)]);
+    open(&keeper).await;
+    map.answers(Some(Answer::Hangs));
+    let begun = Instant::now();
+    keeper.persist(set("a", "1"), DEADLINE).await.expect("the disk has it");
+    assert_eq!(begun.elapsed(), DEADLINE);
+    assert_eq!(disk.shelf().state, state(&[("a", "1")]));
+    sleep(slot::LONGEST).await;
+    let begun = Instant::now();
+    keeper.persist(set("b", "1"), DEADLINE).await.expect("the disk has it");
+    assert!(begun.elapsed() < Duration::from_millis(10), "{:?}", begun.elapsed());
+    map.answers(None);
+    sleep(slot::LONGEST * 3).await;
+    assert_eq!(map.shelf().state, state(&[("a", "1"), ("b", "1")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_saved_nowhere_is_an_error_and_is_tried_again() {
+    let disk = FakeStore::holding(&[]);
+    let keeper = keeper(&[("disk", &disk)]);
+    open(&keeper).await;
+    for bad in [Answer::Fails, Answer::Panics] {
+        disk.answers(Some(bad));
+        let error = keeper.persist(set("a", "1"), DEADLINE).await.unwrap_err();
+        assert!(matches!(error, StateError::Unavailable { .. }), "{error}");
+        assert!(keeper.snapshot().failing_since().is_some());
+    }
+    disk.answers(None);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(disk.shelf().state, state(&[("a", "1")]));
+    assert_eq!(keeper.snapshot().failing_since(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_text_that_is_refused_does_not_cost_the_others() {
+    let disk = FakeStore::holding(&[]);
+    disk.answers(Some(Answer::RefusesLarge));
+    let keeper = keeper(&[("disk", &disk)]);
+    open(&keeper).await;
+    keeper.keep(set("a", "1"));
+    keeper.keep(set("b", "large"));
+    keeper.keep(set("c", "1"));
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(disk.shelf().state, state(&[("a", "1"), ("c", "1")]));
+    assert_eq!(keeper.snapshot().stores[0].lacks, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_another_falconer_has_taken_over_is_not_touched_any_more() {
+    let (map, disk) = (FakeStore::holding(&[]), FakeStore::holding(&[]));
+    let keeper = keeper(&[("configmap", &map), ("disk", &disk)]);
+    open(&keeper).await;
+    map.answers(Some(Answer::Fenced));
+    let error = keeper.persist(set("a", "1"), DEADLINE).await.unwrap_err();
+    assert!(matches!(error, StateError::Fenced { .. }), "{error}");
+    assert_eq!(keeper.fenced().await, error);
+    let saves = map.shelf().saves.len();
+    keeper.keep(set("b", "1"));
+    assert_eq!(keeper.persist(set("c", "1"), DEADLINE).await.unwrap_err(), error);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(map.shelf().saves.len(), saves);
+    map.answers(None);
+    open(&keeper).await;
+    keeper.persist(set("d", "1"), DEADLINE).await.expect("it leads again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_taken_before_the_state_was_loaded_and_after_it_was_given_up() {
+    let disk = FakeStore::holding(&[("a", "1")]);
+    let keeper = keeper(&[("disk", &disk)]);
+    keeper.keep(set("a", "2"));
+    assert!(keeper.persist(set("a", "2"), DEADLINE).await.is_err());
+    open(&keeper).await;
+    keeper.keep(set("a", "3"));
+    keeper.close();
+    assert!(keeper.persist(set("a", "4"), DEADLINE).await.is_err());
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(disk.shelf().state, state(&[("a", "1")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keeper_without_a_store_says_that_all_is_well() {
+    let keeper = StateKeeper::default();
+    keeper.keep(set("a", "1"));
+    keeper.persist(set("a", "1"), DEADLINE).await.expect("nothing to save");
+    assert_eq!(keeper.snapshot(), KeeperSnapshot::default());
+}

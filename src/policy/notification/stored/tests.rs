@@ -1,0 +1,277 @@
+//! Tests of the stored book: nothing is lost and nothing is told twice, wherever falconer is killed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{
+    AlertStatus, ComponentId, Notification, Reason, ReasonKind, Severity, StateChanges,
+};
+use crate::policy::notification::{
+    NextStep, NotificationSettings, Pace, Raised, SendFailure, SendReason,
+};
+
+const RECEIVERS: [&str; 2] = ["email", "webhook.oncall"];
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis((1_767_225_600 + seconds) * 1_000)
+}
+
+fn settings() -> NotificationSettings {
+    let receivers = RECEIVERS.map(Arc::from).to_vec();
+    NotificationSettings { receivers, ..NotificationSettings::default() }
+}
+
+fn alert(component: &str, since: Timestamp) -> Alert {
+    let component = ComponentId::new("milvus-ha", component);
+    Alert {
+        incident: IncidentId::new(&component, since),
+        title: format!("{} is unhealthy", component.component),
+        component,
+        severity: Severity::Critical,
+        reason: Reason::new(ReasonKind::Timeout, "no answer within 5 s"),
+        details: vec!["proxy-1: timeout".into()],
+        action: String::new(),
+        started_at: since,
+    }
+}
+
+fn apply(state: &mut StoredState, changes: StateChanges) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => state.insert(key, value),
+            None => state.remove(&key),
+        };
+    }
+}
+
+/// The book of a falconer that was started at `now` with this state.
+fn started(state: &StoredState, now: Timestamp) -> AlertBook {
+    let mut book = AlertBook::default();
+    let adopted = book.adopt(state, now);
+    assert_eq!(adopted.unreadable, Vec::<String>::new());
+    book.reroute(&settings(), &[], now);
+    book
+}
+
+fn next(
+    book: &mut AlertBook,
+    receiver: &str,
+    now: Timestamp,
+) -> Option<(Notification, SendReason)> {
+    match book.next(receiver, &settings(), Pace::Normal, now) {
+        NextStep::Send { notification, reason } => Some((*notification, reason)),
+        NextStep::WaitUntil(_) | NextStep::Idle => None,
+    }
+}
+
+fn accept(book: &mut AlertBook, receiver: &str, sent: &Notification, now: Timestamp) {
+    book.finish(&sent.incident, receiver, Ok(()), &settings(), 0.5, now);
+}
+
+/// Raised at 0, and sent to the first receiver at 5, which has not answered.
+fn sending() -> (AlertBook, Notification) {
+    let mut book = AlertBook::default();
+    assert_eq!(book.raise(alert("proxy", at(0)), &settings(), at(0)), Raised::New);
+    let (sent, _) = next(&mut book, "email", at(5)).expect("a message");
+    (book, sent)
+}
+
+#[test]
+fn what_was_being_sent_is_sent_again_at_once_as_the_same_message() {
+    let (mut book, sent) = sending();
+    let mut state = StoredState::new();
+    apply(&mut state, book.take_changes());
+    let mut after = started(&state, at(7));
+    let (again, reason) = next(&mut after, "email", at(7)).expect("a message");
+    assert_eq!((again, reason), (sent, SendReason::Retry));
+}
+
+#[test]
+fn what_was_accepted_is_told_again_only_after_the_repeat_interval() {
+    let (mut book, sent) = sending();
+    accept(&mut book, "email", &sent, at(6));
+    let mut after = started(&book.export(), at(20));
+    // The supervisor finds the component still sick.
+    assert_eq!(after.raise(alert("proxy", at(0)), &settings(), at(20)), Raised::Known);
+    assert_eq!(next(&mut after, "email", at(20)), None);
+    let (_, reason) = next(&mut after, "webhook.oncall", at(20)).expect("never told here");
+    assert_eq!(reason, SendReason::First);
+    let repeat = 6 + settings().repeat_interval.as_secs();
+    assert_eq!(next(&mut after, "email", at(repeat - 1)), None);
+    let (_, reason) = next(&mut after, "email", at(repeat)).expect("a reminder");
+    assert_eq!(reason, SendReason::Repeat);
+}
+
+#[test]
+fn an_end_that_was_not_told_before_the_kill_is_told_after_it() {
+    let (mut book, sent) = sending();
+    accept(&mut book, "email", &sent, at(6));
+    assert!(book.resolve(&sent.incident, at(9), at(9)));
+    let mut after = started(&book.export(), at(10));
+    let (end, _) = next(&mut after, "email", at(10)).expect("the end");
+    assert_eq!((end.status, end.ended_at), (AlertStatus::Resolved, Some(at(9))));
+    accept(&mut after, "email", &end, at(10));
+    let (story, reason) = next(&mut after, "webhook.oncall", at(10)).expect("the whole story");
+    assert_eq!(reason, SendReason::WholeStory);
+    accept(&mut after, "webhook.oncall", &story, at(10));
+    after.settle(&settings(), Pace::Normal, at(10));
+    assert_eq!(after.take_changes(), StateChanges::from([(key(&sent.incident), None)]));
+}
+
+#[test]
+fn the_new_leader_goes_on_with_the_old_ones_incidents_under_their_names() {
+    let (mut old, sent) = sending();
+    accept(&mut old, "email", &sent, at(5));
+    // It saw the same a moment later, and another incident that the old leader never saw.
+    let mut new = AlertBook::default();
+    new.raise(alert("proxy", at(1)), &settings(), at(1));
+    new.raise(alert("etcd", at(30)), &settings(), at(30));
+    let adopted = new.adopt(&old.export(), at(40));
+    let own = alert("proxy", at(1)).incident;
+    assert_eq!(adopted.superseded, BTreeMap::from([(own, sent.incident.clone())]));
+    let (told, _) = next(&mut new, "email", at(40)).expect("a message");
+    assert_eq!(&*told.component.component, "etcd");
+    assert_eq!(next(&mut new, "email", at(40)), None);
+}
+
+#[test]
+fn what_another_falconer_has_told_of_is_forgotten_and_what_happened_since_is_not() {
+    let mut book = AlertBook::default();
+    for (component, end) in [("proxy", 20), ("etcd", 40)] {
+        let alert = alert(component, at(0));
+        let incident = alert.incident.clone();
+        book.raise(alert, &settings(), at(0));
+        book.resolve(&incident, at(end), at(end));
+    }
+    book.forget_untold(at(30));
+    let left: Vec<&str> = book.alerts().map(|open| &*open.alert.component.component).collect();
+    assert_eq!(left, ["etcd"]);
+}
+
+#[test]
+fn an_alert_is_kept_in_this_form() {
+    let (mut book, _) = sending();
+    let text = book.take_changes().into_values().next().flatten().expect("an alert");
+    let expected = r#"{"form":1,"alert":{"incident":"milvus-ha/proxy@2026-01-01T00:00:00.000Z","component":{"cluster":"milvus-ha","component":"proxy"},"severity":"critical","title":"proxy is unhealthy","reason":{"kind":"timeout","text":"no answer within 5 s"},"details":["proxy-1: timeout"],"action":"","started_at":"2026-01-01T00:00:00.000Z"},"raised_at":"2026-01-01T00:00:00.000Z","resolution":null,"deliveries":{"email":{"state":"sending","draft":{"status":"firing","severity":"critical","made_at":"2026-01-01T00:00:05.000Z"},"failures":0,"since":"2026-01-01T00:00:05.000Z","told":null},"webhook.oncall":{"state":"waiting","due":"2026-01-01T00:00:05.000Z"}}}"#;
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn an_alert_of_many_words_is_kept_in_a_few_thousand_bytes() {
+    let mut alert = alert("proxy", at(0));
+    alert.details = vec!["größer als erlaubt ".repeat(1_000); 100];
+    alert.action = "x".repeat(100_000);
+    let mut book = AlertBook::default();
+    book.raise(alert, &settings(), at(0));
+    let size: usize = book.export().values().map(String::len).sum();
+    assert!(size < 5_000, "{size}");
+    assert_eq!(started(&book.export(), at(1)).alerts().count(), 1);
+}
+
+/// What may happen to an incident at a receiver.
+#[derive(Debug, Clone)]
+enum Event {
+    Raise,
+    Worse,
+    Resolve,
+    Send(usize),
+    Answer(usize, bool),
+    Kill,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        Just(Event::Raise),
+        Just(Event::Worse),
+        Just(Event::Resolve),
+        (0..2_usize).prop_map(Event::Send),
+        (0..2_usize).prop_map(Event::Send),
+        ((0..2_usize), any::<bool>()).prop_map(|(who, ok)| Event::Answer(who, ok)),
+        Just(Event::Kill),
+    ]
+}
+
+proptest! {
+    /// A falconer that is killed at any instant knows afterwards exactly what it had saved; a message
+    /// that was accepted and saved as such is never made again with another identity.
+    #[test]
+    fn a_book_that_is_saved_on_change_is_the_same_after_a_kill(
+        events in prop::collection::vec((event(), 1..20_u64), 1..60),
+    ) {
+        let (settings, mut book, mut state) = (settings(), AlertBook::default(), StoredState::new());
+        let (mut now, mut in_flight) = (0, [None, None]);
+        let mut accepted: Vec<(usize, AlertStatus, Timestamp)> = Vec::new();
+        let mut raised = alert("proxy", at(0));
+        raised.severity = Severity::Warning;
+        for (event, seconds) in events {
+            now += seconds;
+            match event {
+                Event::Raise => {
+                    book.raise(raised.clone(), &settings, at(now));
+                }
+                Event::Worse => {
+                    raised.severity = Severity::Critical;
+                    book.raise(raised.clone(), &settings, at(now));
+                }
+                Event::Resolve => {
+                    book.resolve(&raised.incident, at(now), at(now));
+                }
+                Event::Send(who) if in_flight[who].is_none() => {
+                    in_flight[who] = next(&mut book, RECEIVERS[who], at(now)).map(|(sent, _)| sent);
+                }
+                Event::Send(_) => {}
+                Event::Answer(who, ok) => if let Some(sent) = in_flight[who].take() {
+                    let failed = SendFailure { outage: true, error: "refused".into() };
+                    let result = if ok { Ok(()) } else { Err(failed) };
+                    book.finish(&sent.incident, RECEIVERS[who], result, &settings, 0.5, at(now));
+                    if ok {
+                        let message = (who, sent.status, sent.sent_at);
+                        prop_assert!(!accepted.contains(&message), "told twice: {:?}", message);
+                        accepted.push(message);
+                    }
+                }
+                Event::Kill => {
+                    in_flight = [None, None];
+                    book = started(&state, at(now));
+                }
+            }
+            book.settle(&settings, Pace::Normal, at(now));
+            apply(&mut state, book.take_changes());
+            prop_assert_eq!(&state, &book.export());
+        }
+    }
+
+    #[test]
+    fn whatever_stands_there_is_read_without_a_panic_and_named(
+        entries in prop::collection::btree_map("(alert/)?\\PC{0,40}", "\\PC{0,80}", 0..8),
+        cut in 0..900_usize,
+    ) {
+        let (mut book, _) = sending();
+        let mut stored: StoredState = entries;
+        let expected = stored.keys().filter(|key| key.starts_with(PREFIX)).count();
+        let adopted = AlertBook::default().adopt(&stored, at(9));
+        prop_assert_eq!(adopted.unreadable.len(), expected);
+        for (key, text) in book.take_changes() {
+            let text = text.unwrap_or_default();
+            let cut = text.floor_char_boundary(cut.min(text.len() - 1));
+            stored.insert(key, text[..cut].to_owned());
+        }
+        let mut torn = AlertBook::default();
+        prop_assert_eq!(torn.adopt(&stored, at(9)).unreadable.len(), expected + 1);
+        prop_assert_eq!(torn.alerts().count(), 0);
+    }
+}
+
+#[test]
+fn a_clock_that_was_ahead_silences_nobody_for_long() {
+    let (mut book, sent) = sending();
+    accept(&mut book, "email", &sent, at(100_000));
+    let mut after = started(&book.export(), at(10));
+    let wait = settings().repeat_interval + Duration::from_secs(10);
+    let (_, reason) = next(&mut after, "email", at(wait.as_secs())).expect("a reminder");
+    assert_eq!(reason, SendReason::Repeat);
+}
