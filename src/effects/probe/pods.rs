@@ -1,6 +1,7 @@
 //! Probes every pod of a component, all at once, at its own address, and reads its metrics page in
 //! the same breath. What the answers mean for the component is judged in `judge`.
 
+mod hung;
 pub mod judge;
 
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::model::{
     ComponentInventory, Inventory, Outcome, Pod, PodCondition, ProbeObservation, ReasonKind,
     TargetReport,
 };
+pub use hung::HungLimits;
+use hung::judge_hung;
 use judge::{judge, judge_with_platform, unasked};
 
 /// Most pods that one probe asks; a component with more is judged by these.
@@ -37,6 +40,8 @@ pub struct PodsProbeSettings {
     pub connection: Connection,
     /// How long a pod may take to come up (60 s).
     pub startup_grace: Duration,
+    /// When a pod that does not end is worth a word.
+    pub hung: HungLimits,
 }
 
 impl PodsProbeSettings {
@@ -47,6 +52,7 @@ impl PodsProbeSettings {
             metrics_port: 9091,
             connection: Connection::Fresh,
             startup_grace: Duration::from_secs(60),
+            hung: HungLimits::default(),
         }
     }
 }
@@ -114,8 +120,10 @@ impl Probe for PodsProbe {
         let nothing = ComponentInventory::default();
         let component = inventory.components.get(&self.settings.component).unwrap_or(&nothing);
         let targets = self.probe_pods(client, component, budget).await;
-        let young_since = self.clock.now().minus(self.settings.startup_grace);
+        let now = self.clock.now();
+        let young_since = now.minus(self.settings.startup_grace);
         let verdict = judge(&self.settings.component, component, &targets, young_since);
+        let verdict = judge_hung(verdict, component, &self.settings.hung, now);
         let outcome = judge_with_platform(verdict, inventory.error.as_ref());
         ProbeObservation { targets, ..ProbeObservation::of(outcome) }
     }
