@@ -17,8 +17,8 @@ use crate::effects::Probe;
 use crate::effects::grpc::GrpcEndpoint;
 use crate::effects::milvus::credentials::Credentials;
 use crate::effects::probe::{
-    Connection, GrpcProbeSettings, HttpProbeSettings, HungLimits, MilvusProbeSettings,
-    PodsProbeSettings, ProcessProbeSettings, TcpProbeSettings,
+    Connection, GrpcProbeSettings, HttpProbeSettings, MilvusProbeSettings, PodsProbeSettings,
+    ProcessProbeSettings, TcpProbeSettings,
 };
 use crate::model::ProberKind;
 use crate::policy::health::HealthSettings;
@@ -161,19 +161,9 @@ impl ClusterPlanner {
             metrics_port: self.cluster.metrics_port,
             connection: connection(prober.connection),
             startup_grace: self.settings.supervisor.startup_grace.get(),
-            hung: self.hung(component),
+            hung_pod_after: self.settings.supervisor.hung_pod_after.get(),
         };
         self.probe(component, ProberKind::Pods, ProbeSpec::Pods(settings, self.on_platform()))
-    }
-
-    /// A pod that hangs is told of, and fails where it may be removed by force.
-    fn hung(&self, component: &str) -> HungLimits {
-        let recovery = self.settings.recovery(component);
-        let force = recovery.force_delete_after.get();
-        HungLimits {
-            told_after: self.settings.supervisor.hung_pod_after.get(),
-            fails_after: Some(force).filter(|time| recovery.enabled && !time.is_zero()),
-        }
     }
 
     fn process(&self, component: &str, health: &str) -> ComponentPlan {

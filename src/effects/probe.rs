@@ -20,7 +20,7 @@ pub use crate::effects::http::Connection;
 pub use grpc::{GrpcProbe, GrpcProbeSettings};
 pub use http::{HttpProbe, HttpProbeSettings};
 pub use milvus::{MilvusProbe, MilvusProbeSettings};
-pub use pods::{HungLimits, PodsProbe, PodsProbeSettings};
+pub use pods::{PodsProbe, PodsProbeSettings};
 pub use process::{ProcessProbe, ProcessProbeSettings};
 pub use tcp::{TcpProbe, TcpProbeSettings};
 

@@ -1,7 +1,6 @@
 //! Probes every pod of a component, all at once, at its own address, and reads its metrics page in
 //! the same breath. What the answers mean for the component is judged in `judge`.
 
-mod hung;
 pub mod judge;
 
 use std::sync::Arc;
@@ -22,9 +21,7 @@ use crate::model::{
     ComponentInventory, Inventory, Outcome, Pod, PodCondition, ProbeObservation, ReasonKind,
     TargetReport,
 };
-pub use hung::HungLimits;
-use hung::judge_hung;
-use judge::{judge, judge_with_platform, unasked};
+use judge::{judge, judge_with_hung, judge_with_platform, unasked};
 
 /// Most pods that one probe asks; a component with more is judged by these.
 pub const MAX_PODS: usize = 1000;
@@ -40,8 +37,8 @@ pub struct PodsProbeSettings {
     pub connection: Connection,
     /// How long a pod may take to come up (60 s).
     pub startup_grace: Duration,
-    /// When a pod that does not end is worth a word.
-    pub hung: HungLimits,
+    /// A pod that takes this long to end hangs (10 min).
+    pub hung_pod_after: Duration,
 }
 
 impl PodsProbeSettings {
@@ -52,7 +49,7 @@ impl PodsProbeSettings {
             metrics_port: 9091,
             connection: Connection::Fresh,
             startup_grace: Duration::from_secs(60),
-            hung: HungLimits::default(),
+            hung_pod_after: Duration::from_mins(10),
         }
     }
 }
@@ -123,7 +120,7 @@ impl Probe for PodsProbe {
         let now = self.clock.now();
         let young_since = now.minus(self.settings.startup_grace);
         let verdict = judge(&self.settings.component, component, &targets, young_since);
-        let verdict = judge_hung(verdict, component, &self.settings.hung, now);
+        let verdict = judge_with_hung(verdict, component, self.settings.hung_pod_after, now);
         let outcome = judge_with_platform(verdict, inventory.error.as_ref());
         ProbeObservation { targets, ..ProbeObservation::of(outcome) }
     }
