@@ -196,6 +196,7 @@ impl Fixture {
             receivers,
             settings,
             leadership: LeadershipHandle::default(),
+            keeper: crate::actors::keeper::StateKeeper::default(),
             board: fixture.board.clone(),
             clock,
             metrics: Metrics::default(),
