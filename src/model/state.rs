@@ -25,8 +25,11 @@ pub fn of_kind<'a>(
     state: &'a StoredState,
     kind: &'a str,
 ) -> impl Iterator<Item = (&'a String, &'a String)> {
-    let is_of_kind = move |key: &str| key.strip_prefix(kind).is_some_and(|rest| rest.starts_with('/'));
-    let first = state.range(kind.to_owned()..).skip_while(move |(key, _)| !is_of_kind(key) && key.starts_with(kind));
+    let is_of_kind =
+        move |key: &str| key.strip_prefix(kind).is_some_and(|rest| rest.starts_with('/'));
+    let first = state
+        .range(kind.to_owned()..)
+        .skip_while(move |(key, _)| !is_of_kind(key) && key.starts_with(kind));
     first.take_while(move |(key, _)| is_of_kind(key))
 }
 
@@ -37,7 +40,8 @@ mod tests {
     #[test]
     fn entries_of_one_kind_are_found_by_their_keys_alone() {
         let keys = ["alert", "alert-x/a", "alert/a", "alert/b/c", "alerts/a", "breaker/a"];
-        let state: StoredState = keys.iter().map(|key| ((*key).to_owned(), String::new())).collect();
+        let state: StoredState =
+            keys.iter().map(|key| ((*key).to_owned(), String::new())).collect();
         let found: Vec<&str> = of_kind(&state, "alert").map(|(key, _)| key.as_str()).collect();
         assert_eq!(found, ["alert/a", "alert/b/c"]);
         let id = ComponentId::new("a/b", "50%");

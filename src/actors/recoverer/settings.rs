@@ -29,6 +29,10 @@ pub struct RecovererSettings {
     pub status_timeout: Duration,
     /// The deadline of writing one event; the longest time an event delays an action.
     pub event_timeout: Duration,
+    /// How long an action waits for the logs and events of its pods at most.
+    pub evidence_timeout: Duration,
+    /// How long an action waits for the journal to be on disk at most.
+    pub flush_timeout: Duration,
 }
 
 impl Default for RecovererSettings {
@@ -42,6 +46,8 @@ impl Default for RecovererSettings {
             request_timeout: Duration::from_secs(30),
             status_timeout: Duration::from_secs(10),
             event_timeout: Duration::from_secs(3),
+            evidence_timeout: Duration::from_secs(5),
+            flush_timeout: Duration::from_secs(2),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What can be seen of the recoverer from outside.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::assessments::AssessmentRecord;
 use super::{News, RECENT_LIMIT, Recoverer, RecoveryPhase};
 use crate::model::{ComponentId, IncidentId, Timestamp};
-use crate::policy::recovery::ActionUnderWay;
+use crate::policy::recovery::{ActionUnderWay, Tripped};
 
 /// Actions under way and budgets.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -21,6 +23,11 @@ pub struct RecovererSnapshot {
     pub global_budget: BudgetUse,
     /// The same by component, for those that had one.
     pub component_budgets: BTreeMap<String, BudgetUse>,
+    /// The clusters whose circuit breaker is open: nothing is done there until a person has looked.
+    pub breakers: BTreeMap<Arc<str>, Tripped>,
+    /// The newest decision about each component with what every guard said, by the component's full
+    /// name; bounded.
+    pub assessments: BTreeMap<String, Arc<AssessmentRecord>>,
     /// The newest decisions, newest last.
     pub recent: VecDeque<RecoveryRecord>,
 }
@@ -70,6 +77,7 @@ impl Recoverer {
 
     /// Publishes the present state.
     pub(super) fn publish(&self) {
+        self.keep();
         let snapshot = self.snapshot();
         self.around.board.update(|status| status.recoverer = snapshot.into());
     }
@@ -96,6 +104,8 @@ impl Recoverer {
                 allowed: global.actions,
             },
             component_budgets,
+            breakers: ledger.breakers().map(|(id, it)| (Arc::clone(id), it.clone())).collect(),
+            assessments: self.assessments.by_name(),
             recent: self.recent.clone(),
         }
     }

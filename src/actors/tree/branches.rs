@@ -87,6 +87,7 @@ pub(super) struct Common {
     pub(super) circuits: PlatformCircuits,
     pub(super) leadership: LeadershipHandle,
     pub(super) keeper: StateKeeper,
+    pub(super) resume_recovery: Link<recoverer::Resume>,
     pub(super) lasting: Lasting,
     pub(super) board: StatusBoard,
     pub(super) clock: Clock,
@@ -118,6 +119,7 @@ impl Common {
             circuits: PlatformCircuits::default(),
             leadership,
             keeper: parts.keeper.clone(),
+            resume_recovery: Link::new(),
             board: parts.board.clone(),
             clock: parts.clock,
             metrics: parts.metrics.clone(),
@@ -137,6 +139,7 @@ impl Common {
             book,
             board: self.board.clone(),
             journal: Arc::clone(&self.journal),
+            keeper: self.keeper.clone(),
             clock: self.clock,
             metrics: self.metrics.clone(),
         };
@@ -201,7 +204,9 @@ impl Common {
         };
         let drain = Link::new();
         let (peers, draining) = (self.peers.clone(), drain.clone());
+        let resume = self.resume_recovery.clone();
         let child = child(Kept::peer("recoverer", respawn), make, move |address| {
+            resume.publish(address);
             peers.recover.publish(address);
             peers.healthy.publish(address);
             published.publish(address);
@@ -264,6 +269,7 @@ impl Common {
             clock: self.clock,
             metrics: self.metrics.clone(),
             journal: Arc::clone(&self.journal),
+            keeper: self.keeper.clone(),
         };
         let branch = Branch::new(first);
         let (made_with, published) = (branch.clone(), branch.link.clone());

@@ -4,8 +4,6 @@
 
 mod adoption;
 mod alert;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -54,7 +52,9 @@ type Term = Option<Option<Timestamp>>;
 
 impl Custody {
     /// A closed gate, and the leadership as the actors see it behind that.
-    pub(super) fn gate(leadership: &LeadershipHandle) -> (watch::Sender<StateGate>, LeadershipHandle) {
+    pub(super) fn gate(
+        leadership: &LeadershipHandle,
+    ) -> (watch::Sender<StateGate>, LeadershipHandle) {
         let (gate, seen) = watch::channel(closed("it is being read", false));
         (gate, leadership.behind(seen))
     }
@@ -145,7 +145,8 @@ impl Custody {
         let mut is_logged = false;
         loop {
             let is_patient = begun.elapsed() < PATIENT_FOR;
-            let patience = if is_patient { Patience::WaitForAll } else { Patience::WaitForDecisive };
+            let patience =
+                if is_patient { Patience::WaitForAll } else { Patience::WaitForDecisive };
             match self.keeper.load(patience).await {
                 Ok(loaded) => return loaded,
                 Err(error) => {

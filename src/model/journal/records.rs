@@ -66,6 +66,11 @@ pub enum GuardWord {
     Refuse,
     /// The action may be right, but not yet.
     Wait,
+    /// A person is needed.
+    Escalate,
+    /// There was nothing to guard.
+    #[serde(rename = "not_asked")]
+    NotAsked,
 }
 
 impl GuardWord {
@@ -75,6 +80,8 @@ impl GuardWord {
             Self::Pass => "pass",
             Self::Refuse => "refuse",
             Self::Wait => "wait",
+            Self::Escalate => "escalate",
+            Self::NotAsked => "not_asked",
         }
     }
 }
@@ -100,6 +107,8 @@ pub enum DecisionVerdict {
     Refuse,
     /// Nothing is done yet.
     Wait,
+    /// It is left to a person.
+    Escalate,
 }
 
 impl DecisionVerdict {
@@ -109,6 +118,7 @@ impl DecisionVerdict {
             Self::Act => "act",
             Self::Refuse => "refuse",
             Self::Wait => "wait",
+            Self::Escalate => "escalate",
         }
     }
 }

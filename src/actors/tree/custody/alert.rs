@@ -54,9 +54,10 @@ fn alert(keeper: &KeeperSnapshot, since: Timestamp) -> Alert {
         title: "the essential state cannot be saved".to_owned(),
         reason: Reason::new(ReasonKind::OwnLimit, why),
         details: Vec::new(),
-        action: "falconer goes on; if it is killed meanwhile, it does not know what it has done and \
+        action:
+            "falconer goes on; if it is killed meanwhile, it does not know what it has done and \
                  told since"
-            .to_owned(),
+                .to_owned(),
         started_at: since,
     }
 }

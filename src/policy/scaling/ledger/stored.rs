@@ -57,7 +57,8 @@ impl ScalingLedger {
         let Stored { component, changes, last_change_ended, retry_not_before, errors, .. } = stored;
         let record = self.components.entry(component.clone()).or_default();
         // A clock that was wrong must not keep anything from being scaled.
-        record.changes = changes.into_iter().map(|(at, from, to)| (at.min(now), from, to)).collect();
+        record.changes =
+            changes.into_iter().map(|(at, from, to)| (at.min(now), from, to)).collect();
         record.last_change_ended = last_change_ended.map(|at| at.min(now));
         record.retry_not_before = retry_not_before;
         record.errors = errors;
@@ -79,7 +80,8 @@ impl ScalingLedger {
         let none = ComponentRecord::default();
         let record = self.components.get(id).unwrap_or(&none);
         let ComponentRecord { changes, last_change_ended, retry_not_before, errors, .. } = record;
-        if under_way.is_none() && changes.is_empty() && last_change_ended.is_none() && *errors == 0 {
+        if under_way.is_none() && changes.is_empty() && last_change_ended.is_none() && *errors == 0
+        {
             return None;
         }
         let too_many = changes.len().saturating_sub(MOST_CHANGES);
@@ -128,7 +130,12 @@ mod tests {
             namespace: "milvus".into(),
             name: "milvus-querynode".into(),
         };
-        PlannedChange { workload, from: 2, to: 3, trigger: Trigger::BelowMinimum { min_replicas: 3 } }
+        PlannedChange {
+            workload,
+            from: 2,
+            to: 3,
+            trigger: Trigger::BelowMinimum { min_replicas: 3 },
+        }
     }
 
     #[derive(Debug, Clone)]
