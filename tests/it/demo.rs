@@ -60,6 +60,22 @@ fn the_default_scenario_sees_every_event_at_the_far_side() {
 }
 
 #[test]
+fn a_hung_pod_costs_one_eviction_and_the_reference_rule_is_counted_beside_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("report.json");
+    let arguments = ["demo", "--scenario", "hung-pod", "--json"];
+    let output = falconer().args(arguments).arg(&path).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let report = report(&path);
+    assert_eq!(report["actions"]["falconer"], 1, "{report}");
+    let rule = report["actions"]["reference_rule"].as_u64().expect("a number");
+    assert!(rule >= 1, "{report}");
+    assert_eq!(report["events"][0]["actions"]["eviction"], 1, "{report}");
+    assert!(text.contains(&format!("actions: falconer 1, reference rule {rule}")), "{text}");
+}
+
+#[test]
 fn a_kept_demo_answers_kubectl_and_ends_with_ctrl_c() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("report.json");
@@ -124,7 +140,9 @@ fn an_unknown_scenario_is_refused_with_the_list_of_those_there_are() {
     let output = falconer().args(["demo", "--scenario", "earthquake"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8_lossy(&output.stderr);
-    for name in ["default", "hung-pod", "component-500", "stalled-prober", "cpu-surge"] {
+    let tour = ["default", "hung-pod", "component-500", "stalled-prober", "cpu-surge"];
+    let incidents = ["etcd-outage", "bad-rollout", "crash-loop", "restart-storm", "api-outage"];
+    for name in tour.into_iter().chain(incidents) {
         assert!(text.contains(name), "{text}");
     }
 }

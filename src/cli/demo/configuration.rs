@@ -19,7 +19,6 @@ pub(super) fn simulation(setup: &Setup) -> SimSettings {
     let mut settings = SimSettings {
         startup: Duration::from_millis(1_200),
         probing: setup.quick_kubelet.then_some(Probing::QUICK),
-        grace_seconds: setup.grace_seconds,
         ..SimSettings::default()
     };
     for (role, replicas) in setup.replicas {
@@ -107,7 +106,7 @@ startup_grace = "10s"
 }
 
 fn telling(sim: &Simulation, setup: &Setup) -> String {
-    let group_wait = setup.group_wait;
+    let (group_wait, repeat_interval) = (setup.group_wait, setup.repeat_interval);
     let smtp = sim.smtp().address();
     let (smtp_host, smtp_port) = (smtp.ip(), smtp.port());
     let webhook = sim.webhook().url("/alerts");
@@ -115,7 +114,7 @@ fn telling(sim: &Simulation, setup: &Setup) -> String {
         r#"[alerter]
 group_wait = "{group_wait}"
 group_interval = "500ms"
-repeat_interval = "5m"
+repeat_interval = "{repeat_interval}"
 
 [alerter.log]
 enabled = false

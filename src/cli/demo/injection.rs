@@ -2,7 +2,7 @@
 
 use super::configuration::CLUSTER;
 use super::scenario::{Step, Trouble};
-use crate::sim::{ApiFault, Breakage, Fault, SimError, Simulation, Undying};
+use crate::sim::{ApiFault, Breakage, Fault, SimError, Simulation};
 
 /// Begins the trouble of `step` in `sim`.
 ///
@@ -13,12 +13,6 @@ pub(super) fn inject(sim: &Simulation, step: &Step) -> Result<(), SimError> {
     let component = step.component.to_owned();
     match step.trouble {
         Trouble::OnePodHangs => sim.inject(Fault::HangPod { pod: first_pod(sim, component)? }),
-        Trouble::OnePodHangsAndStays => {
-            let pod = first_pod(sim, component)?;
-            let undying = Undying::Forever;
-            sim.inject(Fault::StuckTermination { pod: pod.clone(), undying })?;
-            sim.inject(Fault::HangPod { pod })
-        }
         Trouble::AllPodsAnswer500 => sim.inject(Fault::Component500 { component }),
         Trouble::AllPodsAnswer500WithoutApi(lasts) => {
             sim.inject(Fault::ApiOutage { fault: ApiFault::Unavailable, lasts })?;

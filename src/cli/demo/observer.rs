@@ -109,6 +109,10 @@ impl Observer<'_> {
         let seen = |is_true: bool| is_true.then(|| self.now());
         match expectation {
             Expectation::Unhealthy => seen(self.state(component) == HealthState::Unhealthy),
+            Expectation::Ailing => seen(matches!(
+                self.state(component),
+                HealthState::Degraded | HealthState::Unhealthy
+            )),
             Expectation::HealthyAgain => seen(
                 self.component(component, |c| {
                     c.health.state == HealthState::Healthy && c.health.consecutive_failures == 0

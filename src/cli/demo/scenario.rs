@@ -52,8 +52,8 @@ pub(super) struct Setup {
     pub(super) replicas: &'static [(Role, u32)],
     /// Whether the kubelet probes every second; else as the Helm chart has it.
     pub(super) quick_kubelet: bool,
-    /// The grace period of the pods in seconds; `None`: as the Helm chart has it.
-    pub(super) grace_seconds: Option<u32>,
+    /// How long after a message people are reminded of what goes on.
+    pub(super) repeat_interval: &'static str,
 }
 
 impl Setup {
@@ -68,7 +68,7 @@ global_budget = { actions = 20, per = "1h" }
         group_wait: "100ms",
         replicas: &[],
         quick_kubelet: false,
-        grace_seconds: None,
+        repeat_interval: "5m",
     };
 }
 
@@ -96,8 +96,6 @@ pub(super) struct Step {
 pub(super) enum Trouble {
     /// Its first pod accepts connections and never answers.
     OnePodHangs,
-    /// The same, and the pod does not end either when it is told to.
-    OnePodHangsAndStays,
     /// All its pods answer 500.
     AllPodsAnswer500,
     /// All its pods answer 500, and for a while the Kubernetes API answers nobody.

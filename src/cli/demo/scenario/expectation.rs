@@ -20,6 +20,8 @@ pub(in crate::cli::demo) enum Milestone {
 pub(in crate::cli::demo) enum Expectation {
     /// The status board calls the component unhealthy.
     Unhealthy,
+    /// The status board calls the component degraded or unhealthy.
+    Ailing,
     /// The status board shows a failed probe, healthy as the component may still be called.
     ProbeFails,
     /// The status board shows an average CPU of at least this, per cent of the request.
@@ -62,9 +64,11 @@ impl Expectation {
     /// The time that it counts towards.
     pub(in crate::cli::demo) const fn milestone(self) -> Milestone {
         match self {
-            Self::Unhealthy | Self::ProbeFails | Self::CpuAbove(_) | Self::CpuBelow(_) => {
-                Milestone::Detect
-            }
+            Self::Unhealthy
+            | Self::Ailing
+            | Self::ProbeFails
+            | Self::CpuAbove(_)
+            | Self::CpuBelow(_) => Milestone::Detect,
             Self::AlertMail | Self::AlertWebhook | Self::MailSays(_) => Milestone::Alert,
             Self::Done(_) | Self::KubernetesEvent | Self::ScalePatch => Milestone::Act,
             Self::PodsReplaced
@@ -82,6 +86,7 @@ impl Expectation {
     pub(in crate::cli::demo) fn words(self, component: &str) -> String {
         match self {
             Self::Unhealthy => format!("{component} is called unhealthy"),
+            Self::Ailing => format!("{component} is not called healthy any more"),
             Self::ProbeFails => format!("a probe of {component} fails"),
             Self::CpuAbove(percent) => format!("CPU of {component} is seen above {percent} %"),
             Self::CpuBelow(percent) => format!("CPU of {component} is seen below {percent} %"),
