@@ -183,6 +183,11 @@ impl Tree {
         }
     }
 
+    /// The way on which a person says that recovery of a cluster may go on.
+    pub fn resume_recovery(&self) -> Link<recoverer::Resume> {
+        self.common.resume_recovery.clone()
+    }
+
     /// Ends all probing.
     pub fn stop_probing(&self) {
         for supervisor in self.supervisors.values() {

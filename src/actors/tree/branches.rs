@@ -83,6 +83,7 @@ pub(super) struct Common {
     pacer: Pacer,
     pub(super) circuits: PlatformCircuits,
     pub(super) leadership: LeadershipHandle,
+    pub(super) resume_recovery: Link<recoverer::Resume>,
     pub(super) lasting: Lasting,
     pub(super) board: StatusBoard,
     pub(super) clock: Clock,
@@ -111,6 +112,7 @@ impl Common {
             pacer: Pacer::default(),
             circuits: PlatformCircuits::default(),
             leadership: parts.leadership.clone(),
+            resume_recovery: Link::new(),
             board: parts.board.clone(),
             clock: parts.clock,
             metrics: parts.metrics.clone(),
@@ -193,7 +195,9 @@ impl Common {
         };
         let drain = Link::new();
         let (peers, draining) = (self.peers.clone(), drain.clone());
+        let resume = self.resume_recovery.clone();
         let child = child(Kept::peer("recoverer", respawn), make, move |address| {
+            resume.publish(address);
             peers.recover.publish(address);
             peers.healthy.publish(address);
             published.publish(address);
