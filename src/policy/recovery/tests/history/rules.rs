@@ -141,7 +141,8 @@ fn within(whose: &str, times: &[Timestamp], budget: Budget) -> Result<(), String
 fn one_key_is_one_action(world: &World) -> Result<(), String> {
     let Some(begun) = newest(world) else { return Ok(()) };
     let key = &begun.plan.idempotency_key;
-    let may_have_arrived = |answer: Answer| !matches!(answer, Answer::Shown | Answer::Refused);
+    let may_have_arrived =
+        |answer: Answer| !matches!(answer, Answer::Shown | Answer::Refused | Answer::Withheld);
     let earlier = world.begun[..world.begun.len() - 1].iter();
     let same_key = earlier.filter(|other| other.plan.idempotency_key == *key);
     for other in same_key.filter(|other| may_have_arrived(other.answer)) {
