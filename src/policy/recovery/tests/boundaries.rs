@@ -112,7 +112,8 @@ fn a_port_that_still_accepts_is_all_that_a_tcp_probe_wants() {
 }
 
 fn sick_beside(role: Role) -> SickComponent {
-    SickComponent { component: ComponentId::new("a", role.as_str()), role: Some(role) }
+    let component = ComponentId::new("a", role.as_str());
+    SickComponent { component, role: Some(role), serves: false }
 }
 
 #[test]

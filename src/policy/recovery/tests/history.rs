@@ -17,6 +17,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         1 => Just(Answer::Lost { arrived: true }),
         1 => Just(Answer::Lost { arrived: false }),
         1 => Just(Answer::Shown),
+        1 => Just(Answer::Withheld),
         1 => any::<bool>().prop_map(|arrived| Answer::None { arrived }),
     ]
 }
@@ -99,6 +100,7 @@ fn the_histories_are_eventful() {
         "Lost { arrived: true }",
         "None { arrived: true }",
         "Shown",
+        "Withheld",
         "retries",
         "recovered",
         "pod replaced",
