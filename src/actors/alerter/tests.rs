@@ -127,6 +127,7 @@ impl Stage {
             self.settings.clone(),
             receivers,
             AlerterParts {
+                keeper: crate::actors::keeper::StateKeeper::default(),
                 inbox: self.inbox.clone(),
                 book: Arc::clone(&self.book),
                 board: self.board.clone(),
@@ -579,6 +580,28 @@ fn a_follower_that_ends_has_nothing_to_deliver() {
         let deadline = Duration::from_secs(60);
         running.address.send(Drain { deadline }).await.unwrap();
         assert_eq!(stage.clock.now(), START, "at once");
+        assert_eq!(email.tried.lock().unwrap().len(), 0);
+    });
+}
+
+#[test]
+fn what_began_and_ended_under_another_leader_is_left_to_that_one() {
+    in_virtual_time(async {
+        let follower = Leadership::Follower { leader: Some("a".into()), since: START };
+        let (told, newest) = watch::channel(follower);
+        let mut stage = Stage::new();
+        stage.leadership = LeadershipHandle::new(newest, Duration::from_secs(5));
+        let email = stage.fake("email", &[]);
+        let _running = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
+        pass(100).await;
+        stage.resolve(100).await;
+        assert_eq!(stage.book.lock().unwrap().alerts().count(), 1, "the leader may just have died");
+        pass(120).await;
+        assert_eq!(stage.book.lock().unwrap().alerts().count(), 0, "a book that only grows");
+        let until = stage.clock.now() + Duration::from_secs(10);
+        told.send_replace(Leadership::Leader { since: stage.clock.now(), until });
+        pass(10).await;
         assert_eq!(email.tried.lock().unwrap().len(), 0);
     });
 }
