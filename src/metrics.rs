@@ -15,6 +15,7 @@ mod mailboxes;
 mod pieces;
 mod probes;
 mod process;
+mod recovery;
 mod state;
 mod table;
 
@@ -77,6 +78,12 @@ impl ActionOutcome {
 pub enum ActionKind {
     /// A rolling restart.
     Restart,
+    /// The eviction of a pod.
+    DeletePod,
+    /// The removal of a pod that hangs in its end.
+    ForceDelete,
+    /// A return to the revision before.
+    Rollback,
     /// More replicas.
     ScaleUp,
     /// Fewer replicas.
@@ -88,6 +95,9 @@ impl ActionKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Restart => "restart",
+            Self::DeletePod => "delete_pod",
+            Self::ForceDelete => "force_delete",
+            Self::Rollback => "rollback",
             Self::ScaleUp => "scale_up",
             Self::ScaleDown => "scale_down",
         }
@@ -329,6 +339,8 @@ mod tests {
         (0..3).for_each(|_| mailbox.put());
         metrics.respawned("prober");
         metrics.leads(true, false);
+        metrics.breaker(&"milvus-ha".into(), true);
+        metrics.action_unwritten();
         metrics.command_given_up("alerter");
         metrics.reconfigured("prober");
         metrics.config_loaded(Timestamp::default());

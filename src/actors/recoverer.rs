@@ -3,30 +3,46 @@
 //! outlives it.
 
 mod act;
+mod assessments;
+mod breaker;
+mod deed;
+mod gate;
+mod keeping;
+mod lookup;
+mod prepare;
+mod progress;
 mod reconfigure;
+mod replaced;
 mod settings;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod written;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::prelude::*;
-use serde::Serialize;
 
+pub use self::assessments::{AssessmentRecord, VerdictRecord};
+pub use self::breaker::Resume;
+pub use self::progress::{RecoveryPhase, RecoveryProgressed};
 pub use self::reconfigure::Reconfigure;
 pub use self::settings::RecovererSettings;
 pub use self::snapshot::{BudgetUse, RecovererSnapshot, RecoveryRecord};
 
-use super::post::{Command, Post};
+use self::assessments::Assessments;
+use self::lookup::Lost;
+use self::prepare::{Preparation, Prepared};
+use self::progress::{News, Told};
+use super::post::Post;
 use super::registry::{ActionHolder, Surroundings};
-use crate::metrics::{ActionKind, ActionOutcome};
-use crate::model::{ComponentId, IncidentId, Reason, Timestamp, WorkloadRef};
+use crate::model::{ComponentId, Reason, Timestamp, WorkloadRef};
 use crate::policy::maintenance::in_force;
 use crate::policy::recovery::{
-    ActionUnderWay, RecoveryDecision, RecoveryLedger, RecoveryRequest, RefusalReason, decide,
+    ActionUnderWay, Assessment, RecoveryDecision, RecoveryLedger, RecoveryRequest, RefusalReason,
+    assess,
 };
 
 /// How many of the newest decisions the snapshot shows.
@@ -42,6 +58,9 @@ pub struct Recover {
     pub request: RecoveryRequest,
     /// What was seen.
     pub reason: Reason,
+    /// Whether Milvus as a whole fails too, and nothing else is known to be sick: then it must serve
+    /// again as well before a step counts as a help.
+    pub milvus_failing: bool,
 }
 
 /// A report found the component healthy (after success_threshold). Sent while an incident's
@@ -53,6 +72,8 @@ pub struct ComponentHealthy {
     pub component: ComponentId,
     /// Since when it is healthy.
     pub since: Timestamp,
+    /// Whether Milvus as a whole fails nevertheless, and nothing else is known to be sick.
+    pub milvus_failing: bool,
 }
 
 /// falconer ends: decide nothing more. Answers with what is under way; its verification goes on
@@ -60,79 +81,6 @@ pub struct ComponentHealthy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "Vec<ActionUnderWay>")]
 pub struct Drain;
-
-/// Where a recovery stands; a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecoveryPhase {
-    /// A guard refuses for now.
-    Refused,
-    /// The platform has accepted the action; the workload rolls. The supervisor grants the
-    /// component a new startup grace.
-    Started,
-    /// Dry-run: shown, not done.
-    DryRun,
-    /// Verified: rolled out and healthy.
-    Recovered,
-    /// The verification deadline passed, or the platform refused the action.
-    NotRecovered,
-    /// Left to a person.
-    Escalated,
-}
-
-impl RecoveryPhase {
-    /// The name in logs and JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Started => "started",
-            Self::DryRun => "dry_run",
-            Self::Recovered => "recovered",
-            Self::NotRecovered => "not_recovered",
-            Self::Escalated => "escalated",
-        }
-    }
-}
-
-/// What the recoverer tells the supervisor; only when something changed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RecoveryProgressed {
-    /// The incident.
-    pub incident: IncidentId,
-    /// The component.
-    pub component: ComponentId,
-    /// Where it stands.
-    pub phase: RecoveryPhase,
-    /// A sentence for people: what was done or refused, with its numbers.
-    pub summary: String,
-}
-
-impl Command for RecoveryProgressed {
-    type Key = (ComponentId, IncidentId);
-
-    fn key(&self) -> Self::Key {
-        (self.component.clone(), self.incident.clone())
-    }
-}
-
-/// What was told last about a component, so that nothing is told twice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Told {
-    incident: IncidentId,
-    phase: RecoveryPhase,
-    kind: &'static str,
-}
-
-/// Something worth telling.
-struct News {
-    incident: IncidentId,
-    component: ComponentId,
-    phase: RecoveryPhase,
-    /// A closed-set name of the reason within the phase.
-    kind: &'static str,
-    summary: String,
-    outcome: Option<ActionOutcome>,
-}
 
 /// The actor.
 pub struct Recoverer {
@@ -142,6 +90,11 @@ pub struct Recoverer {
     around: Surroundings,
     told: HashMap<ComponentId, Told>,
     recent: VecDeque<RecoveryRecord>,
+    assessments: Assessments,
+    /// Actions that wait for their evidence.
+    preparing: HashMap<ComponentId, Preparation>,
+    /// Requests whose answer was lost.
+    lost: HashMap<ComponentId, Lost>,
     /// Components whose rollout status is being asked right now.
     polling: HashSet<ComponentId>,
     verification_armed: bool,
@@ -164,6 +117,9 @@ impl Recoverer {
             around,
             told: HashMap::new(),
             recent: VecDeque::new(),
+            assessments: Assessments::default(),
+            preparing: HashMap::new(),
+            lost: HashMap::new(),
             polling: HashSet::new(),
             verification_armed: false,
             draining: false,
@@ -178,7 +134,23 @@ impl Recoverer {
         if self.draining {
             return;
         }
-        let request = &mut report.request;
+        self.fill(&mut report.request);
+        let request = &report.request;
+        self.saw_sick(request);
+        if let Some(preparation) = self.preparing.get_mut(&request.component) {
+            preparation.newest = report;
+            preparation.is_well = false;
+            return;
+        }
+        let is_under_way = self.ledger().in_flight(&request.component).is_some();
+        if is_under_way {
+            self.watch_pods(request, ctx);
+        }
+        self.follow(report, None, ctx);
+    }
+
+    /// What a supervisor cannot know: what the scaler does, how the platform fares, who leads.
+    fn fill(&self, request: &mut RecoveryRequest) {
         let (cluster, workloads) = (&request.component.cluster, &request.workloads);
         request.being_scaled =
             self.around.registry.held_by(ActionHolder::Scaler, cluster, workloads);
@@ -186,8 +158,31 @@ impl Recoverer {
         request.platform_error = request.platform_error.take().or_else(pause);
         let window = || in_force(&self.settings.maintenance, self.around.clock.now());
         request.quiet = request.quiet.take().or_else(window);
-        match self.decide(&report.request) {
-            RecoveryDecision::Act(plan) => self.begin_action(report, plan, ctx),
+        request.not_leader = self.not_leader();
+    }
+
+    fn saw_sick(&self, request: &RecoveryRequest) {
+        let memory = self.settings.for_component(&request.component).ladder_memory;
+        self.ledger().saw_sick(request, memory, self.around.clock.now());
+    }
+
+    /// Decides, and does what was decided. `prepared` is what was gathered for an action that was
+    /// decided a moment ago.
+    fn follow(&mut self, report: Recover, prepared: Option<Prepared>, ctx: &mut Context<Self>) {
+        let assessment = self.assess(&report.request);
+        self.note(&report.request, &assessment);
+        match assessment.decision {
+            RecoveryDecision::Act(plan) => {
+                let prepared = prepared.filter(|it| it.key == plan.idempotency_key);
+                if prepared.is_some() || self.settings.dry_run {
+                    self.begin_action(report, plan, prepared.as_ref(), ctx);
+                } else {
+                    self.prepare(report, &plan, ctx);
+                }
+            }
+            RecoveryDecision::Refuse { reason } if self.trips(&reason) => {
+                self.trip(&report.request, &reason);
+            }
             RecoveryDecision::Refuse { reason } => self.refuse(&report.request, &reason),
             RecoveryDecision::Escalate { reason } => self.escalate(&report.request, &reason, ctx),
             RecoveryDecision::Wait { until, reason } => {
@@ -198,68 +193,20 @@ impl Recoverer {
         }
     }
 
-    fn decide(&self, request: &RecoveryRequest) -> RecoveryDecision {
-        let now = self.around.clock.now();
+    /// What is only shown stops nobody.
+    fn trips(&self, reason: &RefusalReason) -> bool {
+        reason.trips_breaker() && !self.settings.dry_run
+    }
+
+    fn assess(&self, request: &RecoveryRequest) -> Assessment {
         let component = &request.component;
-        let settings = self.settings.for_component(component);
-        let mut ledger = self.ledger();
-        ledger.saw_sick(request, settings.ladder_memory, now);
         if !request.workloads.is_empty() && !self.around.clusters.contains_key(&component.cluster) {
-            return RecoveryDecision::Refuse { reason: RefusalReason::NoPlatform };
+            let decision = RecoveryDecision::Refuse { reason: RefusalReason::NoPlatform };
+            return Assessment { decision, verdicts: Vec::new() };
         }
-        decide(request, &ledger, settings, &self.settings.global, now)
-    }
-
-    fn refuse(&mut self, request: &RecoveryRequest, reason: &RefusalReason) {
+        let settings = self.settings.for_component(component);
         let now = self.around.clock.now();
-        // It is told once, so it must not count down; and what a dry run shows stays to be seen.
-        let summary = match reason.free_in() {
-            Some(_) if self.has_shown(request) => return,
-            Some(left) => format!("{reason} until {}", now + left),
-            None => reason.to_string(),
-        };
-        self.tell(News {
-            incident: request.incident.clone(),
-            component: request.component.clone(),
-            phase: RecoveryPhase::Refused,
-            kind: reason.as_str(),
-            summary,
-            outcome: Some(ActionOutcome::Refused),
-        });
-    }
-
-    /// Whether a dry run for this incident is what was told last.
-    fn has_shown(&self, request: &RecoveryRequest) -> bool {
-        self.told.get(&request.component).is_some_and(|told| {
-            told.phase == RecoveryPhase::DryRun && told.incident == request.incident
-        })
-    }
-
-    /// Logs, counts, remembers and sends on, unless it is what was told last.
-    fn tell(&mut self, news: News) {
-        let told = Told { incident: news.incident.clone(), phase: news.phase, kind: news.kind };
-        let repeated = self.told.get(&news.component) == Some(&told);
-        if let Some(outcome) = news.outcome
-            && (!repeated || outcome != ActionOutcome::Refused)
-        {
-            self.around.metrics.action(&news.component, ActionKind::Restart, outcome);
-        }
-        if repeated {
-            return;
-        }
-        self.told.insert(news.component.clone(), told);
-        tracing::info!(
-            component = %news.component,
-            phase = news.phase.as_str(),
-            kind = news.kind,
-            summary = news.summary,
-            "recovery progressed"
-        );
-        self.remember(&news);
-        let component = news.component;
-        let Some(post) = self.progress.get(&component.cluster) else { return };
-        let (incident, phase, summary) = (news.incident, news.phase, news.summary);
-        post.send(RecoveryProgressed { incident, component, phase, summary });
+        assess(request, &self.ledger(), settings, &self.settings.global, now)
     }
 
     fn release(&self, component: &ComponentId, workload: &WorkloadRef) {
@@ -279,6 +226,7 @@ impl Actor for Recoverer {
     fn started(&mut self, ctx: &mut Self::Context) {
         #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("recoverer", &ctx.address());
+        Self::follow_leadership(self.around.leadership.clone(), ctx);
         self.resume(ctx);
     }
 }
@@ -288,6 +236,7 @@ impl Handler<Recover> for Recoverer {
 
     fn handle(&mut self, report: Recover, ctx: &mut Self::Context) {
         self.on_recover(report, ctx);
+        self.keep();
     }
 }
 
@@ -296,6 +245,7 @@ impl Handler<ComponentHealthy> for Recoverer {
 
     fn handle(&mut self, report: ComponentHealthy, ctx: &mut Self::Context) {
         self.on_component_healthy(&report, ctx);
+        self.keep();
     }
 }
 

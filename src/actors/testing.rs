@@ -10,6 +10,7 @@ use actix::prelude::*;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use super::keeper::StateKeeper;
 use super::leadership::LeadershipHandle;
 use super::link::Link;
 use super::platform::PlatformCircuits;
@@ -157,6 +158,12 @@ pub struct FakeState {
     pub rollouts: BTreeMap<WorkloadRef, RolloutStatus>,
     /// The keys of the actions that had arrived, for who asks later.
     pub arrived: Vec<String>,
+    /// Every question for what became of an action.
+    pub lookups: Vec<ActionQuery>,
+    /// Whether the platform does not say what became of an action.
+    pub lookups_fail: bool,
+    /// Every question for evidence.
+    pub evidence_asked: Vec<EvidenceRequest>,
     /// The answer to who asks for evidence.
     pub evidence: Vec<Evidence>,
     /// Whether who asks for evidence gets no answer.
@@ -220,13 +227,20 @@ impl Cluster for FakeCluster {
     }
 
     async fn find_action(&self, action: &ActionQuery) -> Result<ActionTrace, ClusterError> {
-        let done = self.state().arrived.contains(&action.idempotency_key);
+        let mut state = self.state();
+        state.lookups.push(action.clone());
+        if state.lookups_fail {
+            let (operation, object) = ("find action on", action.workload.to_string());
+            return Err(ClusterError::Timeout { operation, object, seconds: 10 });
+        }
+        let done = state.arrived.contains(&action.idempotency_key);
         Ok(if done { ActionTrace::Done } else { ActionTrace::NotDone })
     }
 
-    async fn evidence(&self, _: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError> {
+    async fn evidence(&self, request: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError> {
         let (evidence, hangs) = {
-            let state = self.state();
+            let mut state = self.state();
+            state.evidence_asked.push(request.clone());
             (state.evidence.clone(), state.evidence_hangs)
         };
         if hangs { pending().await } else { Ok(evidence) }
@@ -264,6 +278,7 @@ pub fn surroundings() -> (Arc<FakeCluster>, Surroundings) {
         registry: ActionRegistry::default(),
         circuits: PlatformCircuits::default(),
         leadership: LeadershipHandle::default(),
+        keeper: StateKeeper::default(),
         board: StatusBoard::default(),
         clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
         metrics: Metrics::default(),

@@ -8,6 +8,7 @@ use opentelemetry::{KeyValue, StringValue};
 
 use super::journal::JournalInstruments;
 use super::leadership::LeadershipInstruments;
+use super::recovery::RecoveryInstruments;
 use super::state::StateInstruments;
 use crate::model::ComponentId;
 
@@ -88,6 +89,7 @@ pub(super) struct Instruments {
     pub(super) reload_succeeded_at: Gauge<f64>,
     pub(super) journal: JournalInstruments,
     pub(super) leadership: LeadershipInstruments,
+    pub(super) recovery: RecoveryInstruments,
     pub(super) state: StateInstruments,
 }
 
@@ -151,6 +153,7 @@ impl Instruments {
                 .build(),
             journal: JournalInstruments::new(meter),
             leadership: LeadershipInstruments::new(meter),
+            recovery: RecoveryInstruments::new(meter),
             state: StateInstruments::new(meter),
         }
     }

@@ -1,65 +1,59 @@
-//! Carrying out a step: the event, the request to the platform, and what comes back.
+//! Carrying out a step: written down first, then the event, the request, and what comes back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
 
+use super::deed::Deed;
+use super::gate::{Gate, Withheld};
+use super::prepare::Prepared;
+use super::written::Subject;
 use super::{News, Recover, Recoverer, RecoveryPhase};
-use crate::actors::platform::{record, within};
-use crate::actors::registry::ActionHolder;
-use crate::effects::{
-    Applied, Cluster, ClusterError, DeletePodRequest, RestartRequest, RollbackRequest,
-};
+use crate::actors::platform::record;
+use crate::effects::{Applied, Cluster, ClusterError};
 use crate::metrics::ActionOutcome;
-use crate::model::{ClusterEvent, ComponentId, EventType, IncidentId, WorkloadRef};
+use crate::model::journal::ActionPhase;
+use crate::model::{ClusterEvent, ComponentId, EventType, WorkloadRef};
 use crate::policy::recovery::refusal::words;
 use crate::policy::recovery::{
-    ActionStep, EscalationReason, Limits, PlannedAction, PodTarget, RecoveryRequest, RefusalReason,
-    RevisionChange,
+    EscalationReason, Limits, PlannedAction, RecoveryRequest, RefusalReason,
 };
 
-/// What is needed when the platform's answer arrives.
+/// What is needed when the answer arrives.
 struct Sent {
-    incident: IncidentId,
-    component: ComponentId,
-    plan: PlannedAction,
+    request: RecoveryRequest,
+    deed: Deed,
 }
 
-/// The deadlines of one step.
-#[derive(Clone, Copy)]
-struct Deadlines {
-    event: Duration,
-    request: Duration,
+/// What came of an action that had begun.
+enum Answer {
+    /// The platform's own.
+    Platform(Result<Applied, ClusterError>),
+    /// It was not asked.
+    Withheld(Withheld),
 }
 
 impl Recoverer {
-    /// Puts the action into the ledger, then asks the platform for it.
+    /// Puts the action into the ledger and the journal, then asks the platform for it.
     pub(super) fn begin_action(
         &mut self,
         report: Recover,
         plan: PlannedAction,
+        prepared: Option<&Prepared>,
         ctx: &mut Context<Self>,
     ) {
-        let Recover { request, reason } = report;
-        let component = request.component.clone();
+        let component = report.request.component.clone();
         let Some(cluster) = self.around.clusters.get(&component.cluster).cloned() else {
-            self.refuse(&request, &RefusalReason::NoPlatform);
+            self.refuse(&report.request, &RefusalReason::NoPlatform);
             return;
         };
-        let who = ActionHolder::Recoverer;
-        if self.around.registry.claim(&component.cluster, &plan.workload, who).is_err() {
-            let workload = plan.workload.clone();
-            self.refuse(&request, &RefusalReason::BeingScaled { workload });
+        if !self.claim(&report.request, &plan.workload) {
             return;
         }
-        let now = self.around.clock.now();
-        let settings = self.settings.for_component(&component);
-        let global = &self.settings.global;
-        self.around.circuits.begin(&component.cluster, now);
-        let sick: Vec<Arc<str>> = sick_pods(&request);
-        let limits = Limits { settings, global };
-        self.ledger().begin(&component, &request.incident, &plan, limits, &sick, now);
+        self.enter(&report, &plan);
+        let deed = Deed::from(&plan);
+        let kept = self.write_begin(&report, &deed, prepared);
+        let Recover { request, reason, .. } = report;
         tracing::info!(
             component = %component,
             incident = %request.incident,
@@ -67,27 +61,24 @@ impl Recoverer {
             step = plan.step.as_str(),
             key = plan.idempotency_key,
             %reason,
+            kept,
             "recovery step begins"
         );
         self.publish();
         let event = self.event(
             &plan.workload,
             EventType::Warning,
-            event_reason(plan.step),
+            deed.event_reason(),
             format!(
                 "falconer begins to {}: {} is unhealthy since {}: {}",
-                words_of(&plan),
+                deed.infinitive(),
                 component,
                 request.unhealthy_since,
                 reason
             ),
         );
-        let deadlines = Deadlines {
-            event: self.settings.event_timeout,
-            request: self.settings.request_timeout,
-        };
-        let sent = Sent { incident: request.incident, component, plan: plan.clone() };
-        let answer = carry_out(cluster, event, plan, deadlines);
+        let answer = carry_out(self.gate(), cluster, event, deed.clone(), plan);
+        let sent = Sent { request, deed };
         ctx.spawn(
             answer
                 .into_actor(self)
@@ -95,56 +86,136 @@ impl Recoverer {
         );
     }
 
-    fn on_action_answered(
-        &mut self,
-        sent: Sent,
-        answer: Result<Applied, ClusterError>,
-        ctx: &mut Context<Self>,
-    ) {
-        let now = self.around.clock.now();
-        let Sent { incident, component, plan } = sent;
-        self.around.answered(&component.cluster, &answer);
-        let settings = self.settings.for_component(&component).clone();
-        let (phase, kind, summary, outcome) = match answer {
-            Ok(Applied { applied: true, change }) => {
-                self.ledger().accepted(&component, now);
-                tracing::info!(component = %component, change, "platform accepted the change");
-                let used = self.ledger().component_actions(&component, settings.budget.per, now);
-                let summary = format!(
-                    "restarting {} ({} of {} actions per {}); to be healthy within {}",
-                    plan.workload,
-                    used,
-                    settings.budget.actions,
-                    words(settings.budget.per),
-                    words(settings.verify_timeout)
-                );
-                (RecoveryPhase::Started, plan.step.as_str(), summary, ActionOutcome::Started)
+    /// From here on the action counts.
+    fn enter(&mut self, report: &Recover, plan: &PlannedAction) {
+        let Recover { request, milvus_failing, .. } = report;
+        let (now, component) = (self.around.clock.now(), &request.component);
+        self.around.circuits.begin(&component.cluster, now);
+        let sick = sick_pods(request);
+        let settings = self.settings.for_component(component);
+        let limits = Limits { settings, global: &self.settings.global };
+        let mut ledger = self.ledger();
+        ledger.begin(component, &request.incident, plan, limits, &sick, now);
+        if *milvus_failing {
+            ledger.wait_for_milvus(component);
+        }
+    }
+
+    /// Writes the evidence down, and that the action begins. Gives a sentence about the evidence.
+    fn write_begin(&self, report: &Recover, deed: &Deed, prepared: Option<&Prepared>) -> String {
+        let Recover { request, reason, .. } = report;
+        let subject = Subject { incident: &request.incident, component: &request.component };
+        let kept = prepared.map_or_else(
+            || "no evidence gathered".to_owned(),
+            |prepared| self.write_evidence(&subject, report, prepared),
+        );
+        let words = format!("unhealthy since {}: {reason}; {kept}", request.unhealthy_since);
+        self.write_action(&subject, deed, ActionPhase::Begun, words);
+        kept
+    }
+
+    fn on_action_answered(&mut self, sent: Sent, answer: Answer, ctx: &mut Context<Self>) {
+        let component = sent.request.component.clone();
+        match answer {
+            Answer::Withheld(why) => self.withhold(&sent, &why),
+            Answer::Platform(answer) => {
+                self.around.answered(&component.cluster, &answer);
+                match answer {
+                    Ok(Applied { applied: true, change }) => self.accept(&sent, &change),
+                    Ok(Applied { applied: false, change }) => self.show(&sent, &change),
+                    Err(error) => self.fail(&sent, &error, ctx),
+                }
             }
-            Ok(Applied { applied: false, change }) => {
-                self.ledger().shown(&component, now);
-                self.release(&component, &plan.workload);
-                let summary = format!("dry run: would restart {}: {change}", plan.workload);
-                (RecoveryPhase::DryRun, plan.step.as_str(), summary, ActionOutcome::DryRun)
-            }
-            Err(error) if error.is_retryable() => {
-                let delay = self.ledger().postponed(&component, &settings, now);
-                self.release(&component, &plan.workload);
-                let summary = format!("not restarted: {error}; trying again at {}", now + delay);
-                let phase = RecoveryPhase::NotRecovered;
-                (phase, "platform_retry", summary, ActionOutcome::Error)
-            }
-            Err(error) => {
-                self.ledger().not_recovered(&component, now);
-                self.release(&component, &plan.workload);
-                let summary = format!("not restarted: {error}");
-                let phase = RecoveryPhase::NotRecovered;
-                (phase, "platform_refused", summary, ActionOutcome::Error)
-            }
-        };
-        self.tell(News { incident, component, phase, kind, summary, outcome: Some(outcome) });
+        }
         // Also where there is nothing new to tell.
         self.publish();
         self.arm_verification(ctx);
+    }
+
+    fn accept(&mut self, sent: &Sent, change: &str) {
+        let (now, component) = (self.around.clock.now(), &sent.request.component);
+        self.ledger().accepted(component, now);
+        tracing::info!(%component, change, "platform accepted the change");
+        let settings = self.settings.for_component(component);
+        let budget = settings.budget;
+        let used = self.ledger().component_actions(component, budget.per, now);
+        let summary = format!(
+            "{} ({} of {} actions per {}); to be healthy within {}",
+            sent.deed.participle(),
+            used,
+            budget.actions,
+            words(budget.per),
+            words(settings.verify_timeout)
+        );
+        let step = sent.deed.step.as_str();
+        self.answered(sent, ActionPhase::Accepted, RecoveryPhase::Started, step, summary);
+    }
+
+    fn show(&mut self, sent: &Sent, change: &str) {
+        let component = &sent.request.component;
+        self.ledger().shown(component, self.around.clock.now());
+        self.release(component, &sent.deed.workload);
+        let summary = format!("dry run: would {}: {change}", sent.deed.infinitive());
+        let step = sent.deed.step.as_str();
+        self.answered(sent, ActionPhase::DryRun, RecoveryPhase::DryRun, step, summary);
+    }
+
+    fn fail(&mut self, sent: &Sent, error: &ClusterError, ctx: &mut Context<Self>) {
+        let (now, component) = (self.around.clock.now(), &sent.request.component);
+        if error.is_outage() {
+            // It may have arrived all the same.
+            let lost = self.ledger().in_flight(component).cloned();
+            if let Some(action) = lost {
+                self.look_up(&action, error.to_string(), ctx);
+            }
+            return;
+        }
+        self.release(component, &sent.deed.workload);
+        let what = sent.deed.infinitive();
+        let (kind, summary) = if error.is_retryable() {
+            let settings = self.settings.for_component(component);
+            let delay = self.ledger().postponed(component, settings, now);
+            let again = now + delay;
+            ("platform_retry", format!("could not {what}: {error}; trying again at {again}"))
+        } else {
+            self.ledger().not_recovered(component, now);
+            ("platform_refused", format!("could not {what}: {error}"))
+        };
+        self.answered(sent, ActionPhase::Error, RecoveryPhase::NotRecovered, kind, summary);
+    }
+
+    /// It was not asked for: as if it had not been decided.
+    fn withhold(&mut self, sent: &Sent, why: &Withheld) {
+        let component = &sent.request.component;
+        self.ledger().withdrawn(component);
+        self.release(component, &sent.deed.workload);
+        let summary = format!("not asked to {}: {why}", sent.deed.infinitive());
+        let request = &sent.request;
+        let subject = Subject { incident: &request.incident, component };
+        self.write_action(&subject, &sent.deed, ActionPhase::Error, summary.clone());
+        self.refused(request, why.as_str(), summary);
+    }
+
+    fn answered(
+        &mut self,
+        sent: &Sent,
+        written: ActionPhase,
+        phase: RecoveryPhase,
+        kind: &'static str,
+        summary: String,
+    ) {
+        let (incident, component) = (sent.request.incident.clone(), sent.request.component.clone());
+        let subject = Subject { incident: &incident, component: &component };
+        self.write_action(&subject, &sent.deed, written, summary.clone());
+        let outcome = match phase {
+            RecoveryPhase::Started => ActionOutcome::Started,
+            RecoveryPhase::DryRun => ActionOutcome::DryRun,
+            RecoveryPhase::Recovered => ActionOutcome::Succeeded,
+            RecoveryPhase::Refused => ActionOutcome::Refused,
+            RecoveryPhase::NotRecovered | RecoveryPhase::Escalated => ActionOutcome::Error,
+        };
+        let (outcome, step) = (Some(outcome), Some(sent.deed.step));
+        self.tell(News { incident, component, phase, kind, summary, outcome, step });
     }
 
     /// Says once that the incident is left to a person.
@@ -169,6 +240,7 @@ impl Recoverer {
             kind: "escalated",
             summary: reason.to_string(),
             outcome: None,
+            step: None,
         });
     }
 
@@ -201,67 +273,26 @@ impl Recoverer {
 }
 
 async fn carry_out(
+    mut gate: Gate,
     cluster: Arc<dyn Cluster>,
     event: Option<ClusterEvent>,
+    deed: Deed,
     plan: PlannedAction,
-    deadlines: Deadlines,
-) -> Result<Applied, ClusterError> {
+) -> Answer {
+    if let Err(why) = gate.before_acting(&plan).await {
+        return Answer::Withheld(why);
+    }
     if let Some(event) = event {
-        record(cluster.as_ref(), &event, deadlines.event).await;
+        record(cluster.as_ref(), &event, gate.event_deadline()).await;
     }
-    let deadline = deadlines.request;
-    let PlannedAction { step, workload, pod, revisions, idempotency_key, at, .. } = plan;
-    match (step, pod, revisions) {
-        (ActionStep::RolloutRestart, _, _) => {
-            let request = RestartRequest { workload, at, idempotency_key };
-            within(deadline, "restart", &request.workload, cluster.restart(&request)).await
-        }
-        (ActionStep::DeletePod | ActionStep::ForceDelete, Some(pod), _) => {
-            let force = step == ActionStep::ForceDelete;
-            let PodTarget { name: pod, uid } = pod;
-            let request = DeletePodRequest { workload, pod, uid, force, idempotency_key };
-            within(deadline, "delete pod of", &request.workload, cluster.delete_pod(&request)).await
-        }
-        (ActionStep::Rollback, _, Some(RevisionChange { from, to })) => {
-            let (from_revision, to_revision) = (from, to);
-            let request = RollbackRequest { workload, from_revision, to_revision, idempotency_key };
-            within(deadline, "roll back", &request.workload, cluster.rollback(&request)).await
-        }
-        (ActionStep::DeletePod | ActionStep::ForceDelete | ActionStep::Rollback, _, _) => {
-            let (operation, object) = (step.as_str(), workload.to_string());
-            let message = "the decision does not say on what".to_owned();
-            Err(ClusterError::Unsupported { operation, object, message })
-        }
+    if let Err(why) = gate.may_request() {
+        return Answer::Withheld(why);
     }
+    Answer::Platform(deed.carry_out(cluster.as_ref(), gate.request_deadline()).await)
 }
 
 /// The names of the pods that were found sick.
 pub(super) fn sick_pods(request: &RecoveryRequest) -> Vec<Arc<str>> {
     let sick = request.pods.iter().filter(|one| one.sick.is_some());
     sick.map(|one| Arc::clone(&one.pod.name)).collect()
-}
-
-/// The reason of the event that announces a step.
-const fn event_reason(step: ActionStep) -> &'static str {
-    match step {
-        ActionStep::DeletePod => "DeletePod",
-        ActionStep::ForceDelete => "ForceDeletePod",
-        ActionStep::RolloutRestart => "RolloutRestart",
-        ActionStep::Rollback => "Rollback",
-    }
-}
-
-/// A step as people say it, e.g. `restart deployment/milvus-proxy`.
-fn words_of(plan: &PlannedAction) -> String {
-    let workload = &plan.workload;
-    let pod = plan.pod.as_ref().map_or("", |pod| &pod.name);
-    match plan.step {
-        ActionStep::DeletePod => format!("delete pod {pod} of {workload}"),
-        ActionStep::ForceDelete => format!("remove by force pod {pod} of {workload}"),
-        ActionStep::RolloutRestart => format!("restart {workload}"),
-        ActionStep::Rollback => match plan.revisions {
-            Some(change) => format!("return {workload} to revision {}", change.to),
-            None => format!("roll back {workload}"),
-        },
-    }
 }

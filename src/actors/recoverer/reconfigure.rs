@@ -29,7 +29,10 @@ impl Recoverer {
             self.told.retain(|_, told| told.phase != RecoveryPhase::DryRun);
         }
         self.settings = with.settings;
-        self.around.clusters = with.clusters;
+        let before = std::mem::replace(&mut self.around.clusters, with.clusters);
+        let gone = before.into_keys().filter(|name| !self.around.clusters.contains_key(name));
+        let gone: Vec<Arc<str>> = gone.collect();
+        self.show_breakers(&gone);
         self.progress = with.progress;
         self.publish();
     }

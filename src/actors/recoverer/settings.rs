@@ -34,6 +34,8 @@ pub struct RecovererSettings {
     pub evidence_timeout: Duration,
     /// Times of the week in which nothing is done.
     pub maintenance: Vec<MaintenanceWindow>,
+    /// How long an action waits for the journal to be on disk at most.
+    pub flush_timeout: Duration,
 }
 
 impl Default for RecovererSettings {
@@ -49,6 +51,7 @@ impl Default for RecovererSettings {
             event_timeout: Duration::from_secs(3),
             evidence_timeout: Duration::from_secs(5),
             maintenance: Vec::new(),
+            flush_timeout: Duration::from_secs(2),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::actors::testing::{
     surroundings, workload,
 };
 use crate::effects::ClusterError;
-use crate::model::{ReasonKind, RolloutStatus};
+use crate::model::{IncidentId, ReasonKind, RolloutStatus};
 use crate::policy::recovery::LadderStep;
 
 /// One recoverer with everything around it.
@@ -58,7 +58,11 @@ impl Bench {
 
     async fn healthy(&self, component: &str) {
         let component = ComponentId::new(CLUSTER, component);
-        self.actor.address.do_send(ComponentHealthy { component, since: self.now() });
+        self.actor.address.do_send(ComponentHealthy {
+            component,
+            since: self.now(),
+            milvus_failing: false,
+        });
         sleep(Duration::from_millis(1)).await;
     }
 
@@ -110,7 +114,8 @@ fn sick(component: &str, since: Timestamp) -> Recover {
         platform_error: None,
         being_scaled: Vec::new(),
     };
-    Recover { request, reason: Reason::new(ReasonKind::Status, "answered 500") }
+    let reason = Reason::new(ReasonKind::Status, "answered 500");
+    Recover { request, reason, milvus_failing: false }
 }
 
 fn minutes(count: u64) -> Duration {
@@ -322,6 +327,8 @@ fn a_new_incarnation_verifies_what_the_old_one_began_and_repeats_nothing() {
             bench.report(incident.clone()).await;
             assert_eq!(bench.restarts(), 1);
             assert_ne!(bench.actor.address.connected(), panics);
+            let key = bench.cluster.state().restarts[0].idempotency_key.clone();
+            bench.cluster.state().arrived.push(key);
             bench.respawn().await;
             bench.report(incident).await;
             sleep(Duration::from_secs(20)).await;
@@ -402,6 +409,8 @@ fn a_platform_that_fails_is_not_hammered_and_does_not_slow_another_cluster() {
         let platform: Arc<dyn crate::effects::Cluster> = healthy.clone();
         bench.around.clusters.insert("other".into(), platform);
         bench.settings.global.budget.actions = 1_000;
+        bench.settings.global.max_concurrent = 1_000;
+        bench.cluster.state().lookups_fail = true;
         bench.respawn().await;
         let error = || every_cluster_error().into_iter().last().expect("an error");
         bench.cluster.state().answers.extend((0..1_000).map(|_| Answer::Fail(error())));
@@ -419,13 +428,17 @@ fn a_platform_that_fails_is_not_hammered_and_does_not_slow_another_cluster() {
             }
             sleep(Duration::from_millis(950)).await;
         }
-        // Three open the circuit; trials follow after 2, 4, 8, 16 and 30 seconds.
+        // Three open the circuit; trials follow after 2, 4, 8, 16 and 30 seconds, or later, since
+        // the questions for what became of the others are not answered either.
         let asked = bench.restarts();
-        assert!((6..=9).contains(&asked), "{asked} requests in a minute for 50 components");
+        assert!((3..=9).contains(&asked), "{asked} requests in a minute for 50 components");
+        let questions = bench.cluster.state().lookups.len();
+        assert!(questions <= 6 * asked, "{questions} questions about {asked} requests");
         let refused =
             bench.phases().iter().filter(|phase| **phase == RecoveryPhase::Refused).count();
         assert!(refused >= 40, "{refused} were told that they wait");
         bench.cluster.state().answers.clear();
+        bench.cluster.state().lookups_fail = false;
         for _ in 0..40 {
             bench.report(sick(&names[49], since)).await;
             sleep(Duration::from_secs(1)).await;

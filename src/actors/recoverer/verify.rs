@@ -3,32 +3,47 @@
 
 use actix::prelude::*;
 
+use super::deed::Deed;
+use super::replaced::progress_of;
+use super::written::Subject;
 use super::{ComponentHealthy, News, Recoverer, RecoveryPhase};
 use crate::actors::platform::within;
 use crate::actors::registry::ActionHolder;
 use crate::effects::ClusterError;
 use crate::metrics::ActionOutcome;
-use crate::model::{ComponentId, EventType, RolloutStatus};
+use crate::model::journal::ActionPhase;
+use crate::model::{ComponentId, EventType};
 use crate::policy::recovery::refusal::words;
 use crate::policy::recovery::verification::VerificationFailure;
-use crate::policy::recovery::{ActionUnderWay, RolloutProgress, Verification, verify};
+use crate::policy::recovery::{
+    ActionUnderWay, RecoveryRequest, RolloutProgress, Verification, verify,
+};
 
 impl Recoverer {
-    /// A new incarnation goes on where the previous one ended; it repeats nothing.
+    /// A new incarnation, or a new process, goes on where the previous one ended; it repeats nothing.
     pub(super) fn resume(&mut self, ctx: &mut Context<Self>) {
-        let now = self.around.clock.now();
-        let held: Vec<_> = {
+        let (lost, held) = {
+            let now = self.around.clock.now();
             let mut ledger = self.ledger();
-            ledger.resume(now);
-            ledger
+            let lost = ledger.resume(now);
+            let held: Vec<_> = ledger
                 .all_in_flight()
                 .map(|action| (action.component.cluster.clone(), action.workload.clone()))
-                .collect()
+                .collect();
+            (lost, held)
         };
         if !held.is_empty() {
-            tracing::warn!(actions = held.len(), "recoverer resumes verification");
+            tracing::warn!(
+                actions = held.len(),
+                lost = lost.len(),
+                "recoverer resumes verification"
+            );
         }
         self.around.registry.reclaim(ActionHolder::Recoverer, held);
+        for action in lost {
+            self.look_up(&action, "falconer ended before the answer came".to_owned(), ctx);
+        }
+        self.show_breakers(&[]);
         self.publish();
         self.arm_verification(ctx);
     }
@@ -38,8 +53,24 @@ impl Recoverer {
         report: &ComponentHealthy,
         ctx: &mut Context<Self>,
     ) {
-        self.ledger().saw_healthy(&report.component, report.since);
-        self.judge(&report.component, ctx);
+        let component = &report.component;
+        if let Some(preparation) = self.preparing.get_mut(component) {
+            preparation.is_well = true;
+        }
+        let waits_for_milvus =
+            self.ledger().in_flight(component).is_some_and(|action| action.waits_for_milvus);
+        if waits_for_milvus && report.milvus_failing {
+            return;
+        }
+        self.ledger().saw_healthy(component, report.since);
+        self.judge(component, ctx);
+    }
+
+    /// A report says which pods of a component are sick while an action on it is under way.
+    pub(super) fn watch_pods(&mut self, request: &RecoveryRequest, ctx: &mut Context<Self>) {
+        let sick = super::act::sick_pods(request);
+        self.ledger().saw_sick_pods(&request.component, &sick);
+        self.judge(&request.component, ctx);
     }
 
     /// Sets the timer, if something is under way and it is not set.
@@ -74,11 +105,14 @@ impl Recoverer {
         if !self.polling.insert(component.clone()) {
             return;
         }
-        let (workload, key) = (action.workload, action.idempotency_key);
+        let key = action.idempotency_key.clone();
+        let action = ActionUnderWay { component: component.clone(), ..action };
         let deadline = self.settings.status_timeout;
         let asked = async move {
-            let asked = cluster.rollout_status(&workload);
-            within(deadline, "rollout status of", &workload, asked).await
+            let asked = cluster.rollout_status(&action.workload);
+            let answer = within(deadline, "rollout status of", &action.workload, asked).await;
+            let inventory = cluster.inventory().borrow().clone();
+            answer.map(|status| progress_of(&action, status.into(), &inventory))
         };
         ctx.spawn(asked.into_actor(self).map(move |answer, act, ctx| {
             act.polling.remove(&component);
@@ -90,62 +124,50 @@ impl Recoverer {
         &mut self,
         component: &ComponentId,
         key: &str,
-        answer: Result<RolloutStatus, ClusterError>,
+        answer: Result<RolloutProgress, ClusterError>,
         ctx: &mut Context<Self>,
     ) {
         self.around.answered(&component.cluster, &answer);
-        let progress = match answer {
-            Ok(status) => status.into(),
-            Err(error) => RolloutProgress::Unreadable { message: error.to_string() },
-        };
+        let unreadable =
+            |error: ClusterError| RolloutProgress::Unreadable { message: error.to_string() };
+        let progress = answer.unwrap_or_else(unreadable);
         self.ledger().saw_rollout(component, key, progress);
         self.judge(component, ctx);
     }
 
     /// Ends the action under way on `component` if it can be told how it went.
-    fn judge(&mut self, component: &ComponentId, ctx: &mut Context<Self>) {
+    pub(super) fn judge(&mut self, component: &ComponentId, ctx: &mut Context<Self>) {
         let now = self.around.clock.now();
         let settings = self.settings.for_component(component);
         let verdict = match self.ledger().in_flight(component) {
             Some(action) => verify(action, settings, now),
             None => return,
         };
-        match verdict {
-            Verification::Pending => {}
+        let (ended, phase, kind, how) = match verdict {
+            Verification::Pending => return,
             Verification::Recovered { took } => {
+                let how = format!(", and the component is healthy after {}", words(took));
                 let ended = self.ledger().recovered(component, now);
-                if let Some(action) = ended {
-                    let summary = format!(
-                        "{} was restarted and is healthy after {}",
-                        action.workload,
-                        words(took)
-                    );
-                    self.end(action, RecoveryPhase::Recovered, "verified", summary, ctx);
-                }
+                (ended, RecoveryPhase::Recovered, "verified", how)
             }
             Verification::PodReplaced { took } => {
                 let ended = self.ledger().pod_replaced(component);
-                if let Some(action) = ended {
-                    let pod = action.pod.as_ref().map_or("", |pod| &pod.name);
-                    let summary = format!(
-                        "pod {pod} was replaced after {}; others are sick still",
-                        words(took)
-                    );
-                    self.end(action, RecoveryPhase::Recovered, "pod_replaced", summary, ctx);
-                }
+                let how = format!(" and replaced after {}; others are sick still", words(took));
+                (ended, RecoveryPhase::Recovered, "pod_replaced", how)
             }
             Verification::NotRecovered { reason } => {
                 let ended = self.ledger().not_recovered(component, now);
-                if let Some(action) = ended {
-                    let summary = format!("{} was restarted: {reason}", action.workload);
-                    let kind = match reason {
-                        VerificationFailure::RolloutFailed { .. } => "rollout_failed",
-                        VerificationFailure::NotRolledOut { .. } => "not_rolled_out",
-                        VerificationFailure::NotHealthy { .. } => "not_healthy",
-                    };
-                    self.end(action, RecoveryPhase::NotRecovered, kind, summary, ctx);
-                }
+                let kind = match reason {
+                    VerificationFailure::RolloutFailed { .. } => "rollout_failed",
+                    VerificationFailure::NotRolledOut { .. } => "not_rolled_out",
+                    VerificationFailure::NotHealthy { .. } => "not_healthy",
+                };
+                (ended, RecoveryPhase::NotRecovered, kind, format!(": {reason}"))
             }
+        };
+        if let Some(action) = ended {
+            let past = Deed::from(&action).past();
+            self.end(action, phase, kind, format!("{past}{how}"), ctx);
         }
     }
 
@@ -157,15 +179,19 @@ impl Recoverer {
         summary: String,
         ctx: &mut Context<Self>,
     ) {
-        let ActionUnderWay { component, incident, workload, .. } = action;
+        let deed = Deed::from(&action);
+        let ActionUnderWay { component, incident, workload, step, .. } = action;
         self.release(&component, &workload);
-        let (event_type, reason, outcome) = if phase == RecoveryPhase::Recovered {
-            (EventType::Normal, "Recovered", ActionOutcome::Succeeded)
+        let (event_type, reason, outcome, written) = if phase == RecoveryPhase::Recovered {
+            (EventType::Normal, "Recovered", ActionOutcome::Succeeded, ActionPhase::Succeeded)
         } else {
-            (EventType::Warning, "NotRecovered", ActionOutcome::Failed)
+            (EventType::Warning, "NotRecovered", ActionOutcome::Failed, ActionPhase::Failed)
         };
+        let subject = Subject { incident: &incident, component: &component };
+        self.write_action(&subject, &deed, written, summary.clone());
         let event = self.event(&workload, event_type, reason, summary.clone());
         self.write_event(&component, event, ctx);
-        self.tell(News { incident, component, phase, kind, summary, outcome: Some(outcome) });
+        let (outcome, step) = (Some(outcome), Some(step));
+        self.tell(News { incident, component, phase, kind, summary, outcome, step });
     }
 }

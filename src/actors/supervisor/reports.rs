@@ -79,18 +79,21 @@ impl Supervisor {
         if let Some(open) = known.incident.as_ref().filter(|_| tell.raise) {
             self.raise(&report, open, known.tracker.is_counted_out());
         }
-        if tell.healthy {
-            self.tell_healthy(&report.id, known.tracker.since());
-        }
+        let healthy_since = tell.healthy.then(|| (report.id.clone(), known.tracker.since()));
         let ask = known.incident.as_ref().filter(|_| tell.recover).cloned();
         let ask =
             ask.map(|open| Ask { id: report.id.clone(), open, sick_pods: sick_targets(&report) });
         let usage = report.kind == ProberKind::Resources && !report.observation.outcome.is_failed();
         let usage = usage.then(|| report.observation.usage.clone());
         known.show(report);
+        if let Some((id, since)) = healthy_since {
+            self.tell_healthy(&id, since, &memory);
+        }
         if let Some(ask) = ask {
             self.ask_for_recovery(ask, &mut memory, now);
         }
+        self.keep(&mut memory);
+        self.settle_orphans(&mut memory);
         usage
     }
 

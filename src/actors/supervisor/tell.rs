@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Supervisor;
-use super::memory::{ClusterMemory, OpenIncident};
+use super::memory::{ClusterMemory, ComponentMemory, OpenIncident};
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
 use crate::actors::recoverer::{ComponentHealthy, Recover};
 use crate::model::{
     ComponentId, ComponentInventory, HealthState, IncidentId, Pod, PodCondition, ProbeReport,
-    Reason, ReasonKind, Severity, TargetReport, Timestamp, Workload,
+    ProberKind, Reason, ReasonKind, Severity, TargetReport, Timestamp, Workload,
 };
 use crate::policy::notification::Alert;
 use crate::policy::recovery::{PodState, RecoveryRequest, SickComponent};
@@ -50,8 +50,14 @@ impl Supervisor {
         self.parts.peers.resolve.send(resolved);
     }
 
-    pub(super) fn tell_healthy(&self, component: &ComponentId, since: Timestamp) {
-        let healthy = ComponentHealthy { component: component.clone(), since };
+    pub(super) fn tell_healthy(
+        &self,
+        component: &ComponentId,
+        since: Timestamp,
+        memory: &ClusterMemory,
+    ) {
+        let milvus_failing = self.fails_as_a_whole(&component.component, memory);
+        let healthy = ComponentHealthy { component: component.clone(), since, milvus_failing };
         // Where a recovery waits for it, a later report makes up for one that does not fit.
         let _ = self.parts.peers.healthy.try_send(healthy);
     }
@@ -60,10 +66,11 @@ impl Supervisor {
         let Ask { id, open, sick_pods } = ask;
         let depends_on = &self.parts.depends_on;
         let is_sick = |name: &Arc<str>| {
-            memory.get(name).is_some_and(super::memory::ComponentMemory::is_unhealthy_or_failing)
+            memory.get(name).is_some_and(ComponentMemory::is_unhealthy_or_failing)
         };
         let sick = depends_on.iter().filter(|name| is_sick(name));
-        let sick_dependencies = sick.map(|name| self.id(name)).collect();
+        let sick_dependencies: Vec<ComponentId> = sick.map(|name| self.id(name)).collect();
+        let milvus_failing = self.fails_as_a_whole(&id.component, memory);
         let known = self.inventory.components.get(&id.component);
         let judged = memory.get(&id.component).map(|known| (known.failures(), known.settings));
         let (failures, settings) = judged.unwrap_or_default();
@@ -90,8 +97,26 @@ impl Supervisor {
             quiet: None,
         };
         // Level-triggered: a later report asks again.
-        let recover = Recover { request, reason: open.reason };
+        let recover = Recover { request, reason: open.reason, milvus_failing };
         let _ = self.parts.peers.recover.try_send(recover);
+    }
+
+    /// Whether Milvus as a whole fails while nothing but `component` is known to be sick.
+    fn fails_as_a_whole(&self, component: &str, memory: &ClusterMemory) -> bool {
+        let known = memory.get(component);
+        let own = known.is_some_and(ComponentMemory::is_unhealthy_or_failing);
+        // Looked at first, because it is cheap.
+        if memory.sick_workloads() > usize::from(own) {
+            return false;
+        }
+        let fails = |name: &Arc<str>| {
+            memory.get(name).is_some_and(ComponentMemory::is_unhealthy_or_failing)
+        };
+        if self.parts.depends_on.iter().any(fails) {
+            return false;
+        }
+        let mut services = memory.iter().filter(|(_, known)| known.kind == ProberKind::Milvus);
+        services.any(|(name, known)| **name != *component && known.is_unhealthy_or_failing())
     }
 
     /// The platform's other components that failed often enough to be restarted as well.

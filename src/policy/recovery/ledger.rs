@@ -49,6 +49,9 @@ pub struct Limits<'a> {
 pub struct RecoveryLedger {
     components: BTreeMap<ComponentId, ComponentRecord>,
     under_way: BTreeMap<ComponentId, ActionUnderWay>,
+    /// The components before whose action something is still looked at. They take a place among
+    /// those on which something is done; nothing was asked for yet.
+    preparing: BTreeSet<ComponentId>,
     /// Of all components of a cluster.
     clusters: BTreeMap<Arc<str>, ActionWindow>,
     /// Of all components.
@@ -82,6 +85,16 @@ impl RecoveryLedger {
             StoredKey::Everything,
         ]);
         true
+    }
+
+    /// An action on `component` is being prepared: nothing else begins where it takes the place.
+    pub fn prepare(&mut self, component: &ComponentId) {
+        self.preparing.insert(component.clone());
+    }
+
+    /// The preparation on `component` is over.
+    pub fn prepared(&mut self, component: &ComponentId) {
+        self.preparing.remove(component);
     }
 
     /// An action begins: it counts from now on, whatever becomes of it.
@@ -125,8 +138,35 @@ impl RecoveryLedger {
             accepted_at: None,
             rollout: RolloutProgress::NotAsked,
             healthy_since: None,
+            waits_for_milvus: false,
         };
         self.under_way.insert(component.clone(), action);
+    }
+
+    /// The action under way has helped only when Milvus as a whole serves again.
+    pub fn wait_for_milvus(&mut self, component: &ComponentId) {
+        self.change_action(component, |action| action.waits_for_milvus = true);
+    }
+
+    /// The action that had begun is not asked for: everything is as if it had not begun, and an
+    /// earlier try of it counts as before.
+    pub fn withdrawn(&mut self, component: &ComponentId) -> Option<ActionUnderWay> {
+        let action = self.under_way.remove(component)?;
+        let (at, key) = (action.requested_at, &action.idempotency_key);
+        let earlier = self.counted_at(component, key);
+        let record = self.record(component);
+        record.actions.uncount(at, earlier);
+        if earlier.is_none() {
+            record.rollbacks.retain(|one| one.key != *key);
+        }
+        if let Some(cluster) = self.clusters.get_mut(&component.cluster) {
+            cluster.uncount(at, earlier);
+        }
+        self.actions.uncount(at, earlier);
+        let of_cluster = StoredKey::Cluster(Arc::clone(&component.cluster));
+        let of_component = StoredKey::Component(component.clone());
+        self.changed.extend([of_component, of_cluster, StoredKey::Everything]);
+        Some(action)
     }
 
     /// The platform took the action.
@@ -225,23 +265,19 @@ impl RecoveryLedger {
         self.record(component).escalated = Some(Escalated { incident, at: now });
     }
 
-    /// The actor was made anew, in this process or the next. A request whose answer was lost may
-    /// have arrived: it is verified, never repeated. Where the clock has gone back since, its
-    /// verification ends in its time nevertheless.
-    pub fn resume(&mut self, now: Timestamp) {
-        let actions: Vec<(ComponentId, Option<Timestamp>)> = self
-            .under_way
-            .values()
-            .map(|action| (action.component.clone(), action.accepted_at))
-            .collect();
-        for (component, accepted_at) in actions {
-            match accepted_at {
-                None => self.accepted(&component, now),
-                Some(at) => {
-                    self.change_action(&component, |action| action.accepted_at = Some(at.min(now)));
-                }
-            }
+    /// The actor was made anew, in this process or the next. Gives the actions of which it is not known
+    /// whether the request arrived: that must be found out, and until then they are under way. Where
+    /// the clock has gone back since, the verification of the others ends in its time nevertheless.
+    pub fn resume(&mut self, now: Timestamp) -> Vec<ActionUnderWay> {
+        self.preparing.clear();
+        let all: Vec<ComponentId> = self.under_way.keys().cloned().collect();
+        for component in all {
+            self.change_action(&component, |action| {
+                action.accepted_at = action.accepted_at.map(|at| at.min(now));
+                action.requested_at = action.requested_at.min(now);
+            });
         }
+        self.under_way.values().filter(|action| action.accepted_at.is_none()).cloned().collect()
     }
 
     /// The record of `component`, to be changed.

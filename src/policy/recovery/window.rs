@@ -25,6 +25,18 @@ impl ActionWindow {
         self.starts.push_back(now);
     }
 
+    /// The action that began at `at` has not begun after all; the earlier try whose place it had
+    /// taken counts again.
+    pub fn uncount(&mut self, at: Timestamp, earlier_try: Option<Timestamp>) {
+        if let Some(place) = self.place_of(at) {
+            self.starts.remove(place);
+        }
+        if let Some(earlier) = earlier_try {
+            let place = self.starts.partition_point(|start| *start <= earlier);
+            self.starts.insert(place, earlier);
+        }
+    }
+
     /// How many actions began in the last `per`.
     pub fn spent(&self, per: Duration, now: Timestamp) -> usize {
         self.starts.iter().filter(|at| now.since(**at) < per).count()

@@ -40,10 +40,9 @@ impl Told {
     pub(super) fn recovery_progressed(&mut self, phase: RecoveryPhase) {
         match phase {
             RecoveryPhase::Recovered | RecoveryPhase::NotRecovered => self.is_recovery_open = false,
-            RecoveryPhase::Refused
-            | RecoveryPhase::Started
-            | RecoveryPhase::DryRun
-            | RecoveryPhase::Escalated => {}
+            // Also one that was asked for before falconer itself was made anew.
+            RecoveryPhase::Started => self.is_recovery_open = true,
+            RecoveryPhase::Refused | RecoveryPhase::DryRun | RecoveryPhase::Escalated => {}
         }
     }
 

@@ -20,9 +20,11 @@ impl RecoveryLedger {
         self.under_way.values()
     }
 
-    /// The components of `cluster` with an action under way.
+    /// The components of `cluster` with an action under way or in preparation.
     pub fn in_flight_in(&self, cluster: &str) -> Vec<ComponentId> {
-        self.under_way.keys().filter(|id| &*id.cluster == cluster).cloned().collect()
+        let in_preparation = self.preparing.iter().filter(|id| !self.under_way.contains_key(*id));
+        let all = self.under_way.keys().chain(in_preparation);
+        all.filter(|id| &*id.cluster == cluster).cloned().collect()
     }
 
     /// When this incident of `component` was escalated.
