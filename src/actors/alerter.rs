@@ -214,9 +214,10 @@ impl Alerter {
 
     fn decide(&self) -> Round {
         let now = self.clock.now();
+        let wake = self.leave_to_leader(now);
         let mut book = self.book();
-        let mut round =
-            Round { finished: book.settle(&self.settings, self.pace, now), ..Round::default() };
+        let finished = book.settle(&self.settings, self.pace, now);
+        let mut round = Round { finished, wake, ..Round::default() };
         let speaks = self.speaks();
         let is_free = |name: &&Arc<str>| speaks && !self.in_flight.contains(*name);
         for receiver in self.receivers.keys().filter(is_free) {
@@ -326,7 +327,7 @@ impl Actor for Alerter {
         #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("alerter", &ctx.address());
         self.spoke = self.speaks();
-        self.follow_leadership(ctx);
+        self.follow_leadership(self.leadership.clone(), ctx);
         // The receivers may be others than those that the former incarnation had.
         self.follow_settings(&[]);
         let open = self.book().alerts().count();

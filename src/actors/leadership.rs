@@ -56,11 +56,27 @@ impl LeadershipHandle {
         speaks(&self.newest.borrow())
     }
 
+    /// The death of a leader is noticed within this time at the latest.
+    pub fn noticed_within(&self) -> Duration {
+        // The policy's tests hold that this is longer than any lease.
+        self.longest_action.saturating_mul(4)
+    }
+
+    /// Whether another falconer is known to be the leader.
+    pub fn is_led_by_another(&self) -> bool {
+        match &*self.newest.borrow() {
+            Leadership::Follower { leader, .. } => leader.is_some(),
+            Leadership::Standalone | Leadership::Leader { .. } | Leadership::Unknown { .. } => {
+                false
+            }
+        }
+    }
+
     /// Ends when something else follows from the leadership than before: not at each renewal. Never
     /// ends where nothing can change any more.
     pub async fn changed(&mut self) {
         if self.newest.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -39,7 +39,9 @@ impl JournalHistory {
 
 impl fmt::Debug for JournalHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JournalHistory").field("open", &self.journal.get().is_some()).finish()
+        f.debug_struct("JournalHistory")
+            .field("open", &self.journal.get().is_some())
+            .finish_non_exhaustive()
     }
 }
 

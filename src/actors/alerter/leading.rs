@@ -1,10 +1,16 @@
 //! Only the leader tells people. The others keep their books up to date, so that whoever becomes
 //! the leader goes on at once.
 
+use std::time::Duration;
+
 use actix::prelude::*;
 
 use super::Alerter;
 use crate::actors::leadership::LeadershipHandle;
+use crate::model::Timestamp;
+
+/// A leader that lives has told by then what was over, or goes on trying.
+const LEADER_TELLS_WITHIN: Duration = Duration::from_secs(60);
 
 impl Alerter {
     /// The same alerter, which tells people only while `leadership` says that it may.
@@ -19,18 +25,36 @@ impl Alerter {
         self.leadership.speaks().is_ok()
     }
 
+    /// What ended a while ago under a leader that lives, that one has told. Gives when to look
+    /// again; `None` where another leader is not known or nothing is over.
+    pub(super) fn leave_to_leader(&self, now: Timestamp) -> Option<Timestamp> {
+        if !self.leadership.is_led_by_another() {
+            return None;
+        }
+        let within = LEADER_TELLS_WITHIN.max(self.leadership.noticed_within());
+        let next = self.book().leave_to_leader(now.minus(within))?;
+        Some(now + next)
+    }
+
     /// Looks at everything that is due whenever another falconer becomes the leader, or this one.
-    pub(super) fn follow_leadership(&self, ctx: &mut Context<Self>) {
-        let mut leadership = self.leadership.clone();
-        let changed = async move { leadership.changed().await };
-        ctx.spawn(changed.into_actor(self).map(|(), alerter, ctx| {
+    /// `leadership` knows which change it has seen last, so it is handed on.
+    pub(super) fn follow_leadership(
+        &self,
+        mut leadership: LeadershipHandle,
+        ctx: &mut Context<Self>,
+    ) {
+        let changed = async move {
+            leadership.changed().await;
+            leadership
+        };
+        ctx.spawn(changed.into_actor(self).map(|leadership, alerter, ctx| {
             let speaks = alerter.speaks();
             if speaks != alerter.spoke {
                 alerter.spoke = speaks;
                 let open = alerter.book().alerts().count();
                 tracing::info!(speaks, open, "alerts are told by this falconer or by another one");
             }
-            alerter.follow_leadership(ctx);
+            alerter.follow_leadership(leadership, ctx);
             alerter.advance(ctx);
         }));
     }

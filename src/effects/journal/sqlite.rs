@@ -159,6 +159,7 @@ impl Journal for SqliteJournal {
         JournalHealth {
             path: self.path(),
             trouble: inner.trouble.clone(),
+            moved_aside: inner.moved_aside.clone(),
             in_memory: inner.ring.len() as u64,
             dropped: inner.dropped,
             written: inner.written,

@@ -66,6 +66,11 @@ impl PodState {
         self.pod.condition == PodCondition::Ready
     }
 
+    /// Whether it serves, for all that is known.
+    pub fn is_well(&self) -> bool {
+        self.is_ready() && self.sick.is_none()
+    }
+
     /// Whether it is about to end.
     pub fn is_terminating(&self) -> bool {
         self.pod.condition == PodCondition::Terminating
