@@ -248,6 +248,7 @@ async fn supervised(script: &'static Script) -> Run {
     let (board, clock, link) = (StatusBoard::default(), Clock::system(), Link::new());
     let outbox = ReportOutbox::new(link.clone(), metrics.clone());
     let parts = SupervisorParts {
+        keeper: falconer::actors::keeper::StateKeeper::default(),
         cluster: CLUSTER.into(),
         depends_on: std::collections::BTreeSet::new(),
         planner: Arc::new(Plans),

@@ -26,6 +26,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::actors::heartbeat::Heartbeat;
+use crate::actors::keeper::{NamedStore, StateKeeper};
 use crate::actors::leadership::LeadershipHandle;
 use crate::actors::root::Fatal;
 use crate::actors::status::StatusBoard;
@@ -34,7 +35,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::effects::{Journal, StateStore};
 use crate::metrics::{Metrics, MetricsRegistry, MetricsSettings};
-use crate::model::ReloadTrigger;
+use crate::model::{ReloadTrigger, StateChanges};
 use crate::server::{About, AboutBoard, Server, ServerSettings, ServerSources};
 
 use election::{Election, Told};
@@ -50,6 +51,8 @@ use reload::{Admin, Following, ReloadRequest, Reloader, ToRecoverer, WAITING_REQ
 
 /// How long the last push of metrics may take.
 const LAST_EXPORT: Duration = Duration::from_secs(3);
+/// How long the last change of the essential state may take.
+const LAST_SAVE: Duration = Duration::from_secs(2);
 
 /// What the command line adds to the settings.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +79,7 @@ pub struct App {
     metrics: MetricsRegistry,
     fatal: mpsc::UnboundedReceiver<Fatal>,
     journal: OpenJournal,
+    keeper: StateKeeper,
 }
 
 impl App {
@@ -120,8 +124,9 @@ impl App {
         let journal = OpenJournal::open(&settings.recorder, clock, &metrics)
             .context("cannot begin the journal")?;
         history.follow(Arc::clone(&journal.journal));
-        let leadership = election.handle();
-        let (tree, fatal) = start_tree(&plan, leadership, &board, clock, &metrics, &journal);
+        let keeper = StateKeeper::start(stores(&election, &journal, clock), clock, metrics.clone());
+        let around = Around { leadership: election.handle(), keeper: keeper.clone() };
+        let (tree, fatal) = start_tree(&plan, around, &board, clock, &metrics, &journal);
         // Nobody else has set it.
         let _ = recoverer.set(tree.resume_recovery());
         let drain_timeout = Rc::new(RefCell::new(settings.supervisor.drain_timeout.get()));
@@ -149,6 +154,7 @@ impl App {
             metrics: registry,
             fatal,
             journal,
+            keeper,
         })
     }
 
@@ -219,6 +225,9 @@ impl App {
         if undelivered > 0 {
             tracing::warn!(undelivered, "not everybody could be told before the end");
         }
+        if let Err(error) = self.keeper.persist(StateChanges::new(), LAST_SAVE).await {
+            tracing::warn!(%error, "essential state was not saved at the end");
+        }
         // Both wait for threads of their own; a collector that does not answer must not hold us.
         let (metrics, server, journal) = (self.metrics, self.server, self.journal);
         let last = tokio::task::spawn_blocking(move || {
@@ -231,9 +240,25 @@ impl App {
     }
 }
 
+/// What the tree is not alone with.
+struct Around {
+    leadership: LeadershipHandle,
+    keeper: StateKeeper,
+}
+
+/// Where the essential state is kept, the most believed store first: a disk may be gone with its pod,
+/// or be that of a falconer that led long ago.
+fn stores(election: &Election, journal: &OpenJournal, clock: Clock) -> Vec<NamedStore> {
+    let map = election.state_store(clock);
+    let map = map.map(|store| NamedStore { name: "configmap", store, is_decisive: true });
+    let store = Arc::clone(&journal.state);
+    let disk = NamedStore { name: journal.name(), store, is_decisive: false };
+    map.into_iter().chain([disk]).collect()
+}
+
 fn start_tree(
     plan: &Plan,
-    leadership: LeadershipHandle,
+    around: Around,
     board: &StatusBoard,
     clock: Clock,
     metrics: &Metrics,
@@ -245,7 +270,8 @@ fn start_tree(
         clusters,
         receivers,
         settings,
-        leadership,
+        leadership: around.leadership,
+        keeper: around.keeper,
         board: board.clone(),
         clock,
         metrics: metrics.clone(),

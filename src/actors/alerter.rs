@@ -14,6 +14,7 @@ use futures::FutureExt as _;
 use futures::channel::oneshot;
 
 use super::exit_guard::panic_message;
+use super::keeper::StateKeeper;
 use super::leadership::LeadershipHandle;
 use super::post::CommandsArrived;
 use super::status::StatusBoard;
@@ -29,6 +30,7 @@ use crate::policy::notification::{
 };
 
 mod inbox;
+mod keeping;
 mod leading;
 mod parts;
 mod reconfigure;
@@ -71,6 +73,7 @@ pub struct Alerter {
     book: Arc<Mutex<AlertBook>>,
     board: StatusBoard,
     journal: Arc<dyn Journal>,
+    keeper: StateKeeper,
     clock: Clock,
     metrics: Metrics,
     leadership: LeadershipHandle,
@@ -101,7 +104,7 @@ impl Alerter {
         receivers: Vec<Arc<dyn Notifier>>,
         parts: AlerterParts,
     ) -> Self {
-        let AlerterParts { inbox, book, board, journal, clock, metrics } = parts;
+        let AlerterParts { inbox, book, board, journal, keeper, clock, metrics } = parts;
         let (settings, receivers) = Reconfigure { settings, receivers }.into_parts();
         Self {
             settings,
@@ -110,6 +113,7 @@ impl Alerter {
             book,
             board,
             journal,
+            keeper,
             clock,
             metrics,
             leadership: LeadershipHandle::default(),
@@ -139,6 +143,7 @@ impl Alerter {
         while let Some(resolve) = self.inbox.resolve.next() {
             is_decision_due |= self.resolve(&resolve);
         }
+        self.keep();
         if is_decision_due {
             self.advance_soon(ctx);
         } else {
@@ -202,6 +207,7 @@ impl Alerter {
         for (receiver, notification, reason) in round.sends {
             self.begin_send(receiver, notification, reason, ctx);
         }
+        self.keep();
         self.arm(round.wake, ctx);
         self.publish_soon(ctx);
         if self.in_flight.is_empty() && self.pace == Pace::Draining {
@@ -219,6 +225,9 @@ impl Alerter {
         let finished = book.settle(&self.settings, self.pace, now);
         let mut round = Round { finished, wake, ..Round::default() };
         let speaks = self.speaks();
+        if !speaks {
+            book.forget_untold(now.minus(self.leadership.longest_gap()));
+        }
         let is_free = |name: &&Arc<str>| speaks && !self.in_flight.contains(*name);
         for receiver in self.receivers.keys().filter(is_free) {
             match book.next(receiver, &self.settings, self.pace, now) {
@@ -244,12 +253,20 @@ impl Alerter {
         let Some(notifier) = self.receivers.get(&receiver).map(Arc::clone) else { return };
         self.in_flight.insert(Arc::clone(&receiver));
         let limit = self.settings.send_timeout;
+        let recorded = self.record();
         let sending = async move {
-            let result = deliver(notifier.as_ref(), &notification, limit).await;
+            let result = match recorded.await {
+                Ok(()) => Ok(deliver(notifier.as_ref(), &notification, limit).await),
+                Err(error) => Err(error),
+            };
             (notification, result)
         };
         ctx.spawn(sending.into_actor(self).map(move |(notification, result), alerter, ctx| {
-            alerter.on_send_done(&receiver, &notification, reason, result);
+            match result {
+                Ok(result) => alerter.on_send_done(&receiver, &notification, reason, result),
+                Err(error) => alerter.put_back(&receiver, &notification, &error),
+            }
+            alerter.keep_now();
             alerter.advance(ctx);
         }));
     }
@@ -327,7 +344,7 @@ impl Actor for Alerter {
         #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("alerter", &ctx.address());
         self.spoke = self.speaks();
-        self.follow_leadership(self.leadership.clone(), ctx);
+        Self::follow(self.leadership.clone(), ctx);
         // The receivers may be others than those that the former incarnation had.
         self.follow_settings(&[]);
         let open = self.book().alerts().count();

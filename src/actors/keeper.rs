@@ -38,6 +38,9 @@ pub struct NamedStore {
     pub name: &'static str,
     /// The store.
     pub store: Arc<dyn StateStore>,
+    /// Whether nothing may be done before it was read: what it holds may have been written by
+    /// another falconer.
+    pub is_decisive: bool,
 }
 
 /// The keeper. Cheap to clone. The default one keeps nothing, and says that all is well.
@@ -89,6 +92,11 @@ impl StateKeeper {
         Self { inner: Some(Arc::new(Inner { shared, tasks })) }
     }
 
+    /// Whether there is anywhere to keep anything.
+    pub fn keeps(&self) -> bool {
+        self.inner.is_some()
+    }
+
     /// Saves `changes` soon. Never waits and never fails: what could not be saved is tried again.
     pub fn keep(&self, changes: StateChanges) {
         if let Some(inner) = &self.inner {
@@ -96,24 +104,34 @@ impl StateKeeper {
         }
     }
 
-    /// Saves `changes`, and everything that was changed before, now. Returns when all stores have it
-    /// that are in order; where one does not answer within `deadline`, when another has it. One that
-    /// failed the last time is not waited for while another is in order.
+    /// Saves `changes` as soon as can be. Never waits.
+    pub fn keep_now(&self, changes: StateChanges) {
+        if let Some(inner) = &self.inner {
+            inner.shared.change(changes, Duration::ZERO);
+        }
+    }
+
+    /// Saves `changes`, and everything that was changed before, now: it has begun when this is called.
+    /// The future ends when all stores have it that are in order; where one does not answer within
+    /// `deadline`, when another has it. One that failed the last time is not waited for while another
+    /// is in order.
     ///
     /// # Errors
     /// When it is durable nowhere, or when another falconer has taken the state over.
-    pub async fn persist(
+    pub fn persist(
         &self,
         changes: StateChanges,
         deadline: Duration,
-    ) -> Result<(), StateError> {
-        let Some(inner) = &self.inner else { return Ok(()) };
-        let shared = &inner.shared;
-        let until = shared.clock.monotonic() + deadline;
-        let Some(number) = shared.change(changes, Duration::ZERO) else {
-            return Err(shared.closed());
-        };
-        shared.durable(number, until, deadline).await
+    ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        let saving = self.inner.as_ref().map(|inner| {
+            let until = inner.shared.clock.monotonic() + deadline;
+            (Arc::clone(inner), inner.shared.change(changes, Duration::ZERO), until)
+        });
+        async move {
+            let Some((inner, number, until)) = saving else { return Ok(()) };
+            let Some(number) = number else { return Err(inner.shared.closed()) };
+            inner.shared.durable(number, until, deadline).await
+        }
     }
 
     /// Ends when another falconer has taken the state over, with what the store says; never for a

@@ -99,9 +99,12 @@ impl Recorder {
     }
 }
 
+/// The component of falconer itself under whose name people hear of the journal.
+pub const JOURNAL: &str = "journal";
+
 /// The name under which people hear of the journal.
 fn journal_id() -> ComponentId {
-    ComponentId::new("falconer", "journal")
+    ComponentId::new("falconer", JOURNAL)
 }
 
 fn alert(incident: IncidentId, component: ComponentId, trouble: &JournalTrouble) -> Alert {

@@ -7,6 +7,7 @@ mod assessments;
 mod breaker;
 mod deed;
 mod gate;
+mod keeping;
 mod lookup;
 mod prepare;
 mod progress;
@@ -225,6 +226,7 @@ impl Actor for Recoverer {
     fn started(&mut self, ctx: &mut Self::Context) {
         #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("recoverer", &ctx.address());
+        Self::follow_leadership(self.around.leadership.clone(), ctx);
         self.resume(ctx);
     }
 }
@@ -234,6 +236,7 @@ impl Handler<Recover> for Recoverer {
 
     fn handle(&mut self, report: Recover, ctx: &mut Self::Context) {
         self.on_recover(report, ctx);
+        self.keep();
     }
 }
 
@@ -242,6 +245,7 @@ impl Handler<ComponentHealthy> for Recoverer {
 
     fn handle(&mut self, report: ComponentHealthy, ctx: &mut Self::Context) {
         self.on_component_healthy(&report, ctx);
+        self.keep();
     }
 }
 

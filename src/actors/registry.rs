@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::keeper::StateKeeper;
 use super::leadership::LeadershipHandle;
 use super::platform::PlatformCircuits;
 use super::status::StatusBoard;
@@ -24,6 +25,8 @@ pub struct Surroundings {
     pub circuits: PlatformCircuits,
     /// Whether this falconer may act, and for how long.
     pub leadership: LeadershipHandle,
+    /// Where the ledgers are kept.
+    pub keeper: StateKeeper,
     /// Where the snapshot goes.
     pub board: StatusBoard,
     /// The time.

@@ -3,6 +3,7 @@
 //! it.
 
 mod act;
+mod keeping;
 mod reconfigure;
 mod settings;
 mod snapshot;
@@ -175,6 +176,7 @@ impl Actor for Scaler {
     fn started(&mut self, ctx: &mut Self::Context) {
         #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("scaler", &ctx.address());
+        Self::follow(self.around.leadership.clone(), ctx);
         self.resume(ctx);
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use serde::Serialize;
 
 use super::alerter::AlerterSnapshot;
+use super::keeper::KeeperSnapshot;
 use super::recoverer::RecovererSnapshot;
 use super::scaler::ScalerSnapshot;
 use crate::effects::JournalHealth;
@@ -33,6 +34,8 @@ pub struct StatusSnapshot {
     pub scaler: Arc<ScalerSnapshot>,
     /// How the journal fares.
     pub journal: JournalHealth,
+    /// How the essential state is kept.
+    pub state: KeeperSnapshot,
     /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
     pub actors: BTreeMap<String, ActorSnapshot>,
 }
@@ -46,6 +49,7 @@ impl StatusSnapshot {
             recoverer: Arc::clone(&self.recoverer),
             scaler: Arc::clone(&self.scaler),
             journal: self.journal.clone(),
+            state: self.state.clone(),
             actors: self.actors.clone(),
         }
     }
@@ -64,6 +68,8 @@ pub struct ActorsStatus {
     pub scaler: Arc<ScalerSnapshot>,
     /// How the journal fares.
     pub journal: JournalHealth,
+    /// How the essential state is kept.
+    pub state: KeeperSnapshot,
     /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
     pub actors: BTreeMap<String, ActorSnapshot>,
 }
@@ -263,9 +269,9 @@ impl StatusBoard {
     pub fn snapshot(&self) -> StatusSnapshot {
         let clusters = lock(&self.clusters).clone().into_iter();
         let clusters = clusters.map(|(name, cluster)| (name, cluster.snapshot())).collect();
-        let ActorsStatus { leadership, alerter, recoverer, scaler, journal, actors } =
+        let ActorsStatus { leadership, alerter, recoverer, scaler, journal, state, actors } =
             self.actors();
-        StatusSnapshot { leadership, clusters, alerter, recoverer, scaler, journal, actors }
+        StatusSnapshot { leadership, clusters, alerter, recoverer, scaler, journal, state, actors }
     }
 
     /// Looks at a copy of everything.

@@ -4,6 +4,7 @@
 mod inbox;
 mod inconclusive;
 mod inventory;
+mod keeping;
 mod memory;
 mod outbox;
 mod parts;
@@ -37,7 +38,8 @@ use actix::prelude::*;
 
 pub use inbox::{StopProbing, SupervisorInbox};
 use inventory::WatchedPods;
-pub use memory::ClusterMemory;
+pub use keeping::GONE;
+pub use memory::{ClusterMemory, StoredIncident};
 pub use outbox::ReportOutbox;
 pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
 pub use reconfigure::{NOT_WATCHED, Reconfigure, Retire};
@@ -185,6 +187,7 @@ impl Supervisor {
         if let Some(open) = incident {
             self.resolve(open);
         }
+        self.keep(&mut self.memory());
         self.view.forgotten(component);
         let id = self.id(component);
         self.parts.metrics.component_removed(&id);

@@ -10,6 +10,7 @@ use actix::prelude::*;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use super::keeper::StateKeeper;
 use super::leadership::LeadershipHandle;
 use super::link::Link;
 use super::platform::PlatformCircuits;
@@ -277,6 +278,7 @@ pub fn surroundings() -> (Arc<FakeCluster>, Surroundings) {
         registry: ActionRegistry::default(),
         circuits: PlatformCircuits::default(),
         leadership: LeadershipHandle::default(),
+        keeper: StateKeeper::default(),
         board: StatusBoard::default(),
         clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
         metrics: Metrics::default(),

@@ -3,6 +3,7 @@
 //! memory.
 
 mod branches;
+mod custody;
 mod ending;
 #[cfg(test)]
 mod panics;
@@ -15,9 +16,11 @@ use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::alerter::{self, AlerterSettings};
 use super::exit_guard::{self, Running};
+use super::keeper::StateKeeper;
 use super::leadership::LeadershipHandle;
 use super::link::Link;
 use super::recoverer::{self, RecovererSettings, RecoveryProgressed};
@@ -33,6 +36,7 @@ use crate::effects::{Cluster, Journal, Notifier};
 use crate::metrics::Metrics;
 use crate::policy::backoff::RespawnSettings;
 use branches::{Branch, Common, PostsByCluster, progress_posts};
+use custody::Custody;
 
 /// Room in the root's mailbox; what its children's guards say is never refused.
 const ROOT_MAILBOX: usize = 16;
@@ -100,6 +104,8 @@ pub struct TreeParts {
     pub settings: TreeSettings,
     /// Whether this falconer acts.
     pub leadership: LeadershipHandle,
+    /// Where is kept what must survive that the process is killed.
+    pub keeper: StateKeeper,
     /// Observable state.
     pub board: StatusBoard,
     /// Time.
@@ -115,6 +121,8 @@ pub struct TreeParts {
 /// The running tree. Must be started inside an actix system. Dropping it ends every actor.
 pub struct Tree {
     root: Running<Root>,
+    /// Reads what was done before; `None` where nothing is kept.
+    custody: Option<JoinHandle<()>>,
     common: Common,
     /// What it consists of now.
     plan: TreePlan,
@@ -146,7 +154,14 @@ struct SupervisorLinks {
 impl Tree {
     /// Starts every actor.
     pub fn start(parts: TreeParts) -> Self {
-        let common = Common::new(&parts);
+        let (gate, leadership) = if parts.keeper.keeps() {
+            let (gate, leadership) = Custody::gate(&parts.leadership);
+            (Some(gate), leadership)
+        } else {
+            (None, parts.leadership.clone())
+        };
+        let common = Common::new(&parts, leadership);
+        let custody = gate.map(|gate| common.custody(gate, parts.leadership.clone()));
         let TreeParts { clusters, receivers, settings, board, clock, metrics, fatal, .. } = parts;
         let respawns = settings.respawns;
         let plan = TreePlan { clusters, receivers, settings };
@@ -171,6 +186,7 @@ impl Tree {
         let root = start_root(children, RootParts { fatal, board, clock, metrics });
         Self {
             root,
+            custody: custody.map(|custody| actix::spawn(custody.run())),
             common,
             plan,
             supervisors,
@@ -207,6 +223,9 @@ fn start_root(children: Vec<RootChild>, parts: RootParts) -> Running<Root> {
 impl Drop for Tree {
     fn drop(&mut self) {
         self.root.abort.abort();
+        if let Some(custody) = &self.custody {
+            custody.abort();
+        }
     }
 }
 

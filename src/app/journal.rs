@@ -38,6 +38,11 @@ impl OpenJournal {
         Ok(Self { journal, state, file: Some(file) })
     }
 
+    /// What it is called where the essential state is kept in it.
+    pub fn name(&self) -> &'static str {
+        if self.file.is_some() { "disk" } else { "memory" }
+    }
+
     /// From now on it may keep as much as `settings` say.
     pub fn follow(&self, settings: &RecorderSettings) {
         if let Some(file) = &self.file {

@@ -105,6 +105,20 @@ impl HealthTracker {
         }
     }
 
+    /// A component of which it is known from before falconer was started in which state it was. It
+    /// has no startup grace, and has to be found sick `failure_threshold` times anew before anything
+    /// is done to it.
+    pub fn resumed(state: HealthState, since: Timestamp, reason: Reason, now: Timestamp) -> Self {
+        let grace = None;
+        let settings = HealthSettings::default();
+        Self { state, since, reason: Some(reason), grace, ..Self::new(settings, now) }
+    }
+
+    /// Whether it was found well as often as it takes to be believed.
+    pub fn is_confirmed(&self, settings: HealthSettings) -> bool {
+        self.successes >= settings.success_threshold
+    }
+
     /// Its workload was just restarted: failures do not count until `until`, or, with
     /// `ends_on_success`, until it has come up.
     pub fn grant_grace(&mut self, until: Timestamp, ends_on_success: bool) {

@@ -122,6 +122,7 @@ impl Run {
             receivers: parts.receivers.clone(),
             settings: parts.settings.clone(),
             leadership: LeadershipHandle::default(),
+            keeper: falconer::actors::keeper::StateKeeper::default(),
             board: board.clone(),
             clock,
             metrics: Metrics::default(),

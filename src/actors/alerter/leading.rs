@@ -37,25 +37,29 @@ impl Alerter {
     }
 
     /// Looks at everything that is due whenever another falconer becomes the leader, or this one.
-    /// `leadership` knows which change it has seen last, so it is handed on.
-    pub(super) fn follow_leadership(
-        &self,
-        mut leadership: LeadershipHandle,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn follow(mut leadership: LeadershipHandle, ctx: &mut Context<Self>) {
         let changed = async move {
             leadership.changed().await;
+            // Given back: a copy of the first one would see the same change again and again.
             leadership
         };
-        ctx.spawn(changed.into_actor(self).map(|leadership, alerter, ctx| {
-            let speaks = alerter.speaks();
-            if speaks != alerter.spoke {
-                alerter.spoke = speaks;
-                let open = alerter.book().alerts().count();
-                tracing::info!(speaks, open, "alerts are told by this falconer or by another one");
-            }
-            alerter.follow_leadership(leadership, ctx);
-            alerter.advance(ctx);
+        ctx.spawn(fut::wrap_future::<_, Self>(changed).map(|leadership, alerter, ctx| {
+            Self::follow(leadership, ctx);
+            alerter.on_leadership(ctx);
         }));
+    }
+
+    fn on_leadership(&mut self, ctx: &mut Context<Self>) {
+        let speaks = self.speaks();
+        if speaks != self.spoke {
+            self.spoke = speaks;
+            let open = self.book().alerts().count();
+            tracing::info!(speaks, open, "alerts are told by this falconer or by another one");
+        }
+        if speaks {
+            // What was taken over may be about receivers that are not configured here.
+            self.follow_settings(&[]);
+        }
+        self.advance(ctx);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::AlerterInbox;
+use crate::actors::keeper::StateKeeper;
 use crate::actors::status::StatusBoard;
 use crate::clock::Clock;
 use crate::effects::Journal;
@@ -20,6 +21,8 @@ pub struct AlerterParts {
     pub board: StatusBoard,
     /// Where alerts and deliveries are written down.
     pub journal: Arc<dyn Journal>,
+    /// Where the book is kept.
+    pub keeper: StateKeeper,
     /// Time.
     pub clock: Clock,
     /// Instruments.

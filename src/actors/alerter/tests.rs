@@ -127,6 +127,7 @@ impl Stage {
             self.settings.clone(),
             receivers,
             AlerterParts {
+                keeper: crate::actors::keeper::StateKeeper::default(),
                 inbox: self.inbox.clone(),
                 book: Arc::clone(&self.book),
                 board: self.board.clone(),

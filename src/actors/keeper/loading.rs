@@ -12,9 +12,9 @@ use crate::model::{StateChanges, StoredState};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
     /// It may hold what the others do not know.
-    WaitForBest,
-    /// The others, or nothing, will do.
-    TakeWhatThereIs,
+    WaitForAll,
+    /// Only if it is decisive: otherwise the others, or nothing, will do.
+    WaitForDecisive,
 }
 
 /// What the stores hold.
@@ -24,6 +24,8 @@ pub struct Loaded {
     pub state: StoredState,
     /// Which one that is; `None` where all are empty.
     pub from: Option<&'static str>,
+    /// Whether it is what this keeper has written there itself.
+    pub is_own: bool,
     /// What each holds, where it could be read.
     each: Vec<Option<StoredState>>,
 }
@@ -32,8 +34,8 @@ impl StateKeeper {
     /// Reads all stores. The first one in their order that holds anything is believed.
     ///
     /// # Errors
-    /// With [`Patience::WaitForBest`], when one cannot be read that would be believed before those
-    /// that can, and trying again makes sense.
+    /// When one cannot be read that would be believed before those that can, that is waited for, and
+    /// trying again makes sense.
     pub async fn load(&self, patience: Patience) -> Result<Loaded, StateError> {
         let Some(inner) = &self.inner else { return Ok(Loaded::default()) };
         let shared = &inner.shared;
@@ -81,13 +83,17 @@ fn choose(
             Ok(state) => {
                 if loaded.from.is_none() && !state.is_empty() {
                     loaded.from = Some(store);
+                    loaded.is_own = slot.has_written(&state);
                     loaded.state.clone_from(&state);
                 }
                 loaded.each.push(Some(state));
             }
             Err(error) => {
-                let is_needed = loaded.from.is_none() && error.is_retryable();
-                if is_needed && patience == Patience::WaitForBest {
+                let is_waited_for = match patience {
+                    Patience::WaitForAll => true,
+                    Patience::WaitForDecisive => slot.is_decisive,
+                };
+                if is_waited_for && loaded.from.is_none() && error.is_retryable() {
                     return Err(error);
                 }
                 tracing::warn!(store, %error, "essential state is not read from here");

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::loading::difference;
-use super::{NamedStore, Shared};
+use super::{NamedStore, Shared, apply};
 use crate::effects::{StateError, StateStore};
 use crate::metrics::StateSave;
 use crate::model::{StateChanges, StoredState, Timestamp};
@@ -40,6 +40,7 @@ pub(super) struct Progress {
 pub(super) struct Slot {
     pub(super) name: &'static str,
     pub(super) store: Arc<dyn StateStore>,
+    pub(super) is_decisive: bool,
     queue: Mutex<Queue>,
     arrived: Notify,
 }
@@ -54,13 +55,15 @@ struct Queue {
     due: Option<Instant>,
     /// Whether it is known what stands in the store; until then nothing is written to it.
     is_loaded: bool,
+    /// What stands in the store, as far as this keeper knows.
+    there: StoredState,
     failures: u32,
 }
 
 impl Slot {
     pub(super) fn new(store: NamedStore) -> Self {
-        let NamedStore { name, store } = store;
-        Self { name, store, queue: Mutex::default(), arrived: Notify::new() }
+        let NamedStore { name, store, is_decisive } = store;
+        Self { name, store, is_decisive, queue: Mutex::default(), arrived: Notify::new() }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -94,6 +97,7 @@ impl Slot {
         if let Some(there) = there {
             queue.waiting = difference(there, state);
             queue.is_loaded = true;
+            queue.there.clone_from(there);
         }
         drop(queue);
         self.arrived.notify_one();
@@ -101,7 +105,14 @@ impl Slot {
 
     /// Nothing more is written to it.
     pub(super) fn end(&self) {
-        *self.queue() = Queue::default();
+        let mut queue = self.queue();
+        let there = std::mem::take(&mut queue.there);
+        *queue = Queue { there, ..Queue::default() };
+    }
+
+    /// Whether `there` is what this keeper has written, and nobody else has since.
+    pub(super) fn has_written(&self, there: &StoredState) -> bool {
+        self.queue().there == *there
     }
 
     /// Loads it, within bounds.
@@ -150,6 +161,7 @@ impl Slot {
     fn saved(&self, changes: &StateChanges) {
         let mut queue = self.queue();
         queue.waiting.retain(|key, value| changes.get(key) != Some(value));
+        apply(&mut queue.there, changes);
         queue.failures = 0;
     }
 
@@ -215,6 +227,7 @@ impl Shared {
         let kept = self.kept();
         let mut queue = slot.queue();
         queue.waiting = difference(there, &kept.state);
+        queue.there.clone_from(there);
         queue.newest = kept.newest;
         queue.is_loaded = true;
     }

@@ -98,6 +98,7 @@ fn keeper(stores: &[(&'static str, &Arc<FakeStore>)]) -> StateKeeper {
     let named = |(name, store): &(&'static str, &Arc<FakeStore>)| NamedStore {
         name,
         store: Arc::clone(store) as Arc<dyn StateStore>,
+        is_decisive: *name == "decisive",
     };
     let clock = Clock::starting_at(Timestamp::from_millis(1_767_225_600_000));
     StateKeeper::start(stores.iter().map(named).collect(), clock, Metrics::default())
@@ -105,7 +106,7 @@ fn keeper(stores: &[(&'static str, &Arc<FakeStore>)]) -> StateKeeper {
 
 /// Loads and opens it with what was found.
 async fn open(keeper: &StateKeeper) -> Loaded {
-    let loaded = keeper.load(Patience::WaitForBest).await.expect("a readable store");
+    let loaded = keeper.load(Patience::WaitForAll).await.expect("a readable store");
     keeper.open(&loaded, loaded.state.clone());
     loaded
 }
@@ -137,8 +138,8 @@ async fn a_first_store_that_cannot_be_read_is_waited_for_only_by_who_is_patient(
     let (map, disk) = (FakeStore::holding(&[("a", "new")]), FakeStore::holding(&[("a", "old")]));
     map.shelf().unreadable = true;
     let keeper = keeper(&[("configmap", &map), ("disk", &disk)]);
-    assert_eq!(keeper.load(Patience::WaitForBest).await.unwrap_err(), unavailable());
-    let loaded = keeper.load(Patience::TakeWhatThereIs).await.expect("the disk");
+    assert_eq!(keeper.load(Patience::WaitForAll).await.unwrap_err(), unavailable());
+    let loaded = keeper.load(Patience::WaitForDecisive).await.expect("the disk");
     assert_eq!(loaded.from, Some("disk"));
     keeper.open(&loaded, loaded.state.clone());
     keeper.persist(set("b", "1"), DEADLINE).await.expect("saved on the disk");
@@ -232,6 +233,27 @@ async fn a_state_that_another_falconer_has_taken_over_is_not_touched_any_more() 
     map.answers(None);
     open(&keeper).await;
     keeper.persist(set("d", "1"), DEADLINE).await.expect("it leads again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decisive_store_is_waited_for_by_everybody() {
+    let (map, disk) = (FakeStore::holding(&[]), FakeStore::holding(&[("a", "old")]));
+    map.shelf().unreadable = true;
+    let keeper = keeper(&[("decisive", &map), ("disk", &disk)]);
+    assert_eq!(keeper.load(Patience::WaitForDecisive).await.unwrap_err(), unavailable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_keeper_has_written_itself_is_recognised() {
+    let disk = FakeStore::holding(&[("a", "1")]);
+    let keeper = keeper(&[("disk", &disk)]);
+    assert!(!open(&keeper).await.is_own);
+    keeper.persist(set("b", "1"), DEADLINE).await.expect("saved");
+    keeper.close();
+    assert!(open(&keeper).await.is_own);
+    keeper.close();
+    disk.shelf().state.insert("b".into(), "2".into());
+    assert!(!open(&keeper).await.is_own);
 }
 
 #[tokio::test(start_paused = true)]

@@ -273,7 +273,7 @@ impl Recoverer {
 }
 
 async fn carry_out(
-    gate: Gate,
+    mut gate: Gate,
     cluster: Arc<dyn Cluster>,
     event: Option<ClusterEvent>,
     deed: Deed,

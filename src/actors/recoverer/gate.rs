@@ -5,10 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
 use super::{Recoverer, RecovererSettings};
 use crate::actors::leadership::LeadershipHandle;
 use crate::clock::Clock;
-use crate::effects::Journal;
+use crate::effects::{Journal, StateError};
 use crate::metrics::Metrics;
 use crate::policy::leadership::NotLeader;
 use crate::policy::recovery::PlannedAction;
@@ -18,13 +21,15 @@ use crate::policy::recovery::PlannedAction;
 pub(super) enum Withheld {
     /// This falconer is not the leader for long enough any more.
     NotLeader(NotLeader),
+    /// Another falconer has taken over what this one knew.
+    TakenOver(StateError),
 }
 
 impl Withheld {
     /// A name for machines.
     pub(super) const fn as_str(&self) -> &'static str {
         match self {
-            Self::NotLeader(_) => "not_leader",
+            Self::NotLeader(_) | Self::TakenOver(_) => "not_leader",
         }
     }
 }
@@ -33,6 +38,7 @@ impl fmt::Display for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotLeader(why) => write!(f, "left to another falconer: {why}"),
+            Self::TakenOver(why) => write!(f, "left to another falconer: {why}"),
         }
     }
 }
@@ -41,6 +47,8 @@ impl fmt::Display for Withheld {
 pub(super) struct Gate {
     leadership: LeadershipHandle,
     journal: Arc<dyn Journal>,
+    /// Ends when the ledger, in which the action has begun, is safe.
+    recorded: BoxFuture<'static, Result<(), StateError>>,
     clock: Clock,
     metrics: Metrics,
     flush: Duration,
@@ -65,12 +73,21 @@ impl Gate {
     ///
     /// # Errors
     /// Why the request must not be sent.
-    pub(super) async fn before_acting(&self, plan: &PlannedAction) -> Result<(), Withheld> {
+    pub(super) async fn before_acting(&mut self, plan: &PlannedAction) -> Result<(), Withheld> {
         if let Err(error) = self.journal.flush(self.flush).await {
             // A sick cluster does not wait for a full disk.
             self.metrics.action_unwritten();
             let key = &plan.idempotency_key;
             tracing::warn!(key, %error, "journal could not be written before an action");
+        }
+        match (&mut self.recorded).await {
+            Ok(()) => {}
+            Err(error @ StateError::Fenced { .. }) => return Err(Withheld::TakenOver(error)),
+            Err(error) => {
+                self.metrics.action_unwritten();
+                let key = &plan.idempotency_key;
+                tracing::warn!(key, %error, "ledger could not be saved before an action");
+            }
         }
         self.is_led_for(self.leadership.deadline(self.event + self.request))
     }
@@ -89,11 +106,15 @@ impl Gate {
 }
 
 impl Recoverer {
+    /// What an action that has begun in the ledger passes before its request.
     pub(super) fn gate(&self) -> Gate {
         let around = &self.around;
+        let changes = self.ledger().take_changes();
+        let recorded = around.keeper.persist(changes, self.settings.flush_timeout).boxed();
         Gate {
             leadership: around.leadership.clone(),
             journal: Arc::clone(&around.journal),
+            recorded,
             clock: around.clock,
             metrics: around.metrics.clone(),
             flush: self.settings.flush_timeout,

@@ -77,6 +77,7 @@ impl Recoverer {
 
     /// Publishes the present state.
     pub(super) fn publish(&self) {
+        self.keep();
         let snapshot = self.snapshot();
         self.around.board.update(|status| status.recoverer = snapshot.into());
     }

@@ -23,8 +23,9 @@ impl Recoverer {
     /// A new incarnation, or a new process, goes on where the previous one ended; it repeats nothing.
     pub(super) fn resume(&mut self, ctx: &mut Context<Self>) {
         let (lost, held) = {
+            let now = self.around.clock.now();
             let mut ledger = self.ledger();
-            let lost = ledger.resume(self.around.clock.now());
+            let lost = ledger.resume(now);
             let held: Vec<_> = ledger
                 .all_in_flight()
                 .map(|action| (action.component.cluster.clone(), action.workload.clone()))

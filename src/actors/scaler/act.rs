@@ -64,7 +64,16 @@ impl Scaler {
         self.publish();
         let request =
             ScaleRequest { workload: plan.workload.clone(), from: plan.from, to: plan.to };
+        let recorded = self.record();
+        let (leadership, clock) = (self.around.leadership.clone(), self.around.clock);
         let answer = async move {
+            let withheld = |message: String| ClusterError::Conflict {
+                operation: "scale",
+                object: request.workload.to_string(),
+                message,
+            };
+            recorded.await.map_err(|error| withheld(error.to_string()))?;
+            leadership.covers(clock.now(), deadline).map_err(|why| withheld(why.to_string()))?;
             within(deadline, "scale", &request.workload, cluster.scale(&request)).await
         };
         ctx.spawn(

@@ -51,6 +51,7 @@ impl Scaler {
 
     /// Publishes the present state.
     pub(super) fn publish(&self) {
+        self.keep();
         let snapshot = ScalerSnapshot {
             dry_run: self.settings.dry_run,
             draining: self.draining,

@@ -37,6 +37,7 @@ impl Supervisor {
         self.memory().follow(&inventory);
         self.view.inventory(&inventory);
         let before = std::mem::replace(&mut self.inventory, Arc::clone(&inventory));
+        self.settle_orphans(&mut self.memory());
         // An inventory that may be old proves nothing.
         if inventory.is_current() {
             self.look_at_pods(&before, &inventory);

@@ -4,10 +4,12 @@
 //! Messages are level-triggered: whoever missed one hears of the matter again. But a report that
 //! changes nothing costs one look-up and tells nothing, until a reminder is due.
 
+mod incident;
+mod stored;
 mod told;
 mod totals;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,42 +17,17 @@ use super::view::blank;
 use crate::actors::recoverer::RecoveryPhase;
 use crate::actors::status::ComponentCell;
 use crate::model::{
-    ComponentId, HealthState, IncidentId, Inventory, Outcome, ProbeReport, ProberKind, Reason,
-    ReasonKind, Severity, Timestamp,
+    HealthState, IncidentId, Inventory, Outcome, ProbeReport, ProberKind, ReasonKind, Timestamp,
 };
 use crate::policy::health::{HealthSettings, HealthTracker, Transition, Weight};
+pub use incident::{IncidentChange, OpenIncident};
+pub use stored::StoredIncident;
 pub use told::Tell;
 use told::Told;
 use totals::Totals;
 
 /// While probes cannot be made, the log says so this often: they may be a thousand a second.
 const INCONCLUSIVE_TOLD_EVERY: Duration = Duration::from_secs(60);
-
-/// An incident that is not over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenIncident {
-    /// Its identifier.
-    pub id: IncidentId,
-    /// Since when.
-    pub since: Timestamp,
-    /// The worst it has been.
-    pub severity: Severity,
-    /// Its newest reason.
-    pub reason: Reason,
-}
-
-/// What one report means for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IncidentChange {
-    /// Nothing.
-    None,
-    /// An incident began, became worse or has another reason.
-    News,
-    /// It goes on as before.
-    Open,
-    /// It is over.
-    Resolved(IncidentId),
-}
 
 /// One component.
 #[derive(Debug)]
@@ -103,6 +80,10 @@ pub struct ClusterMemory {
     is_stopped: bool,
     inconclusive: Inconclusive,
     milvus_version: Option<String>,
+    /// Components of whose incident something has changed since that was last saved.
+    touched: BTreeSet<Arc<str>>,
+    /// Incidents of components that are not watched, or not yet.
+    orphans: BTreeMap<Arc<str>, StoredIncident>,
 }
 
 impl ClusterMemory {
@@ -119,6 +100,9 @@ impl ClusterMemory {
         let memory = entry.or_insert_with(|| Box::new(ComponentMemory::new(kind, settings, now)));
         memory.settings = settings;
         memory.kind = kind;
+        if let Some(stored) = self.orphans.remove(component) {
+            memory.adopt(&stored, now);
+        }
         memory.cell.update(|shown| shown.kind = kind);
         memory
     }
@@ -137,6 +121,7 @@ impl ClusterMemory {
     pub fn forget(&mut self, component: &str) -> Option<IncidentId> {
         let memory = self.components.remove(component)?;
         self.totals.left(&memory);
+        self.touched.insert(Arc::from(component));
         memory.incident.map(|open| open.id)
     }
 
@@ -273,6 +258,12 @@ impl ClusterMemory {
         let transition = known.tracker.observe_as(weight, outcome, known.settings, now);
         let change = known.update_incident(&report.id, outcome, now);
         self.totals.moved(known, was_sick);
+        match change {
+            IncidentChange::News | IncidentChange::Resolved(_) => {
+                self.touched.insert(Arc::clone(&report.id.component));
+            }
+            IncidentChange::None | IncidentChange::Open => {}
+        }
         let tell = known.whom_to_tell(outcome, transition, &change, now);
         Some(Judged { known, transition, change, tell })
     }
@@ -332,52 +323,6 @@ impl ComponentMemory {
     /// Its place on the status board.
     pub fn cell(&self) -> &ComponentCell {
         &self.cell
-    }
-
-    /// Which severity the present state deserves, if any.
-    fn severity(&self, now: Timestamp) -> Option<Severity> {
-        let kind = self.tracker.reason().map(|reason| reason.kind);
-        if kind == Some(ReasonKind::PlatformUnavailable) && self.kind != ProberKind::Platform {
-            // The platform's own prober tells of this, once for all components.
-            return None;
-        }
-        match self.tracker.state() {
-            HealthState::Unhealthy => Some(Severity::Critical),
-            // Something optional that does not exist here is shown, and nobody is woken for it.
-            HealthState::Degraded if kind == Some(ReasonKind::Unsupported) => None,
-            HealthState::Degraded if self.tracker.is_persistently_degraded(self.settings, now) => {
-                Some(Severity::Warning)
-            }
-            HealthState::Degraded | HealthState::Unknown | HealthState::Healthy => None,
-        }
-    }
-
-    fn update_incident(
-        &mut self,
-        id: &ComponentId,
-        outcome: &Outcome,
-        now: Timestamp,
-    ) -> IncidentChange {
-        if self.tracker.state() == HealthState::Healthy || self.tracker.is_off() {
-            let over = self.incident.take();
-            return over.map_or(IncidentChange::None, |open| IncidentChange::Resolved(open.id));
-        }
-        let reason = outcome.reason().or(self.tracker.reason());
-        let (Some(severity), Some(reason)) = (self.severity(now), reason) else {
-            return IncidentChange::None;
-        };
-        let Some(open) = &mut self.incident else {
-            let since = self.tracker.since();
-            let (id, reason) = (IncidentId::new(id, since), reason.clone());
-            self.incident = Some(OpenIncident { id, since, severity, reason });
-            return IncidentChange::News;
-        };
-        if severity <= open.severity && *reason == open.reason {
-            return IncidentChange::Open;
-        }
-        open.severity = open.severity.max(severity);
-        open.reason = reason.clone();
-        IncidentChange::News
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::{ClusterMemory, InventoryChanged, ReportOutbox, SupervisorInbox};
 use crate::actors::alerter::{AlerterInbox, RaiseAlert, ResolveAlert, UpdateAlert};
 use crate::actors::exit_guard::LastWords;
+use crate::actors::keeper::StateKeeper;
 use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
 use crate::actors::post::Post;
@@ -81,6 +82,8 @@ pub struct SupervisorParts {
     pub clock: Clock,
     /// Instruments.
     pub metrics: Metrics,
+    /// Where open incidents are kept.
+    pub keeper: StateKeeper,
     /// Where probes and changes of state are written down.
     pub journal: Arc<dyn Journal>,
 }

@@ -92,6 +92,8 @@ impl Supervisor {
         if let Some(ask) = ask {
             self.ask_for_recovery(ask, &mut memory, now);
         }
+        self.keep(&mut memory);
+        self.settle_orphans(&mut memory);
         usage
     }
 

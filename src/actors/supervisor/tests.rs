@@ -111,6 +111,7 @@ impl Fixture {
         let board = StatusBoard::default();
         let link = Link::new();
         let parts = SupervisorParts {
+            keeper: crate::actors::keeper::StateKeeper::default(),
             cluster: "milvus-ha".into(),
             depends_on: depends_on.iter().map(|name| Arc::from(*name)).collect(),
             planner: Arc::new(Plans(probes.clone(), discovered)),

@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::watch;
 
+use super::custody::{Custody, Memories, StateAlert};
 use super::{ClusterParts, SupervisorLinks, TreeParts, Watched};
 use crate::actors::alerter::{
     self, Alerter, AlerterInbox, AlerterParts, ResolveAlert, UpdateAlert,
 };
 use crate::actors::exit_guard::{self, ExitNotice, LastWords};
-use crate::actors::leadership::LeadershipHandle;
+use crate::actors::keeper::StateKeeper;
+use crate::actors::leadership::{LeadershipHandle, StateGate};
 use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
 use crate::actors::platform::PlatformCircuits;
@@ -83,6 +86,7 @@ pub(super) struct Common {
     pacer: Pacer,
     pub(super) circuits: PlatformCircuits,
     pub(super) leadership: LeadershipHandle,
+    pub(super) keeper: StateKeeper,
     pub(super) resume_recovery: Link<recoverer::Resume>,
     pub(super) lasting: Lasting,
     pub(super) board: StatusBoard,
@@ -99,10 +103,12 @@ pub(super) struct Lasting {
     pub(super) recoveries: Arc<Mutex<RecoveryLedger>>,
     pub(super) scalings: Arc<Mutex<ScalingLedger>>,
     pub(super) journal_alert: JournalAlert,
+    pub(super) state_alert: StateAlert,
+    pub(super) memories: Memories,
 }
 
 impl Common {
-    pub(super) fn new(parts: &TreeParts) -> Self {
+    pub(super) fn new(parts: &TreeParts, leadership: LeadershipHandle) -> Self {
         let lasting =
             Lasting { inbox: AlerterInbox::counted(&parts.metrics), ..Lasting::default() };
         Self {
@@ -111,7 +117,8 @@ impl Common {
             registry: ActionRegistry::default(),
             pacer: Pacer::default(),
             circuits: PlatformCircuits::default(),
-            leadership: parts.leadership.clone(),
+            leadership,
+            keeper: parts.keeper.clone(),
             resume_recovery: Link::new(),
             board: parts.board.clone(),
             clock: parts.clock,
@@ -132,6 +139,7 @@ impl Common {
             book,
             board: self.board.clone(),
             journal: Arc::clone(&self.journal),
+            keeper: self.keeper.clone(),
             clock: self.clock,
             metrics: self.metrics.clone(),
         };
@@ -158,6 +166,7 @@ impl Common {
             registry: self.registry.clone(),
             circuits: self.circuits.clone(),
             leadership: self.leadership.clone(),
+            keeper: self.keeper.clone(),
             board: self.board.clone(),
             clock: self.clock,
             metrics: self.metrics.clone(),
@@ -240,6 +249,9 @@ impl Common {
         let key = supervisor_key(&cluster.name);
         let kept = Kept { key, mailbox: SUPERVISOR_MAILBOX, ..Kept::peer("supervisor", respawn) };
         let memory: Arc<Mutex<ClusterMemory>> = Arc::default();
+        let mut memories = self.lasting.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        memories.insert(Arc::clone(&cluster.name), Arc::clone(&memory));
+        drop(memories);
         let parts = SupervisorParts {
             cluster: Arc::clone(&cluster.name),
             depends_on: first.depends_on.clone(),
@@ -257,6 +269,7 @@ impl Common {
             clock: self.clock,
             metrics: self.metrics.clone(),
             journal: Arc::clone(&self.journal),
+            keeper: self.keeper.clone(),
         };
         let branch = Branch::new(first);
         let (made_with, published) = (branch.clone(), branch.link.clone());
@@ -288,6 +301,24 @@ impl Common {
             let (incident, action) = (open.id.clone(), NOT_WATCHED.to_owned());
             self.peers.update.send(UpdateAlert { incident: incident.clone(), action });
             self.peers.resolve.send(ResolveAlert { incident, ended_at });
+        }
+    }
+}
+
+impl Common {
+    /// Reads what was done before, and opens `gate` then.
+    pub(super) fn custody(
+        &self,
+        gate: watch::Sender<StateGate>,
+        leadership: LeadershipHandle,
+    ) -> Custody {
+        Custody {
+            keeper: self.keeper.clone(),
+            leadership,
+            gate,
+            lasting: self.lasting.clone(),
+            board: self.board.clone(),
+            clock: self.clock,
         }
     }
 }

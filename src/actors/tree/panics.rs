@@ -146,6 +146,7 @@ impl Hospital {
             receivers: vec![Arc::clone(&letterbox) as Arc<dyn Notifier>],
             settings: TreeSettings { respawns, ..TreeSettings::default() },
             leadership: LeadershipHandle::default(),
+            keeper: crate::actors::keeper::StateKeeper::default(),
             board: board.clone(),
             clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
             metrics: Metrics::default(),

@@ -2,7 +2,7 @@
 //! nobody acts on settings that hold no longer: first who tells and acts, then who decides.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::branches::{progress_posts, supervisor_key, supervisor_settings};
 use super::{ClusterParts, Respawns, SupervisorLinks, Tree, TreePlan, plans_of_the_acting};
@@ -137,6 +137,8 @@ impl Tree {
     /// Ends the cluster's incidents, then its supervisor, then what is shown of it.
     async fn remove_cluster(&mut self, name: &Arc<str>, touched: &mut Touched) {
         let Some(watched) = self.supervisors.remove(name) else { return };
+        let memories = &self.common.lasting.memories;
+        memories.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         if let Some(ended) = watched.links.retire.ask(Retire).await {
             touched.extend(ended);
         } else {

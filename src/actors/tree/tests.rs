@@ -1,5 +1,7 @@
 //! The whole tree in virtual time, over effects in memory, following one plan after another.
 
+mod custody;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,6 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::*;
+use crate::actors::keeper::NamedStore;
 use crate::actors::leadership::LeadershipHandle;
 use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::ComponentPlan;
@@ -15,7 +18,7 @@ use crate::actors::testing::in_virtual_time;
 use crate::effects::journal::MemoryJournal;
 use crate::effects::{
     ActionQuery, ActionTrace, Applied, ClusterError, DeletePodRequest, EvidenceRequest,
-    NotifyError, Probe, RestartRequest, RollbackRequest, ScaleRequest,
+    NotifyError, Probe, RestartRequest, RollbackRequest, ScaleRequest, StateStore,
 };
 use crate::model::{
     AlertStatus, ClusterEvent, ComponentInventory, Evidence, HealthState, Inventory, Notification,
@@ -156,6 +159,33 @@ impl Notifier for Mailbox {
     }
 }
 
+/// What outlives a falconer that is killed.
+struct Around {
+    clock: Clock,
+    mail: Arc<Mailbox>,
+    leadership: LeadershipHandle,
+    store: Option<Arc<dyn StateStore>>,
+}
+
+impl Default for Around {
+    fn default() -> Self {
+        Self {
+            clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
+            mail: Mailbox::new("email"),
+            leadership: LeadershipHandle::default(),
+            store: None,
+        }
+    }
+}
+
+impl Around {
+    fn keeper(&self) -> StateKeeper {
+        let Some(store) = self.store.clone() else { return StateKeeper::default() };
+        let store = NamedStore { name: "fake", store, is_decisive: true };
+        StateKeeper::start(vec![store], self.clock, Metrics::default())
+    }
+}
+
 /// The tree with handles to everything that it consists of.
 struct Fixture {
     clock: Clock,
@@ -172,14 +202,18 @@ struct Fixture {
 impl Fixture {
     /// Started with `count` components `c0`, `c1`, …, probed every second.
     fn start(count: usize) -> Self {
+        Self::start_in(&Around::default(), count)
+    }
+
+    fn start_in(around: &Around, count: usize) -> Self {
         fastrand::seed(7);
-        let clock = Clock::starting_at(Timestamp::from_millis(1_000_000_000_000));
+        let clock = around.clock;
         let (fatal, fatal_seen) = mpsc::unbounded_channel();
         let mut fixture = Self {
             clock,
             board: StatusBoard::default(),
             machine: Machine::new(),
-            mail: Mailbox::new("email"),
+            mail: Arc::clone(&around.mail),
             plans: Plans::default(),
             probes: BTreeMap::new(),
             settings: TreeSettings::default(),
@@ -195,7 +229,8 @@ impl Fixture {
             clusters,
             receivers,
             settings,
-            leadership: LeadershipHandle::default(),
+            leadership: around.leadership.clone(),
+            keeper: around.keeper(),
             board: fixture.board.clone(),
             clock,
             metrics: Metrics::default(),

@@ -27,6 +27,11 @@ pub enum NotLeader {
         /// One line.
         why: Arc<str>,
     },
+    /// What falconer did before it was started, or what the leader before it did, is not known yet.
+    Unread {
+        /// One line.
+        why: Arc<str>,
+    },
 }
 
 impl NotLeader {
@@ -36,6 +41,7 @@ impl NotLeader {
             Self::Follower { .. } => "not_leader",
             Self::LeaseEnds { .. } => "lease_ends",
             Self::Unknown { .. } => "leader_unknown",
+            Self::Unread { .. } => "state_unread",
         }
     }
 }
@@ -50,6 +56,7 @@ impl fmt::Display for NotLeader {
                 write!(f, "the lease is valid for {left:.1} s, and it may take {needed:.1} s")
             }
             Self::Unknown { why } => write!(f, "it is not known who is the leader: {why}"),
+            Self::Unread { why } => write!(f, "it is not known what was done before: {why}"),
         }
     }
 }

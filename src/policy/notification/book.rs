@@ -226,7 +226,11 @@ impl AlertBook {
     /// Forgets the incidents that were over at `before`: another falconer has told their end. Gives
     /// when the next one that is over will be so old, counted from `before`.
     pub fn leave_to_leader(&mut self, before: Timestamp) -> Option<Duration> {
-        self.alerts.retain(|_, open| open.resolution.is_none_or(|end| end.seen_at > before));
+        let left = self
+            .alerts
+            .extract_if(.., |_, open| open.resolution.is_some_and(|end| end.seen_at <= before));
+        let left: Vec<IncidentId> = left.map(|(incident, _)| incident).collect();
+        self.touched.extend(left);
         let ends = self.alerts.values().filter_map(|open| open.resolution);
         ends.map(|end| end.seen_at.since(before)).min()
     }

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::alert::{Alert, OpenAlert};
 use super::book::AlertBook;
 use super::delivery::{Delivery, Resolution};
+use crate::model::state::of_kind;
 use crate::model::{IncidentId, StateChanges, StoredState, Timestamp};
 
-/// The keys of alerts begin like this.
-const PREFIX: &str = "alert/";
+/// What the keys of alerts begin with.
+const KIND: &str = "alert";
 /// The form of the text; one that this version does not know is not read.
 const FORM: u32 = 1;
 /// Lines of evidence that are kept of one incident: the next report brings all of them again.
@@ -70,9 +71,8 @@ impl AlertBook {
     /// open one is the same matter under another name: it ends.
     pub fn adopt(&mut self, stored: &StoredState, now: Timestamp) -> Adopted {
         let mut adopted = Adopted::default();
-        for (key, text) in stored.range(PREFIX.to_owned()..) {
-            let Some(incident) = key.strip_prefix(PREFIX) else { break };
-            match read(incident, text, now) {
+        for (key, text) in of_kind(stored, KIND) {
+            match read(key, text, now) {
                 Some(open) => self.take_over(open, &mut adopted, now),
                 None => adopted.unreadable.push(key.clone()),
             }
@@ -138,7 +138,7 @@ fn is_told(delivery: &Delivery) -> bool {
 }
 
 fn key(incident: &IncidentId) -> String {
-    format!("{PREFIX}{incident}")
+    format!("{KIND}/{incident}")
 }
 
 /// Without what would make it large.
@@ -164,9 +164,9 @@ fn shorten(text: &mut String) {
 }
 
 /// `None` where the text makes no sense.
-fn read(incident: &str, text: &str, now: Timestamp) -> Option<OpenAlert> {
+fn read(stored_as: &str, text: &str, now: Timestamp) -> Option<OpenAlert> {
     let Stored { form, mut open } = serde_json::from_str::<Stored<OpenAlert>>(text).ok()?;
-    if form != FORM || open.alert.incident.as_str() != incident {
+    if form != FORM || key(&open.alert.incident) != stored_as {
         return None;
     }
     open = shortened(open);

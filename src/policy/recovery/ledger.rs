@@ -163,8 +163,9 @@ impl RecoveryLedger {
             cluster.uncount(at, earlier);
         }
         self.actions.uncount(at, earlier);
-        let cluster = Arc::clone(&component.cluster);
-        self.changed.extend([StoredKey::Cluster(cluster), StoredKey::Everything]);
+        let of_cluster = StoredKey::Cluster(Arc::clone(&component.cluster));
+        let of_component = StoredKey::Component(component.clone());
+        self.changed.extend([of_component, of_cluster, StoredKey::Everything]);
         Some(action)
     }
 

@@ -1,10 +1,12 @@
 //! What the scaler did and recommended: plain data that outlives a respawn of the actor. Never
 //! decides.
 
-use std::collections::{BTreeMap, VecDeque};
+mod stored;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::settings::ScalingSettings;
 use super::{PlannedChange, Trigger};
@@ -20,7 +22,7 @@ const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(300);
 const HISTORY_LIMIT: usize = 4_096;
 
 /// A change from the decision until all replicas are ready.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeUnderWay {
     /// The component.
     pub component: ComponentId,
@@ -66,6 +68,8 @@ struct ComponentRecord {
 pub struct ScalingLedger {
     components: BTreeMap<ComponentId, ComponentRecord>,
     under_way: BTreeMap<ComponentId, ChangeUnderWay>,
+    /// Components of which something has changed since that was last saved.
+    touched: BTreeSet<ComponentId>,
 }
 
 /// What a decision needs to know.
@@ -180,6 +184,7 @@ impl ScalingLedger {
             progress: plan.trigger.to_string(),
         };
         self.under_way.insert(component.clone(), change);
+        self.touched.insert(component.clone());
     }
 
     /// The platform took the change.
@@ -187,6 +192,7 @@ impl ScalingLedger {
         let Some(change) = self.under_way.get_mut(component) else { return };
         change.accepted_at = Some(now);
         let (from, to) = (change.from, change.to);
+        self.touched.insert(component.clone());
         let record = self.components.entry(component.clone()).or_default();
         record.changes.push_back((now, from, to));
         while record.changes.len() > HISTORY_LIMIT {
@@ -200,6 +206,7 @@ impl ScalingLedger {
     /// The change was only shown.
     pub fn shown(&mut self, component: &ComponentId) -> Option<ChangeUnderWay> {
         let change = self.under_way.remove(component)?;
+        self.touched.insert(component.clone());
         let record = self.components.entry(component.clone()).or_default();
         record.shown = Some((change.workload.clone(), change.from, change.to));
         record.errors = 0;
@@ -216,6 +223,7 @@ impl ScalingLedger {
     /// The platform did not take the change. Gives the delay until it is asked again.
     pub fn failed(&mut self, component: &ComponentId, now: Timestamp) -> Duration {
         self.under_way.remove(component);
+        self.touched.insert(component.clone());
         let record = self.components.entry(component.clone()).or_default();
         let delay =
             FIRST_RETRY_DELAY.saturating_mul(1 << record.errors.min(16)).min(LONGEST_RETRY_DELAY);
@@ -235,6 +243,7 @@ impl ScalingLedger {
     pub fn ended(&mut self, component: &ComponentId, now: Timestamp) -> Option<ChangeUnderWay> {
         let change = self.under_way.remove(component)?;
         self.components.entry(component.clone()).or_default().last_change_ended = Some(now);
+        self.touched.insert(component.clone());
         Some(change)
     }
 

@@ -54,6 +54,7 @@ impl Stage {
         ];
         let book = Arc::new(Mutex::new(AlertBook::default()));
         let parts = AlerterParts {
+            keeper: falconer::actors::keeper::StateKeeper::default(),
             inbox: self.inbox.clone(),
             book,
             board: self.board.clone(),

@@ -136,6 +136,7 @@ impl Fixture {
         let (board, link, inventory_link) = (StatusBoard::default(), Link::new(), Link::new());
         let clock = Clock::starting_at(Timestamp::from_millis(1_000_000));
         let parts = SupervisorParts {
+            keeper: crate::actors::keeper::StateKeeper::default(),
             cluster: CLUSTER.into(),
             depends_on: std::collections::BTreeSet::new(),
             planner: Arc::new(Plans(Arc::clone(&probe))),

@@ -97,6 +97,7 @@ impl Fixture {
         let reports = ReportOutbox::new(link.clone(), metrics.clone());
         before(&reports);
         let parts = SupervisorParts {
+            keeper: crate::actors::keeper::StateKeeper::default(),
             cluster: CLUSTER.into(),
             depends_on: std::collections::BTreeSet::new(),
             planner: Arc::new(Plans { probes: probes.clone(), interval }),

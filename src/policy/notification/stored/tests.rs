@@ -252,7 +252,7 @@ proptest! {
     ) {
         let (mut book, _) = sending();
         let mut stored: StoredState = entries;
-        let expected = stored.keys().filter(|key| key.starts_with(PREFIX)).count();
+        let expected = stored.keys().filter(|key| key.starts_with("alert/")).count();
         let adopted = AlertBook::default().adopt(&stored, at(9));
         prop_assert_eq!(adopted.unreadable.len(), expected);
         for (key, text) in book.take_changes() {

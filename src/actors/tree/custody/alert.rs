@@ -1,0 +1,63 @@
+//! The alert that the essential state can be saved nowhere: it would be lost with the process.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::adoption::OWN;
+use crate::actors::alerter::{AlerterInbox, RaiseAlert, ResolveAlert};
+use crate::actors::keeper::KeeperSnapshot;
+use crate::model::{ComponentId, IncidentId, Reason, ReasonKind, Severity, Timestamp};
+use crate::policy::notification::Alert;
+
+/// The component that the alert is about.
+pub(super) const STATE: &str = "state";
+/// Somebody is told after this time.
+const TELL_AFTER: Duration = Duration::from_secs(30);
+
+/// The alert, while it is open. Cheap to clone.
+#[derive(Clone, Default)]
+pub(in crate::actors::tree) struct StateAlert(Arc<Mutex<Option<IncidentId>>>);
+
+impl StateAlert {
+    /// It was open when falconer ended.
+    pub(super) fn adopt(&self, incident: IncidentId) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(incident);
+    }
+
+    /// Tells of trouble when it lasts, and of its end.
+    pub(super) fn look(&self, keeper: &KeeperSnapshot, inbox: &AlerterInbox, now: Timestamp) {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match (keeper.failing_since(), &*open) {
+            (Some(since), None) if now.since(since) >= TELL_AFTER => {
+                let alert = alert(keeper, since);
+                *open = Some(alert.incident.clone());
+                inbox.raise.send(RaiseAlert(alert));
+            }
+            (None, Some(_)) if keeper.open => {
+                if let Some(incident) = open.take() {
+                    inbox.resolve.send(ResolveAlert { incident, ended_at: now });
+                }
+            }
+            (Some(_) | None, _) => {}
+        }
+    }
+}
+
+fn alert(keeper: &KeeperSnapshot, since: Timestamp) -> Alert {
+    let component = ComponentId::new(OWN, STATE);
+    let errors = keeper.stores.iter().filter_map(|store| store.error.as_deref());
+    let why = errors.collect::<Vec<_>>().join("; ");
+    Alert {
+        incident: IncidentId::new(&component, since),
+        component,
+        severity: Severity::Warning,
+        title: "the essential state cannot be saved".to_owned(),
+        reason: Reason::new(ReasonKind::OwnLimit, why),
+        details: Vec::new(),
+        action:
+            "falconer goes on; if it is killed meanwhile, it does not know what it has done and \
+                 told since"
+                .to_owned(),
+        started_at: since,
+    }
+}
