@@ -158,7 +158,8 @@ fn whoever_keeps_falconer_off_for_long_is_named_anew_and_still_obeyed() {
     let held = |r: &mut RecoveryRequest| r.workloads[0].holds = vec![Hold::ManualMode];
     let paused = |r: &mut RecoveryRequest| r.workloads[0].paused = true;
     let rolling = |r: &mut RecoveryRequest| r.workloads[0].rolling_out = true;
-    let changes: [(&dyn Fn(&mut RecoveryRequest), [&str; 2]); 3] = [
+    type Change<'a> = &'a dyn Fn(&mut RecoveryRequest);
+    let changes: [(Change<'_>, [&str; 2]); 3] = [
         (&held, ["held", "held_for_long"]),
         (&paused, ["paused", "paused_for_long"]),
         (&rolling, ["rollout_in_progress", "rollout_for_long"]),
