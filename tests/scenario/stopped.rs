@@ -32,6 +32,7 @@ impl State {
             if is_open && self.clusters[index].stopped.is_none() {
                 let looked_at = now + self.dice.seconds(60, 2_400);
                 self.clusters[index].stopped = Some(Stopped { since: now, looked_at });
+                self.counts.stops += 1;
                 self.say(format_args!("recovery of {name} is stopped"));
                 if self.plan.dry_run {
                     self.violate(format!("recovery of {name} is stopped in a dry run"));

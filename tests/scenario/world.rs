@@ -46,6 +46,8 @@ pub struct Counts {
     pub restarts: u64,
     /// The same of changes of replicas.
     pub scalings: u64,
+    /// How often falconer stopped acting in a cluster until a person had looked.
+    pub stops: u64,
     /// Messages that a receiver took.
     pub messages: u64,
     /// Panics inside actors.
