@@ -17,6 +17,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         1 => Just(Answer::Lost { arrived: true }),
         1 => Just(Answer::Lost { arrived: false }),
         1 => Just(Answer::Shown),
+        1 => Just(Answer::Withheld),
         1 => any::<bool>().prop_map(|arrived| Answer::None { arrived }),
     ]
 }
@@ -88,7 +89,9 @@ fn the_histories_are_eventful() {
     for _ in 0..150 {
         let (setting, steps) = histories.new_tree(&mut runner).expect("a history").current();
         let mut world = World::new(&setting);
-        steps.iter().for_each(|step| world.take(step));
+        for step in steps {
+            world.take(step);
+        }
         story.push_str(&world.story());
     }
     for event in [
@@ -99,6 +102,7 @@ fn the_histories_are_eventful() {
         "Lost { arrived: true }",
         "None { arrived: true }",
         "Shown",
+        "Withheld",
         "retries",
         "recovered",
         "pod replaced",

@@ -83,8 +83,13 @@ fn a_lost_request_may_be_at_work_so_its_neighbours_wait_for_as_long_as_it_would_
     let components = vec![first.component.clone()];
     let refused = desk.refusal(&second, START + minutes(9));
     assert_eq!(refused, RefusalReason::AnotherInFlight { components, max_concurrent: 1 });
-    // Its own next try is not in its way.
-    assert!(matches!(desk.decide(&first, START + minutes(9)), RecoveryDecision::Act(_)));
+    // Its own next try is not in its way, and is one action and not two.
+    let retried = desk.decide(&first, START + minutes(9));
+    let RecoveryDecision::Act(again) = retried else { panic!("not {retried:?}") };
+    let mut other = Desk { ledger: desk.ledger.clone(), ..Desk::new() };
+    other.begin(&first, &again, START + minutes(9));
+    other.global.max_concurrent = 2;
+    assert!(matches!(other.decide(&second, START + minutes(9)), RecoveryDecision::Act(_)));
     assert!(matches!(desk.decide(&second, START + minutes(10)), RecoveryDecision::Act(_)));
 }
 

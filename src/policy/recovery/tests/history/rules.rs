@@ -141,13 +141,16 @@ fn within(whose: &str, times: &[Timestamp], budget: Budget) -> Result<(), String
 fn one_key_is_one_action(world: &World) -> Result<(), String> {
     let Some(begun) = newest(world) else { return Ok(()) };
     let key = &begun.plan.idempotency_key;
-    let earlier = &world.begun[..world.begun.len() - 1];
-    for other in earlier.iter().filter(|other| other.plan.idempotency_key == *key) {
+    let may_have_arrived =
+        |answer: Answer| !matches!(answer, Answer::Shown | Answer::Refused | Answer::Withheld);
+    let earlier = world.begun[..world.begun.len() - 1].iter();
+    let same_key = earlier.filter(|other| other.plan.idempotency_key == *key);
+    for other in same_key.filter(|other| may_have_arrived(other.answer)) {
         let (first, second) = (&other.plan, &begun.plan);
         let same = first.step == second.step
             && first.pod == second.pod
             && first.revisions == second.revisions
-            && (first.at == second.at || !begun.retry);
+            && first.at == second.at;
         require(same, || format!("{key} is not the same action: {first:?}, {second:?}"))?;
     }
     // Once it has arrived it is begun anew only by one who cannot know that.

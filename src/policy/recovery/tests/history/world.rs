@@ -19,6 +19,8 @@ pub enum Answer {
     Shown,
     /// None before falconer is made anew.
     None { arrived: bool },
+    /// It was not even asked.
+    Withheld,
 }
 
 /// One thing that happens.
@@ -200,14 +202,14 @@ impl World {
             Step::Allow => self.components.iter_mut().for_each(|truth| truth.forbidden = None),
             Step::Respawn => {
                 self.tell("respawned");
-                self.desk.ledger.resume(self.now);
+                self.resume();
             }
             Step::Kill => {
                 self.tell("killed");
                 let (ledger, problems) = RecoveryLedger::import(&self.saved);
                 assert_eq!(problems, []);
                 self.desk.ledger = ledger;
-                self.desk.ledger.resume(self.now);
+                self.resume();
             }
             Step::Reset { cluster } => {
                 let name: Arc<str> = ["a", "b"][*cluster].into();
@@ -234,6 +236,23 @@ impl World {
                 None => self.saved.remove(&key),
             };
         }
+    }
+
+    /// What had no answer is looked up in the cluster.
+    fn resume(&mut self) {
+        for action in self.desk.ledger.resume(self.now) {
+            let (id, key) = (&action.component, &action.idempotency_key);
+            if self.has_arrived(key) {
+                self.desk.ledger.accepted(id, self.now);
+            } else {
+                let settings = self.desk.settings.clone();
+                self.desk.ledger.postponed(id, &settings, self.now);
+            }
+        }
+    }
+
+    fn has_arrived(&self, key: &str) -> bool {
+        self.arrived.iter().any(|(index, _)| self.begun[*index].plan.idempotency_key == *key)
     }
 
     fn judge(&mut self) {
@@ -351,7 +370,7 @@ impl World {
         let arrives = match answer {
             Answer::Accepted => true,
             Answer::Lost { arrived } | Answer::None { arrived } => arrived,
-            Answer::Refused | Answer::Shown => false,
+            Answer::Refused | Answer::Shown | Answer::Withheld => false,
         };
         if arrives {
             self.arrive(component, &key);
@@ -363,6 +382,7 @@ impl World {
             Answer::Refused => drop(ledger.not_recovered(&id, at)),
             Answer::Lost { .. } => drop(ledger.postponed(&id, &settings, at)),
             Answer::Shown => drop(ledger.shown(&id, at)),
+            Answer::Withheld => drop(ledger.withdrawn(&id)),
             Answer::None { .. } => {}
         }
     }
@@ -392,9 +412,7 @@ impl World {
     /// The platform carries the newest action out, unless it has done so before.
     fn arrive(&mut self, component: usize, key: &str) {
         let index = self.begun.len() - 1;
-        let is_known =
-            self.arrived.iter().any(|(other, _)| self.begun[*other].plan.idempotency_key == *key);
-        if is_known {
+        if self.has_arrived(key) {
             return;
         }
         self.arrived.push((index, self.now));
