@@ -89,7 +89,7 @@ fn the_histories_are_eventful() {
     for _ in 0..150 {
         let (setting, steps) = histories.new_tree(&mut runner).expect("a history").current();
         let mut world = World::new(&setting);
-        for step in steps {
+        for step in &steps {
             world.take(step);
         }
         story.push_str(&world.story());
