@@ -7,6 +7,7 @@
 //! | Discovery | `InventoryChanged` | Supervisor |
 //! | Supervisor | `ProbeNow` | Prober |
 //! | Supervisor | `RaiseAlert`, `UpdateAlert`, `ResolveAlert` | Alerter |
+//! | Recorder | `RaiseAlert`, `ResolveAlert` | Alerter |
 //! | Supervisor | `Recover`, `ComponentHealthy` | Recoverer |
 //! | Supervisor | `LoadObserved` | Scaler |
 //! | Recoverer | `RecoveryProgressed` | Supervisor |

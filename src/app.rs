@@ -4,6 +4,7 @@
 mod clusters;
 pub mod descriptors;
 pub mod election;
+mod history;
 mod journal;
 mod mapping;
 mod once;
@@ -38,6 +39,7 @@ use crate::model::{ReloadTrigger, StateChanges};
 use crate::server::{About, AboutBoard, Server, ServerSettings, ServerSources};
 
 use election::{Election, Told};
+use history::JournalHistory;
 use journal::OpenJournal;
 pub use once::probe_once;
 use parts::Plan;
@@ -98,6 +100,7 @@ impl App {
         let (token, token_seen) = watch::channel(settings.server.admin_token_file.clone());
         let (reload, requests) = mpsc::channel(WAITING_REQUESTS);
         Plan::check(&settings)?;
+        let history = Arc::new(JournalHistory::default());
         let server = Server::start(
             &ServerSettings::listening_on(settings.server.listen),
             ServerSources {
@@ -110,6 +113,7 @@ impl App {
                     token: token_seen,
                     requests: reload.clone(),
                 })),
+                history: Some(Arc::clone(&history) as _),
             },
         )?;
         let plan = Plan::new(Arc::clone(&settings), options.dry_run, clock)?;
@@ -117,6 +121,7 @@ impl App {
         let election = Election::start(&plan.settings, options.dry_run, told);
         let journal = OpenJournal::open(&settings.recorder, clock, &metrics)
             .context("cannot begin the journal")?;
+        history.follow(Arc::clone(&journal.journal));
         let keeper = StateKeeper::start(stores(&election, &journal, clock), clock, metrics.clone());
         let around = Around { leadership: election.handle(), keeper: keeper.clone() };
         let (tree, fatal) = start_tree(&plan, around, &board, clock, &metrics, &journal);

@@ -110,6 +110,7 @@ fn finish(mut document: Document, variables: &Variables) -> Result<Loaded, Confi
     let mut settings =
         decode::decode_leaving_out(&mut user, &origins, &mut problems, &mut left_out);
     decode::unknown_keys(&user, &mut settings, &origins, &mut problems);
+    settings.recoverer.note_explicit_ladders(&user);
     drop(user);
     for (name, cluster) in &mut settings.clusters {
         cluster.complete(name);

@@ -158,6 +158,8 @@ pub struct ActionQuery {
     pub workload: WorkloadRef,
     /// The pod that was to be removed, with its identifier; `None` for a restart or rollback.
     pub pod: Option<(Arc<str>, Option<Arc<str>>)>,
+    /// Whether it was to be removed by force: one that hangs in its end was on its way out before.
+    pub force: bool,
     /// Its key.
     pub idempotency_key: String,
 }

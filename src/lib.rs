@@ -12,6 +12,7 @@
 //! │   ├── Prober resources          CPU and memory of every pod
 //! │   └── Discovery                 watches the cluster, adds and removes probers
 //! ├── Alerter                       delivers; owns its retries
+//! ├── Recorder                      looks after the journal
 //! ├── Recoverer                     carries out restarts; owns budgets and verification
 //! └── Scaler                        carries out replica changes
 //! ```

@@ -3,7 +3,9 @@
 
 pub mod alert;
 pub mod component;
+pub mod explanation;
 pub mod health;
+mod hung;
 pub mod journal;
 pub mod leadership;
 pub mod recovery;

@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod circuit;
 pub mod health;
 pub mod leadership;
+pub mod maintenance;
 pub mod notification;
 pub mod pacing;
 pub mod platform;

@@ -1,13 +1,19 @@
-//! What falconer shows over HTTP: metrics, liveness, readiness, status; and, with a token, the one
-//! thing that changes state, reading the configuration again. On a thread and a runtime of its own,
+//! What falconer shows over HTTP: metrics, liveness, readiness, status, why it did what it did; and,
+//! with a token, what changes state: reading the configuration again, and letting recovery go on where
+//! it was stopped. On a thread and a runtime of its own,
 //! so that no client can disturb an actor. Never asks an actor anything: it reads what they have
 //! published.
 
 mod about;
 mod administration;
 mod connections;
+mod explain;
+mod history;
+mod notices;
 mod page;
 mod readiness;
+mod recovery;
+mod refusal;
 mod routes;
 mod watchdog;
 
@@ -25,7 +31,9 @@ use crate::clock::Clock;
 use crate::metrics::MetricsRegistry;
 
 pub use about::{About, AboutBoard};
-pub use administration::{Administration, ReloadError};
+pub use administration::{Administration, ReloadError, ResumeError};
+pub use history::History;
+use refusal::refuse;
 
 /// Where the server listens, and how much it takes from its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +87,8 @@ pub struct ServerSources {
     pub about: AboutBoard,
     /// What may be changed over HTTP; `None` = nothing.
     pub administration: Option<Arc<dyn Administration>>,
+    /// Who reads the journal; `None` = nobody.
+    pub history: Option<Arc<dyn History>>,
 }
 
 /// Why the server could not start.

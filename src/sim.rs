@@ -27,6 +27,7 @@ mod milvus;
 mod network;
 mod pods;
 mod seed;
+mod servers;
 mod settings;
 mod simulation;
 pub mod smtp;

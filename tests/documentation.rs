@@ -4,13 +4,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use falconer::clock::Clock;
 use falconer::config::settings::{
     ClusterSettings, ProberSettings, ProcessSettings, Settings, WebhookSettings,
 };
+use falconer::effects::journal::{JournalLimits, SqliteJournal, SqliteSettings};
 use falconer::metrics::{ActionKind, ActionOutcome, CircuitParty, Metrics, MetricsSettings};
 use falconer::model::{
-    AlertStatus, CollectionProbe, ComponentId, HealthState, Outcome, PerformanceReport, PodUsage,
-    ProberKind, ReasonKind, ReloadOutcome, Severity, Timestamp,
+    AlertStatus, CollectionProbe, ComponentId, HealthState, JournalKind, Outcome,
+    PerformanceReport, PodUsage, ProberKind, ReasonKind, ReloadOutcome, Severity, Timestamp,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -46,7 +48,7 @@ fn every_key_of_the_configuration_is_in_the_readme_and_no_other() {
     let settings = Settings::default();
     let mut required = BTreeSet::new();
     // Parts that this version reads without using them are named together, below the table.
-    let unused = ["anomaly", "recorder"];
+    let unused = ["anomaly"];
     let Value::Object(tables) = serde_json::to_value(&settings).unwrap() else { unreachable!() };
     for (name, table) in tables {
         if unused.contains(&name.as_str()) {
@@ -109,6 +111,9 @@ fn feed(metrics: &Metrics) {
     metrics.reconfigured("prober");
     metrics.config_loaded(Timestamp::default());
     metrics.config_reloaded(ReloadOutcome::Applied, Timestamp::default());
+    metrics.journal_recorded(JournalKind::Probe, 1);
+    metrics.journal_dropped(1);
+    metrics.journal_is(false, 4_096);
     metrics.alert_sent("email", Severity::Warning, AlertStatus::Firing, true);
     metrics.action(&id, ActionKind::ScaleUp, ActionOutcome::Started);
     metrics.replicas(&id, 2, 2);
@@ -132,4 +137,40 @@ fn feed(metrics: &Metrics) {
         sampled_at: None,
     };
     metrics.usage(&id, &[usage]);
+}
+
+const JOURNAL: &str = include_str!("../docs/journal.md");
+
+/// The tables and views that the page describes, each with its columns.
+fn described_tables() -> BTreeSet<(String, Vec<String>)> {
+    let rows = JOURNAL.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+    let spans = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    rows.map(|row| {
+        let (name, columns) = row.split_once("` | ").unwrap();
+        (name.to_owned(), spans(columns))
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn the_form_of_the_journal_is_the_one_that_is_described() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("falconer.db");
+    let limits = JournalLimits { retention: Duration::from_secs(1), max_bytes: 1 << 20 };
+    let settings = SqliteSettings { path: path.clone(), limits };
+    let journal = SqliteJournal::open(settings, Clock::system(), Metrics::default()).unwrap();
+    assert!(journal.close(Duration::from_secs(20)).await);
+    let file = rusqlite::Connection::open(path).unwrap();
+    let list = "SELECT m.name, group_concat(c.name, ' ')
+                FROM sqlite_schema m JOIN pragma_table_info(m.name) c
+                WHERE m.type IN ('table', 'view') GROUP BY m.name";
+    let mut list = file.prepare(list).unwrap();
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+    let real = list.query_map([], row).unwrap().map(|row| {
+        let (name, columns) = row.unwrap();
+        (name, columns.split(' ').map(str::to_owned).collect())
+    });
+    assert_eq!(real.collect::<BTreeSet<(String, Vec<String>)>>(), described_tables());
+    let version: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert!(JOURNAL.contains(&format!("`PRAGMA user_version` is {version}.")));
 }

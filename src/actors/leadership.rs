@@ -120,6 +120,6 @@ impl LeadershipHandle {
 /// Ends with the next change; never where there will be none.
 async fn next<T>(channel: &mut watch::Receiver<T>) {
     if channel.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

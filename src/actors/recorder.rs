@@ -19,6 +19,8 @@ use crate::policy::notification::Alert;
 
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// People hear that it is well again when it has been for so long.
+const WELL_FOR: Duration = Duration::from_secs(10);
 /// How often it may forget.
 const RETAIN_EVERY: Duration = Duration::from_hours(1);
 
@@ -46,6 +48,8 @@ pub struct RecorderParts {
 pub struct Recorder {
     parts: RecorderParts,
     shown: Option<JournalHealth>,
+    /// Since when the journal is well while people think it is not.
+    well_since: Option<Timestamp>,
     retain_at: Timestamp,
 }
 
@@ -53,7 +57,7 @@ impl Recorder {
     /// A recorder.
     pub fn new(parts: RecorderParts) -> Self {
         let retain_at = parts.clock.now();
-        Self { parts, shown: None, retain_at }
+        Self { parts, shown: None, well_since: None, retain_at }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
@@ -71,21 +75,27 @@ impl Recorder {
         ctx.run_later(LOOK_EVERY, Self::look);
     }
 
-    /// Tells of trouble when it begins, and of its end.
-    fn tell(&self, trouble: Option<&JournalTrouble>, now: Timestamp) {
-        let id = journal_id();
-        let wanted = trouble.map(|trouble| IncidentId::new(&id, trouble.since));
+    /// Tells of trouble when it begins, and of its end when that lasts: a disk that is almost full
+    /// is written now and then.
+    fn tell(&mut self, trouble: Option<&JournalTrouble>, now: Timestamp) {
         let mut open = self.parts.alert.lock().unwrap_or_else(PoisonError::into_inner);
-        if *open == wanted {
-            return;
+        match (trouble, open.clone()) {
+            (None, None) => {}
+            (Some(_), Some(_)) => self.well_since = None,
+            (Some(trouble), None) => {
+                let id = journal_id();
+                let incident = IncidentId::new(&id, trouble.since);
+                self.parts.raise.send(RaiseAlert(alert(incident.clone(), id, trouble)));
+                (*open, self.well_since) = (Some(incident), None);
+            }
+            (None, Some(incident)) => {
+                let well_since = *self.well_since.get_or_insert(now);
+                if now.since(well_since) >= WELL_FOR {
+                    self.parts.resolve.send(ResolveAlert { incident, ended_at: well_since });
+                    *open = None;
+                }
+            }
         }
-        if let Some(incident) = open.take() {
-            self.parts.resolve.send(ResolveAlert { incident, ended_at: now });
-        }
-        if let (Some(incident), Some(trouble)) = (wanted.clone(), trouble) {
-            self.parts.raise.send(RaiseAlert(alert(incident, id, trouble)));
-        }
-        *open = wanted;
     }
 }
 

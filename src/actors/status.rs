@@ -161,6 +161,11 @@ impl ComponentCell {
         change(&mut lock(&self.0));
     }
 
+    /// A copy of the judged state.
+    pub fn health(&self) -> ComponentHealth {
+        lock(&self.0).health.clone()
+    }
+
     /// A copy of what is shown.
     pub fn snapshot(&self) -> ComponentSnapshot {
         lock(&self.0).clone()
@@ -203,6 +208,11 @@ impl ClusterBoard {
         if let Some(cell) = cell {
             cell.update(change);
         }
+    }
+
+    /// The component `name`, if it is shown.
+    pub fn cell(&self, name: &str) -> Option<ComponentCell> {
+        lock(&self.components).get(name).cloned()
     }
 
     /// Every component that is shown, by name.
@@ -257,6 +267,11 @@ impl StatusBoard {
     /// A copy of what the actors show that serve all clusters.
     pub fn actors(&self) -> ActorsStatus {
         self.actors.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Every cluster that is shown.
+    pub fn shown_clusters(&self) -> BTreeMap<Arc<str>, ClusterBoard> {
+        lock(&self.clusters).clone()
     }
 
     /// The part of the cluster `name`, if it is shown.

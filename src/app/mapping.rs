@@ -55,10 +55,12 @@ pub fn recoverer(
             .collect(),
         global: GlobalSettings {
             budget: budget(defaults.global_budget),
-            cluster_budget: budget(defaults.global_budget),
+            cluster_budget: budget(defaults.cluster_budget),
             max_concurrent: defaults.max_concurrent as usize,
         },
         dry_run,
+        evidence_timeout: defaults.evidence_timeout.get(),
+        maintenance: defaults.maintenance_windows(),
         ..RecovererSettings::default()
     }
 }
@@ -70,6 +72,10 @@ fn recovery(settings: &settings::RecoverySettings) -> RecoverySettings {
         cooldown: settings.cooldown.get(),
         budget: budget(settings.budget),
         verify_timeout: settings.verify_timeout.get(),
+        explicit_ladder: settings.explicit_ladder,
+        force_delete_after: Some(settings.force_delete_after.get()).filter(|time| !time.is_zero()),
+        rollback_window: settings.rollback_window.get(),
+        recurrence_window: settings.recurrence_window.get(),
         ..RecoverySettings::default()
     }
 }

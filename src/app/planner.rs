@@ -161,6 +161,7 @@ impl ClusterPlanner {
             metrics_port: self.cluster.metrics_port,
             connection: connection(prober.connection),
             startup_grace: self.settings.supervisor.startup_grace.get(),
+            hung_pod_after: self.settings.supervisor.hung_pod_after.get(),
         };
         self.probe(component, ProberKind::Pods, ProbeSpec::Pods(settings, self.on_platform()))
     }

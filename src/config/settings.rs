@@ -26,7 +26,9 @@ pub use cluster::{
     AuthSettings, ClusterSettings, Components, Layout, OnExit, Platform, ProcessSettings,
 };
 pub use prober::{ConnectionMode, ExpectSettings, ProberDefaults, ProberSettings, Probers};
-pub use recoverer::{Budget, LadderStep, RecovererDefaults, RecovererSettings, RecoverySettings};
+pub use recoverer::{
+    Budget, LadderStep, MaintenanceWindow, RecovererDefaults, RecovererSettings, RecoverySettings,
+};
 pub use respawn::{BackoffSettings, RespawnLimit};
 pub use scaler::{PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
 
@@ -100,6 +102,8 @@ pub struct SupervisorSettings {
     pub flap_threshold: u32,
     /// How long after its start a component may fail without consequence.
     pub startup_grace: HumanDuration,
+    /// A pod that takes this long to end hangs, which is told.
+    pub hung_pod_after: HumanDuration,
     /// How long the drain at the end may take.
     pub drain_timeout: HumanDuration,
     /// Between respawns of every actor that is no prober.
@@ -114,6 +118,7 @@ impl Default for SupervisorSettings {
             flap_window: HumanDuration::from_secs(600),
             flap_threshold: 6,
             startup_grace: HumanDuration::from_secs(60),
+            hung_pod_after: HumanDuration::from_secs(600),
             drain_timeout: HumanDuration::from_secs(25),
             backoff: BackoffSettings::default(),
             respawn: RespawnLimit::default(),

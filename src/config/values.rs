@@ -95,6 +95,82 @@ impl<'de> Deserialize<'de> for HumanDuration {
     }
 }
 
+/// A time of day as people write it: `"02:00"`, from midnight UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TimeOfDay {
+    hour: u8,
+    minute: u8,
+}
+
+impl TimeOfDay {
+    /// The time since midnight.
+    pub const fn since_midnight(self) -> Duration {
+        Duration::from_mins(self.hour as u64 * 60 + self.minute as u64)
+    }
+}
+
+impl FromStr for TimeOfDay {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (hour, minute) = text.trim().split_once(':').ok_or(())?;
+        let number = |digits: &str| {
+            let fine = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+            if fine { digits.parse::<u8>().map_err(|_| ()) } else { Err(()) }
+        };
+        let (hour, minute) = (number(hour)?, number(minute)?);
+        if hour < 24 && minute < 60 { Ok(Self { hour, minute }) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.hour, self.minute)
+    }
+}
+
+impl Serialize for TimeOfDay {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeOfDay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = TimeOfDay;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time of day in UTC such as \"02:00\"")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<TimeOfDay, E> {
+                text.parse().map_err(|()| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// A duration, or an empty text for none, which is the same as `"0s"`.
+pub(crate) fn duration_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<HumanDuration, D::Error> {
+    struct Text;
+    impl Visitor<'_> for Text {
+        type Value = HumanDuration;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a duration such as \"15m\", or \"\" for never")
+        }
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<HumanDuration, E> {
+            if text.trim().is_empty() {
+                return Ok(HumanDuration::default());
+            }
+            text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+        }
+    }
+    deserializer.deserialize_str(Text)
+}
+
 /// A size in bytes: a whole number, or text such as `"10MiB"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ByteSize(u64);
@@ -210,6 +286,18 @@ mod tests {
         }
         assert!("30".parse::<HumanDuration>().is_err());
         assert!("-1s".parse::<HumanDuration>().is_err());
+    }
+
+    #[test]
+    fn a_time_of_day_has_two_digits_on_both_sides() {
+        assert_eq!(
+            "02:30".parse::<TimeOfDay>().unwrap().since_midnight(),
+            Duration::from_mins(150)
+        );
+        assert_eq!("23:59".parse::<TimeOfDay>().unwrap().to_string(), "23:59");
+        for text in ["", "2", "2:00", "24:00", "12:60", "12:5", "+1:00", "12:00:00"] {
+            assert!(text.parse::<TimeOfDay>().is_err(), "{text}");
+        }
     }
 
     #[test]

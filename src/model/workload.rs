@@ -264,6 +264,10 @@ pub struct PodLife {
     pub starting_until: Option<Timestamp>,
     /// The strictest liveness probe of its containers.
     pub liveness: Option<Liveness>,
+    /// Where it runs; known of pods that are about to end only.
+    pub node: Option<Arc<str>>,
+    /// What must be done before it is gone; known of pods that are about to end only.
+    pub finalizers: Vec<Arc<str>>,
 }
 
 /// One pod of a component.

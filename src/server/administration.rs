@@ -1,5 +1,5 @@
-//! `POST /api/v1/reload`, for whoever has the admin token. Reads no token file and no configuration
-//! itself: it is handed somebody who does.
+//! What changes something, for whoever has the admin token: `POST /api/v1/reload`, and who may. Reads no
+//! token file and no configuration itself: it is handed somebody who does.
 
 use std::fmt;
 use std::hint::black_box;
@@ -9,9 +9,8 @@ use async_trait::async_trait;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use serde::Serialize;
 
-use super::ServerSources;
+use super::{ServerSources, refuse};
 use crate::model::{ReloadOutcome, ReloadRecord};
 
 /// What to write where nothing may be changed.
@@ -31,6 +30,24 @@ pub trait Administration: Send + Sync + fmt::Debug {
     /// # Errors
     /// When there is none to be had now.
     async fn reload(&self) -> Result<ReloadRecord, ReloadError>;
+
+    /// Closes the circuit breaker of `cluster`, or every one where none is named; `by` says who
+    /// wanted it. Gives the clusters whose breaker was open.
+    ///
+    /// # Errors
+    /// When nobody does it now.
+    async fn resume(&self, cluster: Option<&str>, by: &str) -> Result<Vec<Arc<str>>, ResumeError>;
+}
+
+/// Why a breaker is not, or perhaps not, closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ResumeError {
+    /// The actor that does it is being made anew, or falconer starts or ends.
+    #[error("nobody carries out restarts at the moment; try again in a few seconds")]
+    Away,
+    /// No answer in time.
+    #[error("no answer in time; /api/v1/recovery/breakers says whether it was done")]
+    Late,
 }
 
 /// Why the outcome of a reload is not known.
@@ -47,38 +64,15 @@ pub enum ReloadError {
     Ending,
 }
 
-#[derive(Serialize)]
-struct Refusal {
-    error: String,
-}
-
-fn refuse(code: StatusCode, error: impl fmt::Display) -> Response {
-    (code, Json(Refusal { error: error.to_string() })).into_response()
-}
-
 /// Answers with what the reload touched, or with what is wrong with the file (422).
 pub(super) async fn reload(
     State(sources): State<Arc<ServerSources>>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(administration) = &sources.administration else {
-        return refuse(StatusCode::FORBIDDEN, READ_ONLY);
+    let administration = match authorised(&sources, &headers).await {
+        Ok(administration) => administration,
+        Err(refusal) => return *refusal,
     };
-    match administration.token().await {
-        Ok(None) => return refuse(StatusCode::FORBIDDEN, READ_ONLY),
-        Ok(Some(token)) if is_allowed(&headers, &token) => {}
-        Ok(Some(_)) => {
-            tracing::warn!("reload refused, wrong or no admin token");
-            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-            let words = "this needs the header Authorization: Bearer and the admin token";
-            return (challenge, refuse(StatusCode::UNAUTHORIZED, words)).into_response();
-        }
-        Err(error) => {
-            tracing::error!(error, "reload refused, the admin token cannot be read");
-            let words = "the admin token cannot be read, see falconer's log";
-            return refuse(StatusCode::SERVICE_UNAVAILABLE, words);
-        }
-    }
     match administration.reload().await {
         Ok(record) => {
             let code = match record.outcome {
@@ -93,6 +87,34 @@ pub(super) async fn reload(
                 ReloadError::Late => StatusCode::GATEWAY_TIMEOUT,
             };
             refuse(code, error)
+        }
+    }
+}
+
+/// Whoever may change something, if this client knows the admin token.
+///
+/// # Errors
+/// With the answer for who does not.
+pub(super) async fn authorised<'a>(
+    sources: &'a ServerSources,
+    headers: &HeaderMap,
+) -> Result<&'a Arc<dyn Administration>, Box<Response>> {
+    let read_only = || Box::new(refuse(StatusCode::FORBIDDEN, READ_ONLY));
+    let administration = sources.administration.as_ref().ok_or_else(read_only)?;
+    match administration.token().await {
+        Ok(None) => Err(read_only()),
+        Ok(Some(token)) if is_allowed(headers, &token) => Ok(administration),
+        Ok(Some(_)) => {
+            tracing::warn!("request refused, wrong or no admin token");
+            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+            let words = "this needs the header Authorization: Bearer and the admin token";
+            let refusal = (challenge, refuse(StatusCode::UNAUTHORIZED, words));
+            Err(Box::new(refusal.into_response()))
+        }
+        Err(error) => {
+            tracing::error!(error, "request refused, the admin token cannot be read");
+            let words = "the admin token cannot be read, see falconer's log";
+            Err(Box::new(refuse(StatusCode::SERVICE_UNAVAILABLE, words)))
         }
     }
 }

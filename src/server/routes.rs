@@ -14,15 +14,16 @@ use futures::stream;
 use serde::Serialize;
 
 use super::readiness::{MOST_NAMED, NotReady};
-use super::{ServerSources, administration, page};
+use super::{ServerSources, administration, explain, page, recovery};
 use crate::actors::status::StatusSnapshot;
 use crate::model::{ReloadRecord, Timestamp};
 
 /// The version of this build.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The one path that changes something.
+/// The paths that change something.
 const RELOAD: &str = "/api/v1/reload";
+const RESUME: &str = "/api/v1/recovery/resume";
 
 /// On every answer. The page needs no script, no frame and nothing from outside.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -48,6 +49,10 @@ pub(super) fn router(sources: ServerSources) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/api/v1/status", get(status))
+        .route("/api/v1/explain", get(explain::list))
+        .route("/api/v1/explain/{cluster}/{component}", get(explain::component))
+        .route("/api/v1/recovery/breakers", get(recovery::breakers))
+        .route(RESUME, post(recovery::resume).fallback(only_post))
         .route(RELOAD, post(administration::reload).fallback(only_post))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
         .method_not_allowed_fallback(|| async {
@@ -62,10 +67,11 @@ async fn only_post() -> impl IntoResponse {
     (StatusCode::METHOD_NOT_ALLOWED, allow, "only POST is served here\n")
 }
 
-/// Refuses bodies, which nothing here reads, and sets the headers. A client may not know how to
-/// POST without a body: that one is left unread.
+/// Refuses bodies where nothing reads them, and sets the headers. A client may not know how to POST
+/// without a body: that one is left unread.
 async fn guard(request: Request, next: Next) -> Response {
-    let may_have_a_body = request.method() == Method::POST && request.uri().path() == RELOAD;
+    let is_change = [RELOAD, RESUME].contains(&request.uri().path());
+    let may_have_a_body = request.method() == Method::POST && is_change;
     let mut response = if may_have_a_body || request.body().is_end_stream() {
         next.run(request).await
     } else {
@@ -194,6 +200,7 @@ mod tests {
             clock,
             about: AboutBoard::default(),
             administration: None,
+            history: None,
         });
         tokio::time::advance(heartbeat::LIMIT).await;
         assert_eq!(livez(State(Arc::clone(&sources))).await.0, StatusCode::OK);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::controllers::operator;
 use super::controllers::template::set_image;
-use super::faults::state::State;
+use super::faults::state::{Service, State};
 use super::faults::{ApiFault, Breakage, Fault, OperatorTrait};
 use super::kubernetes::gate::Link;
 use super::kubernetes::json::set;
@@ -51,7 +51,7 @@ impl Simulation {
             Fault::RestartStorm { component, after } => {
                 self.mark_pods(&component, |state, _| {
                     state.storms.insert(component.clone(), after);
-                })?
+                })?;
             }
             Fault::BadRollout { component, breakage } => self.roll_badly(&component, breakage)?,
             Fault::Operator(what) => self.set_operator(&what)?,
@@ -60,11 +60,11 @@ impl Simulation {
             Fault::ApiOutage { fault, lasts } => self.break_api_for(fault, lasts),
             Fault::ApiLink { door, link } => self.set_link(door, link)?,
             Fault::ForgetHistory => self.store.compact(),
-            Fault::EvidenceHangs => self.faults.change(|state| state.evidence_hangs = true),
-            Fault::MetricsApiAbsent => self.faults.change(|state| state.metrics_absent = true),
+            Fault::EvidenceHangs => self.faults.fail(Service::Evidence),
+            Fault::MetricsApiAbsent => self.faults.fail(Service::Metrics),
             Fault::Milvus(fault) => self.faults.change(|state| state.milvus = Some(fault)),
-            Fault::DependencyDown => self.faults.change(|state| state.dependency_down = true),
-            Fault::EtcdOutage => self.faults.change(|state| state.etcd_down = true),
+            Fault::DependencyDown => self.faults.fail(Service::Dependency),
+            Fault::EtcdOutage => self.faults.fail(Service::Etcd),
         }
         self.store.wake();
         Ok(())

@@ -6,33 +6,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tonic::transport::server::TcpIncoming;
-
 use super::controllers::kubelet::{Kubelet, Pace};
 use super::evidence::Evidence;
 use super::faults::state::Faults;
 use super::kubernetes::authorization::{AccessRule, Authorization, UsedAccess};
-use super::kubernetes::gate::{Gate, Link, Peer};
 use super::kubernetes::requests::ApiRequest;
 use super::kubernetes::resource::{DAEMON_SETS, DEPLOYMENTS, PODS, STATEFUL_SETS};
-use super::kubernetes::server::{Api, router};
+use super::kubernetes::server::Api;
 use super::kubernetes::store::Store;
 use super::labels::component_of;
 use super::load::Load;
 use super::logs::PodLogs;
 use super::network::Network;
 use super::pods::PodRequest;
+use super::servers::{Door, serve_api, serve_http, serve_milvus};
 use super::settings::SimSettings;
 use super::smtp::{SmtpSettings, SmtpSink};
 use super::views::{PodView, WorkloadView};
 use super::webhook::WebhookSink;
-use super::world::{FREE_LOOPBACK, World, listen};
+use super::world::World;
 use super::{controllers, dependency, milvus, seed};
 use crate::clock::Clock;
-use crate::effects::milvus::proto::milvus::milvus_service_server::MilvusServiceServer;
 
 /// How many requests the logs keep.
 const KEPT_REQUESTS: usize = 20_000;
@@ -73,13 +67,6 @@ pub struct Simulation {
     smtp: SmtpSink,
     webhook: WebhookSink,
     pub(super) world: World,
-}
-
-/// One port of the API and the network behind it.
-#[derive(Debug)]
-pub(super) struct Door {
-    address: SocketAddr,
-    pub(super) link: watch::Sender<Link>,
 }
 
 impl Simulation {
@@ -265,13 +252,16 @@ impl Simulation {
             .collect()
     }
 
-    /// Whether every pod of every component is ready and none is superfluous.
+    /// Whether every pod of every component is ready, the workloads say so, and none is superfluous.
     pub fn is_settled(&self) -> bool {
         self.settings.components.iter().all(|component| {
             let name = component.role.as_str();
             let pods = self.pods(name);
-            let wanted: u64 = self.workloads(name).iter().map(|one| one.replicas).sum();
-            pods.len() as u64 == wanted && pods.iter().all(|pod| pod.ready)
+            let workloads = self.workloads(name);
+            let wanted: u64 = workloads.iter().map(|one| one.replicas).sum();
+            let counted: u64 = workloads.iter().map(|one| one.ready).sum();
+            let ready = pods.iter().all(|pod| pod.ready);
+            pods.len() as u64 == wanted && counted == wanted && ready
         })
     }
 
@@ -284,39 +274,4 @@ impl Simulation {
         };
         tokio::time::timeout(within, looking).await.is_ok()
     }
-}
-
-fn serve_api(world: &World, api: &Arc<Api>, number: usize) -> io::Result<Door> {
-    let (listener, address) = listen(&world.handle(), FREE_LOOPBACK)?;
-    let (link, network) = watch::channel(Link::Up);
-    let gate = Gate::new(listener, address, network);
-    let routes = router(Arc::clone(api), number).into_make_service_with_connect_info::<Peer>();
-    world.spawn(async move {
-        if let Err(error) = axum::serve(gate, routes).await {
-            tracing::warn!(%error, "simulated server ended");
-        }
-    });
-    Ok(Door { address, link })
-}
-
-fn serve_http(world: &World, router: Router) -> io::Result<SocketAddr> {
-    let (listener, address) = listen(&world.handle(), FREE_LOOPBACK)?;
-    world.spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::warn!(%error, "simulated server ended");
-        }
-    });
-    Ok(address)
-}
-
-fn serve_milvus(world: &World, proxy: milvus::Proxy) -> io::Result<SocketAddr> {
-    let (listener, address): (TcpListener, SocketAddr) = listen(&world.handle(), FREE_LOOPBACK)?;
-    world.spawn(async move {
-        let server =
-            tonic::transport::Server::builder().add_service(MilvusServiceServer::new(proxy));
-        if let Err(error) = server.serve_with_incoming(TcpIncoming::from(listener)).await {
-            tracing::warn!(%error, "simulated server ended");
-        }
-    });
-    Ok(address)
 }

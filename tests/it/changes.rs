@@ -202,7 +202,7 @@ async fn what_somebody_else_rolls_out_replaces_or_switches_off_is_left_alone() {
     assert_eq!(world.actions(), []);
 
     // It does act where nobody else is at work.
-    world.sim.inject(Fault::Component500 { component: "rootcoord".into() }).expect("a fault");
+    world.sim.inject(Fault::Component500 { component: "querynode".into() }).expect("a fault");
     let acted = async {
         while world.actions().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -283,7 +283,7 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
                 [supervisor]\nflap_window = \"1m\"\n[anomaly]\nenabled = false\n\
                 [alerter]\ngroup_interval = \"1m\"\n[alerter.email]\nport = 25\n\
                 [recoverer]\nladder = [\"delete_pod\", \"escalate\"]\n[scaler]\nmode = \"target\"\n\
-                [recorder]\n[leader_election]\n";
+                [recorder]\npath = \"no/such/folder/journal.db\"\n[leader_election]\n";
     let expected = [
         "3:13: \"namespace\" in [clusters.a] has no effect with platform = \"process\"",
         "4:15: \"depends_on[0]\" in [clusters.a] has no effect: \"etcd\" is not watched without \
@@ -294,13 +294,85 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
         "10:2: [anomaly] has no effect in this version",
         "13:18: \"group_interval\" in [alerter] has no effect in this version",
         "14:10: [alerter.email] has no \"host\", so no mail is sent",
+        "17:11: \"ladder[0]\" in [recoverer] is \"delete_pod\", which is passed over: a process has \
+         neither pods nor revisions",
         "19:8: \"mode\" in [scaler] is \"target\", which only observes in this version: nothing is \
          scaled",
-        "20:2: [recorder] has no effect in this version",
-        "21:2: [leader_election] has no effect without a cluster on Kubernetes",
+        "21:8: \"path\" in [recorder] cannot be written, so the journal is kept in memory: there is no \
+         folder no/such/folder",
+        "22:2: [leader_election] has no effect without a cluster on Kubernetes",
     ]
     .map(|line| format!("actors.toml:{line}"));
     assert_eq!(warnings(text), expected);
+}
+
+#[test]
+fn a_ladder_is_a_components_own_only_where_it_was_written_for_it() {
+    let text = "[clusters.a]\n[recoverer]\nladder = [\"rollout_restart\"]\n\
+                [recoverer.mixcoord]\nladder = [\"rollout_restart\"]\n\
+                [recoverer.proxy]\ncooldown = \"1m\"\n";
+    let variables = [("FALCONER__RECOVERER__STANDALONE__LADDER", "rollout_restart,escalate")];
+    let settings = parse_with(text, &variables).unwrap().settings;
+    for (component, expected) in
+        [("mixcoord", true), ("standalone", true), ("proxy", false), ("querynode", false)]
+    {
+        let recovery = settings.recovery(component);
+        assert_eq!(recovery.explicit_ladder, expected, "{component}");
+        assert_eq!(recovery.ladder[0], LadderStep::RolloutRestart, "{component}");
+    }
+}
+
+#[test]
+fn never_is_an_empty_text_or_no_time() {
+    let after = |value: &str| {
+        let text = format!("[recoverer.querynode]\nforce_delete_after = \"{value}\"\n");
+        parse(&text).unwrap().settings.recovery("querynode").force_delete_after
+    };
+    assert!(after("").is_zero() && after("0s").is_zero());
+    assert_eq!(after("15m").get(), Duration::from_mins(15));
+}
+
+#[test]
+fn maintenance_windows_are_read_in_either_form_of_toml() {
+    let inline = "[recoverer]\nmaintenance = [{ days = [\"sat\"], from = \"02:00\", duration = \
+                  \"2h\", comment = \"disks\" }]\n";
+    let tables = "[[recoverer.maintenance]]\ndays = [\"sat\"]\nfrom = \"02:00\"\n\
+                  duration = \"2h\"\ncomment = \"disks\"\n";
+    let inline = parse(inline).unwrap();
+    assert_eq!(inline.settings, parse(tables).unwrap().settings);
+    let printed = inline.print().unwrap();
+    assert!(printed.contains("[[recoverer.maintenance]]"), "{printed}");
+    assert_eq!(parse(&printed).unwrap().settings, inline.settings);
+}
+
+#[test]
+fn what_cannot_work_together_in_recovery_is_a_warning() {
+    let text = "[clusters.a]\nplatform = \"process\"\n\
+                [clusters.a.processes.p]\nstart = [\"a\"]\n\
+                [recoverer]\nladder = [\"rollout_restart\", \"rollback\"]\n\
+                budget = { actions = 20 }\nforce_delete_after = \"20m\"\n\
+                maintenance = [{ duration = \"1d\" }]\n\
+                [recoverer.p]\nladder = [\"delete_pod\"]\nrollback_window = \"2h\"\n";
+    let expected = [
+        "6:30: \"ladder[1]\" in [recoverer] is \"rollback\", which is passed over: a process has \
+         neither pods nor revisions",
+        "7:10: \"budget\" in [recoverer] can never be spent: 20 actions, but cluster_budget ends at 10",
+        "8:22: \"force_delete_after\" in [recoverer] has no effect: a process has no pods",
+        "9:15: \"maintenance\" in [recoverer] covers the whole week: nothing is ever done",
+        "11:11: \"ladder[0]\" in [recoverer.p] is \"delete_pod\", which is passed over: a process has \
+         neither pods nor revisions",
+        "12:19: \"rollback_window\" in [recoverer.p] has no effect: the ladder has no step \"rollback\"",
+    ]
+    .map(|line| format!("actors.toml:{line}"));
+    assert_eq!(warnings(text), expected);
+    let text = "[clusters.a]\n[recoverer]\nladder = [\"rollback\"]\nrollback_window = \"2h\"\n\
+                [recoverer.proxy]\nladder = [\"escalate\"]\nforce_delete_after = \"5m\"\n";
+    assert_eq!(
+        warnings(text),
+        ["actors.toml:7:22: \"force_delete_after\" in [recoverer.proxy] is shorter than \
+          hung_pod_after in [supervisor] (10m): a pod is removed by force before anybody is told that \
+          it hangs"]
+    );
 }
 
 #[test]
@@ -414,7 +486,7 @@ fn check_exits_with_0_or_2_and_says_why() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).starts_with("actors.toml: no such file"));
 
-    fs::write(folder.path().join("actors.toml"), "[clusters.a]\n[recorder]\n").unwrap();
+    fs::write(folder.path().join("actors.toml"), "[clusters.a]\n[anomaly]\n").unwrap();
     let output = falconer(&["check"], folder.path());
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(
@@ -424,7 +496,7 @@ fn check_exits_with_0_or_2_and_says_why() {
     );
     assert_eq!(
         text(&output.stderr),
-        "warning: actors.toml:2:2: [recorder] has no effect in this version\n"
+        "warning: actors.toml:2:2: [anomaly] has no effect in this version\n"
     );
 
     fs::write(folder.path().join("bad.toml"), "[probers.proxy]\nintervall = \"1s\"\n").unwrap();

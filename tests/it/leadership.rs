@@ -57,12 +57,14 @@ struct Candidate {
 
 impl Candidate {
     fn start(sim: &Simulation, door: usize) -> Self {
+        Self::by(place(sim, door, "falconer"), &format!("falconer-{door}"))
+    }
+
+    fn by(place: Place, identity: &str) -> Self {
         let (board, clock) = (StatusBoard::default(), Clock::system());
         let told = Told { board: board.clone(), clock, metrics: Metrics::default() };
-        let settings =
-            ElectionSettings { identity: format!("falconer-{door}").into(), lease_duration: LEASE };
-        let store = Arc::new(KubeLease::new(place(sim, door, "falconer")));
-        let election = Election::by(store, settings, told);
+        let settings = ElectionSettings { identity: identity.into(), lease_duration: LEASE };
+        let election = Election::by(Arc::new(KubeLease::new(place)), settings, told);
         Self { handle: election.handle(), election, board, clock }
     }
 
@@ -284,8 +286,46 @@ async fn a_lease_that_somebody_deletes_or_fills_with_nonsense_never_makes_two_le
     let nonsense = json!({"spec": {"holderIdentity": "x".repeat(100_000),
         "leaseDurationSeconds": 1, "leaseTransitions": i32::MAX, "renewTime": null}});
     patch_lease(&sim, nonsense).await;
+    let is_taken = async {
+        while !lease(&sim).await["spec"]["holderIdentity"]
+            .as_str()
+            .is_some_and(|one| one.starts_with("falconer"))
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, is_taken).await.expect("one of the two takes it");
     first.until("one leads", |_| first.may_act() || second.may_act()).await;
     referee.saw_never_two();
+}
+
+#[tokio::test]
+async fn a_lease_that_is_not_understood_is_told_in_words() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    for garbage in [
+        r#"{"metadata":{"name":"falconer","resourceVersion":"1"},"spec":{"renewTime":"yesterday"}}"#,
+        r#"{"metadata":{"name":"falconer"},"spec":{"holderIdentity":"a"}}"#,
+        "[[[[",
+    ] {
+        let answer = ([("content-type", "application/json")], garbage);
+        let router = axum::Router::new().fallback(move || async move { answer });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        let place = Place {
+            source: ClientSource::Explicit(Box::new(::kube::Config::new(
+                url.parse().expect("a url"),
+            ))),
+            namespace: "n".into(),
+            name: "falconer".into(),
+            request: LEASE / 5,
+        };
+        let candidate = Candidate::by(place, "a");
+        let told = |one: &Leadership| matches!(one, Leadership::Unknown { why, .. } if why.contains("lease/falconer in n"));
+        candidate.until("it is told why", told).await;
+        assert!(!candidate.may_act());
+        server.abort();
+    }
 }
 
 #[tokio::test]

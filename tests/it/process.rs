@@ -10,7 +10,10 @@ use falconer::effects::cluster::process::{
     OnExit, ProcessCluster, ProcessClusterSettings, ProcessResourcesProbe, ProcessSettings,
     ProcessUsage,
 };
-use falconer::effects::{Cluster, ClusterError, Probe, RestartRequest, ScaleRequest};
+use falconer::effects::{
+    ActionQuery, ActionTrace, Cluster, ClusterError, EvidenceRequest, Probe, RestartRequest,
+    ScaleRequest,
+};
 use falconer::model::{
     ClusterEvent, EventType, Inventory, Outcome, PodCondition, RolloutStatus, Timestamp,
     WorkloadKind, WorkloadRef,
@@ -585,4 +588,29 @@ async fn usage_covers_the_whole_group() {
     let usage = Arc::new(ProcessUsage::new(cluster, Clock::system()));
     let observed = ProcessResourcesProbe::new(usage).probe(Duration::from_secs(5)).await;
     assert!(matches!(observed.outcome, Outcome::Degraded { .. }), "{observed:?}");
+}
+
+#[tokio::test]
+async fn its_last_words_are_evidence_and_a_restart_is_known_by_its_key() {
+    let place = Place::new();
+    let cluster = start(place.script("echo ready; echo 'panic: out of memory'; exit 3"));
+    until_ended(&cluster).await;
+    let request = |pods: &[&str]| EvidenceRequest {
+        workload: workload(),
+        pods: pods.iter().map(|pod| Arc::from(*pod)).collect(),
+        log_lines: 1,
+        log_bytes: 1000,
+    };
+    let found = cluster.evidence(&request(&["standalone"])).await.expect("evidence");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].text, "panic: out of memory");
+    assert!(found[0].object.ends_with("milvus.log"), "{found:?}");
+
+    let key = "incident/1".to_owned();
+    let action =
+        ActionQuery { workload: workload(), pod: None, force: false, idempotency_key: key };
+    assert_eq!(cluster.find_action(&action).await.expect("a trace"), ActionTrace::NotDone);
+    cluster.restart(&restart("incident/1")).await.expect("a restart");
+    assert_eq!(cluster.find_action(&action).await.expect("a trace"), ActionTrace::Done);
+    cluster.shutdown(Duration::from_secs(2)).await;
 }

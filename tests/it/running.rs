@@ -141,9 +141,23 @@ impl Falconer {
         let mut text = configuration.to_owned();
         let _ = write!(text, "\n[server]\nlisten = \"{server}\"\n");
         std::fs::write(folder.path().join("actors.toml"), text).expect("written");
+        Self::start_by(
+            Command::new(env!("CARGO_BIN_EXE_falconer")).arg("run"),
+            folder,
+            server,
+            environment,
+        )
+    }
+
+    /// Starts it by `command` in a folder with its configuration.
+    pub fn start_by(
+        command: &mut Command,
+        folder: TempDir,
+        server: SocketAddr,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let log = File::create(folder.path().join("log")).expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_falconer"))
-            .arg("run")
+        let child = command
             .current_dir(folder.path())
             .env_remove("RUST_LOG")
             .envs(environment.iter().copied())
@@ -207,6 +221,11 @@ impl Falconer {
         wanted.map(str::to_owned).collect()
     }
 
+    /// Its process, and the folder in which it runs.
+    pub fn process(&self) -> (u32, &std::path::Path) {
+        (self.child.id(), self.folder.path())
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).expect("a process id");
@@ -244,6 +263,6 @@ fn is_value(rest: &str) -> bool {
     rest.strip_prefix(' ').is_some_and(|value| value.parse::<f64>().is_ok())
 }
 
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a port")
 }

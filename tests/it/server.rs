@@ -67,6 +67,7 @@ fn sources() -> (Metrics, ServerSources) {
             ..About::default()
         }),
         administration: None,
+        history: None,
     };
     (metrics, sources)
 }

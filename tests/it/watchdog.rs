@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ fn until(address: SocketAddr, status: u16) -> (String, Duration) {
 fn a_blocked_arbiter_is_seen_within_ten_seconds_and_forgiven_when_it_goes_on() {
     System::new().block_on(async {
         let mut settings = Settings::default();
+        settings.recorder.path = PathBuf::new();
         settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let app = App::start(settings, Options::default()).expect("it starts");
         let address = app.server_addr();

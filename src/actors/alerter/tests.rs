@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use super::*;
 use crate::actors::exit_guard::{self, Running};
 use crate::actors::fault_injection::Crash;
 use crate::actors::testing::in_virtual_time;
 use crate::effects::journal::MemoryJournal;
-use crate::model::{AlertStatus, ComponentId, IncidentId, Reason, ReasonKind, Severity};
+use crate::model::{
+    AlertStatus, ComponentId, IncidentId, Leadership, Reason, ReasonKind, Severity,
+};
 use crate::policy::notification::Delivery;
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -90,6 +93,7 @@ struct Stage {
     board: StatusBoard,
     book: Arc<Mutex<AlertBook>>,
     settings: AlerterSettings,
+    leadership: LeadershipHandle,
 }
 
 impl Stage {
@@ -102,6 +106,7 @@ impl Stage {
             board: StatusBoard::default(),
             book: Arc::default(),
             settings,
+            leadership: LeadershipHandle::default(),
         }
     }
 
@@ -130,7 +135,8 @@ impl Stage {
                 clock: self.clock,
                 metrics: Metrics::default(),
             },
-        );
+        )
+        .led_by(self.leadership.clone());
         let running = exit_guard::start(16, move |_| alerter, Box::new(|_| {}));
         self.inbox.publish(&running.address);
         running
@@ -526,5 +532,54 @@ fn hundreds_of_incidents_at_once_are_shown_soon_and_each_is_told_once() {
             assert_eq!(stage.board.snapshot().alerter.alerts.len(), 300, "second {second}");
         }
         assert_eq!(email.accepted(), [(5, Firing); 300]);
+    });
+}
+
+#[test]
+fn a_follower_keeps_its_book_and_tells_people_at_once_when_it_becomes_the_leader() {
+    in_virtual_time(async {
+        let follower = || Leadership::Follower { leader: Some("a".into()), since: START };
+        let (told, newest) = watch::channel(follower());
+        let mut stage = Stage::new();
+        stage.leadership = LeadershipHandle::new(newest, Duration::from_secs(5));
+        let email = stage.fake("email", &[]);
+        let _running = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
+        pass(600).await;
+        assert_eq!(email.tried.lock().unwrap().len(), 0, "the leader tells");
+        assert_eq!(stage.book.lock().unwrap().alerts().count(), 1);
+        assert!(!stage.board.actors().alerter.speaks);
+
+        let until = stage.clock.now() + Duration::from_secs(10);
+        told.send_replace(Leadership::Leader { since: stage.clock.now(), until });
+        a_moment().await;
+        assert_eq!(email.tried.lock().unwrap().len(), 1, "at once, without any time passing");
+
+        // What nobody knows of the Lease does not silence the one that led.
+        let why: Arc<str> = "no answer".into();
+        let since = stage.clock.now();
+        told.send_replace(Leadership::Unknown { why: Arc::clone(&why), since, speaks: true });
+        stage.resolve(600).await;
+        assert_eq!(email.tried.lock().unwrap().len(), 2);
+        told.send_replace(Leadership::Unknown { why, since, speaks: false });
+        a_moment().await;
+        assert!(stage.leadership.speaks().is_err());
+    });
+}
+
+#[test]
+fn a_follower_that_ends_has_nothing_to_deliver() {
+    in_virtual_time(async {
+        let follower = Leadership::Follower { leader: None, since: START };
+        let (_told, newest) = watch::channel(follower);
+        let mut stage = Stage::new();
+        stage.leadership = LeadershipHandle::new(newest, Duration::from_secs(5));
+        let email = stage.fake("email", &[]);
+        let running = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
+        let deadline = Duration::from_secs(60);
+        running.address.send(Drain { deadline }).await.unwrap();
+        assert_eq!(stage.clock.now(), START, "at once");
+        assert_eq!(email.tried.lock().unwrap().len(), 0);
     });
 }

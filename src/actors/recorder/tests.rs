@@ -77,7 +77,14 @@ fn people_hear_once_that_the_journal_cannot_be_written_and_once_that_it_can_agai
         assert!(parts.board.actors().journal.trouble.is_some());
         assert_eq!(resolved.lock().unwrap().len(), 0);
 
+        // For a moment it is well, and then not again.
         journal.trouble(None);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        journal.trouble(Some(parts.clock.now()));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        journal.trouble(None);
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert_eq!((raised.lock().unwrap().len(), resolved.lock().unwrap().len()), (1, 0));
         tokio::time::sleep(Duration::from_secs(5)).await;
         let ended: Vec<IncidentId> = resolved
             .lock()

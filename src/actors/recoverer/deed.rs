@@ -118,6 +118,7 @@ impl Deed {
         let query = ActionQuery {
             workload: self.workload.clone(),
             pod: self.pod.clone().map(|pod| (pod.name, pod.uid)),
+            force: self.step == ActionStep::ForceDelete,
             idempotency_key: self.key.clone(),
         };
         within(deadline, "find action on", &self.workload, cluster.find_action(&query)).await

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::model::ComponentId;
+use crate::policy::maintenance::MaintenanceWindow;
 use crate::policy::recovery::{GlobalSettings, RecoverySettings};
 
 /// Everything of `[recoverer]`.
@@ -33,6 +34,8 @@ pub struct RecovererSettings {
     pub evidence_timeout: Duration,
     /// How long an action waits for the journal to be on disk at most.
     pub flush_timeout: Duration,
+    /// Times of the week in which nothing is done.
+    pub maintenance: Vec<MaintenanceWindow>,
 }
 
 impl Default for RecovererSettings {
@@ -48,6 +51,7 @@ impl Default for RecovererSettings {
             event_timeout: Duration::from_secs(3),
             evidence_timeout: Duration::from_secs(5),
             flush_timeout: Duration::from_secs(2),
+            maintenance: Vec::new(),
         }
     }
 }

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::*;
 use crate::actors::exit_guard::{self, Running};
+use crate::actors::leadership::LeadershipHandle;
 use crate::actors::testing::{
     Answer, CLUSTER, FakeCluster, Recorder, deployment, every_cluster_error, in_virtual_time,
     surroundings, workload,
 };
+use crate::clock::Clock;
 use crate::effects::ScaleRequest;
 use crate::model::{
-    HealthState, Pod, PodCondition, PodLife, PodUsage, Resources, Role, RolloutStatus,
+    HealthState, Leadership, Pod, PodCondition, PodLife, PodUsage, Resources, Role, RolloutStatus,
 };
 
 /// One scaler with everything around it.
@@ -317,5 +320,43 @@ fn the_board_does_not_show_a_change_whose_end_is_nothing_new() {
         }
         assert_eq!(bench.asked(), [(2, 3), (2, 3)]);
         assert!(bench.around.board.snapshot().scaler.in_flight.is_empty());
+    });
+}
+
+#[test]
+fn only_the_leader_scales_and_only_with_a_lease_beyond_the_requests_deadline() {
+    in_virtual_time(async {
+        let (mut bench, (told, newest)) = (Bench::new(), {
+            let now = Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)).now();
+            watch::channel(Leadership::Follower { leader: Some("other".into()), since: now })
+        });
+        bench.around.leadership = LeadershipHandle::new(newest, Duration::from_secs(5));
+        bench.respawn().await;
+        for _ in 0..3 {
+            bench.report(bench.load(2, 90)).await;
+        }
+        assert_eq!(bench.asked(), []);
+        assert_eq!(bench.words(), ["not scaled here: other is the leader"], "told once");
+        assert_eq!(bench.holder(), None);
+
+        // Four seconds are not enough for a request of five.
+        let now = bench.around.clock.now();
+        let until = |seconds| now + Duration::from_secs(seconds);
+        told.send_replace(Leadership::Leader { since: now, until: until(4) });
+        bench.report(bench.load(2, 90)).await;
+        assert_eq!(bench.asked(), []);
+        told.send_replace(Leadership::Leader { since: now, until: until(1_000) });
+        bench.report(bench.load(2, 90)).await;
+        assert_eq!(bench.asked(), [(2, 3)]);
+
+        // A request that is not answered is given up while the lease is still valid.
+        bench.cluster.state().answers.push_back(Answer::Hang);
+        sleep(Duration::from_secs(120)).await;
+        bench.report(bench.load(3, 90)).await;
+        assert!(
+            bench.words().last().unwrap().contains("no answer within 5 s"),
+            "{:?}",
+            bench.words()
+        );
     });
 }

@@ -305,7 +305,7 @@ impl ComponentMemory {
         // What just answered is not restarted, nor what only the platform calls unhealthy.
         let is_reason_to_act = is_unhealthy && outcome.is_failed() && self.tracker.is_counted_out();
         let has_sick_pods = self.tracker.state() == HealthState::Degraded
-            && outcome.reason().is_some_and(|reason| reason.kind == ReasonKind::SomePods);
+            && outcome.reason().is_some_and(|reason| is_about_pods(reason.kind));
         let is_news = transition != Transition::Stayed || *change == IncidentChange::News;
         let concerned = Tell {
             raise: has_incident,
@@ -324,4 +324,9 @@ impl ComponentMemory {
     pub fn cell(&self) -> &ComponentCell {
         &self.cell
     }
+}
+
+/// Whether single pods are the trouble of what still serves: sick ones, or one that hangs in its end.
+fn is_about_pods(kind: ReasonKind) -> bool {
+    matches!(kind, ReasonKind::SomePods | ReasonKind::Terminating)
 }

@@ -1,5 +1,6 @@
 //! How the server's thread asks for a reload, and which token it wants to see first.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::effects::secret::SecretFile;
 use crate::model::{ReloadRecord, ReloadTrigger};
-use crate::server::{Administration, ReloadError};
+use crate::server::{Administration, ReloadError, ResumeError};
 
 /// How long a client waits for the outcome.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(30);
@@ -52,5 +53,9 @@ impl Administration for Admin {
             Ok(Err(_)) => Err(ReloadError::Ending),
             Err(_) => Err(ReloadError::Late),
         }
+    }
+
+    async fn resume(&self, _: Option<&str>, _: &str) -> Result<Vec<Arc<str>>, ResumeError> {
+        Err(ResumeError::Away)
     }
 }

@@ -1,24 +1,24 @@
-//! The rules of `[recoverer]`, `[scaler]`, `[supervisor]` and the small tables.
+//! The rules of `[scaler]`, `[supervisor]` and the small tables.
 
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, names, respawn};
+use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, recoverer, respawn};
 use crate::config::path::KeyPath;
-use crate::config::settings::{Budget, LadderStep, RecoverySettings, ScaleRules};
+use crate::config::settings::ScaleRules;
 use crate::config::values::ByteSize;
 use crate::config::wording::did_you_mean;
 use crate::model::Role;
 
-const SECOND: Duration = Duration::from_secs(1);
-const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 /// Renewals must have time to fail, and the Lease counts in whole seconds.
 const SHORTEST_LEASE: Duration = Duration::from_secs(5);
 /// Kubernetes takes longer ones, but not everywhere.
 const LONGEST_LEASE_NAME: usize = 63;
 /// The longest that anything is kept or counted.
-const LONGEST_MEMORY: Duration = Duration::from_hours(10 * 365 * 24);
+pub(super) const LONGEST_MEMORY: Duration = Duration::from_hours(10 * 365 * 24);
 /// A journal that is smaller would forget what it is for.
 const SMALLEST_JOURNAL: ByteSize = ByteSize::from_bytes(1 << 20);
 /// What SQLite can keep is more; this is a slip of the keyboard.
@@ -29,7 +29,7 @@ const HIGHEST_THRESHOLD: u32 = 1_000;
 const MOST_REPLICAS: u32 = 10_000;
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
-    recoverer(judge);
+    recoverer::judge(judge);
     scaler(judge);
     supervisor(judge);
     telemetry(judge);
@@ -63,49 +63,6 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     let signals = KeyPath::of(&["anomaly", "signals"]);
     judge
         .unique(&signals, &settings.anomaly.signals, |signal| format!("{signal:?}").to_lowercase());
-}
-
-fn recoverer(judge: &mut Judge<'_>) {
-    let path = KeyPath::of(&["recoverer"]);
-    let defaults = &judge.settings.recoverer.defaults;
-    recovery(judge, &path, &RecoverySettings::from(defaults));
-    budget(judge, &path.key("global_budget"), defaults.global_budget);
-    judge.number(&path.key("max_concurrent"), defaults.max_concurrent, 1, 1_000);
-    respawn::limit(judge, &path.key("respawn"), defaults.respawn);
-    for (name, settings) in &judge.settings.recoverer.components {
-        let path = path.key(name);
-        names::component_table(judge, &path, name);
-        recovery(judge, &path, settings);
-    }
-}
-
-fn recovery(judge: &mut Judge<'_>, path: &KeyPath, recovery: &RecoverySettings) {
-    let ladder = path.key("ladder");
-    if recovery.ladder.is_empty() {
-        judge.value(&ladder, "must have a step; write enabled = false for none");
-    }
-    judge.unique(&ladder, &recovery.ladder, |step| {
-        crate::config::decode::to_value(step).to_string()
-    });
-    let last = recovery.ladder.len().saturating_sub(1);
-    if let Some(index) = recovery.ladder.iter().position(|step| *step == LadderStep::Escalate)
-        && index < last
-    {
-        judge.value(&ladder.index(index), "must be the last step: nothing follows \"escalate\"");
-    }
-    judge.duration(&path.key("cooldown"), recovery.cooldown, Duration::ZERO, LONGEST_INTERVAL);
-    judge.duration(
-        &path.key("verify_timeout"),
-        recovery.verify_timeout,
-        MILLISECOND,
-        LONGEST_INTERVAL,
-    );
-    budget(judge, &path.key("budget"), recovery.budget);
-}
-
-fn budget(judge: &mut Judge<'_>, path: &KeyPath, budget: Budget) {
-    judge.number(&path.key("actions"), budget.actions, 1, 1_000_000);
-    judge.duration(&path.key("per"), budget.per, SECOND, LONGEST_MEMORY);
 }
 
 fn scaler(judge: &mut Judge<'_>) {
@@ -162,6 +119,8 @@ fn supervisor(judge: &mut Judge<'_>) {
     judge.number(&path.key("flap_threshold"), supervisor.flap_threshold, 1, 1_000);
     let grace = supervisor.startup_grace;
     judge.duration(&path.key("startup_grace"), grace, Duration::ZERO, LONGEST_INTERVAL);
+    let hung = supervisor.hung_pod_after;
+    judge.duration(&path.key("hung_pod_after"), hung, Duration::from_mins(1), LONGEST_INTERVAL);
     let drain = supervisor.drain_timeout;
     judge.duration(&path.key("drain_timeout"), drain, MILLISECOND, LONGEST_TIMEOUT);
     respawn::backoff(judge, &path.key("backoff"), &supervisor.backoff);

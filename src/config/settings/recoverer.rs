@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::respawn::RespawnLimit;
-use crate::config::values::HumanDuration;
+use crate::config::values::{self, HumanDuration, TimeOfDay};
+use crate::policy::maintenance::{self, Weekday};
 
 /// `[recoverer]` itself and, by component, the result of laying `[recoverer.COMPONENT]` over it.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -23,6 +24,16 @@ impl RecovererSettings {
         match self.components.get(component) {
             Some(settings) => settings.clone(),
             None => RecoverySettings::from(&self.defaults),
+        }
+    }
+
+    /// Notes which components have a ladder of their own in `user`, the shape of the file with the
+    /// environment laid over it.
+    pub(crate) fn note_explicit_ladders(&mut self, user: &serde_json::Value) {
+        let table = user.get("recoverer");
+        for (name, component) in &mut self.components {
+            let own = table.and_then(|table| table.get(name)?.get("ladder"));
+            component.explicit_ladder = own.is_some();
         }
     }
 }
@@ -71,6 +82,55 @@ impl Default for Budget {
     }
 }
 
+/// A time of the week, in UTC, in which nothing is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MaintenanceWindow {
+    /// On which days it begins; none = every day.
+    #[serde(deserialize_with = "weekdays")]
+    pub days: Vec<Weekday>,
+    /// When it begins.
+    pub from: TimeOfDay,
+    /// How long it lasts.
+    pub duration: HumanDuration,
+    /// What it is for; shown with each refusal.
+    pub comment: String,
+}
+
+impl Default for MaintenanceWindow {
+    fn default() -> Self {
+        Self {
+            days: Vec::new(),
+            from: TimeOfDay::default(),
+            duration: HumanDuration::from_secs(3_600),
+            comment: String::new(),
+        }
+    }
+}
+
+impl MaintenanceWindow {
+    /// The same as the policy takes it.
+    pub fn to_policy(&self) -> maintenance::MaintenanceWindow {
+        maintenance::MaintenanceWindow {
+            days: self.days.clone(),
+            from: self.from.since_midnight(),
+            duration: self.duration.get(),
+            comment: self.comment.clone(),
+        }
+    }
+}
+
+fn weekdays<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Weekday>, D::Error> {
+    struct Day(Weekday);
+    impl<'de> Deserialize<'de> for Day {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            values::named(deserializer, Weekday::ALL, Weekday::as_str).map(Self)
+        }
+    }
+    let days = Vec::<Day>::deserialize(deserializer)?;
+    Ok(days.into_iter().map(|day| day.0).collect())
+}
+
 /// The keys of `[recoverer]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -89,8 +149,21 @@ pub struct RecovererDefaults {
     pub max_concurrent: u32,
     /// Actions on one component.
     pub budget: Budget,
+    /// Actions on the components of one cluster.
+    pub cluster_budget: Budget,
     /// Actions on everything.
     pub global_budget: Budget,
+    /// A pod that takes this long to end is removed by force; zero = never.
+    #[serde(deserialize_with = "values::duration_or_none")]
+    pub force_delete_after: HumanDuration,
+    /// A sickness that began this soon after a rollout began with it.
+    pub rollback_window: HumanDuration,
+    /// What is sick again this soon was not helped: the next step follows.
+    pub recurrence_window: HumanDuration,
+    /// How long an action waits for the logs and events of its pods.
+    pub evidence_timeout: HumanDuration,
+    /// Times of the week in which nothing is done.
+    pub maintenance: Vec<MaintenanceWindow>,
     /// How often the actor may be made anew.
     pub respawn: RespawnLimit,
 }
@@ -105,9 +178,22 @@ impl Default for RecovererDefaults {
             verify_timeout: HumanDuration::from_secs(600),
             max_concurrent: 1,
             budget: Budget::default(),
+            cluster_budget: Budget { actions: 10, ..Budget::default() },
             global_budget: Budget { actions: 10, ..Budget::default() },
+            force_delete_after: HumanDuration::default(),
+            rollback_window: HumanDuration::from_secs(3_600),
+            recurrence_window: HumanDuration::from_secs(600),
+            evidence_timeout: HumanDuration::from_secs(5),
+            maintenance: Vec::new(),
             respawn: RespawnLimit::default(),
         }
+    }
+}
+
+impl RecovererDefaults {
+    /// The maintenance windows as the policy takes them.
+    pub fn maintenance_windows(&self) -> Vec<maintenance::MaintenanceWindow> {
+        self.maintenance.iter().map(MaintenanceWindow::to_policy).collect()
     }
 }
 
@@ -127,6 +213,16 @@ pub struct RecoverySettings {
     pub verify_timeout: HumanDuration,
     /// Actions on it.
     pub budget: Budget,
+    /// A pod of it that takes this long to end is removed by force; zero = never.
+    #[serde(deserialize_with = "values::duration_or_none")]
+    pub force_delete_after: HumanDuration,
+    /// A sickness that began this soon after a rollout began with it.
+    pub rollback_window: HumanDuration,
+    /// Where it is sick again this soon, the step before did not help.
+    pub recurrence_window: HumanDuration,
+    /// Whether the ladder was written for this very component, not for all.
+    #[serde(skip)]
+    pub explicit_ladder: bool,
 }
 
 impl From<&RecovererDefaults> for RecoverySettings {
@@ -138,6 +234,10 @@ impl From<&RecovererDefaults> for RecoverySettings {
             cooldown: defaults.cooldown,
             verify_timeout: defaults.verify_timeout,
             budget: defaults.budget,
+            force_delete_after: defaults.force_delete_after,
+            rollback_window: defaults.rollback_window,
+            recurrence_window: defaults.recurrence_window,
+            explicit_ladder: false,
         }
     }
 }

@@ -17,7 +17,7 @@ use super::store::{Batch, Store};
 use super::trouble::{Trouble, move_aside};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::model::{JournalEntry, JournalKind};
+use crate::model::{JournalEntry, JournalKind, Timestamp};
 
 /// The first pause after a failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -38,7 +38,10 @@ pub(super) struct Writer {
     /// Whether the file that had the state is gone, so that the next one must get all of it.
     is_state_lost: bool,
     retention: Retention,
+    /// In a row; also those shortly after the file could be written again, as on a disk that is
+    /// almost full.
     failures: u32,
+    recovered_at: Timestamp,
     moved_aside: u32,
 }
 
@@ -54,6 +57,7 @@ impl Writer {
             is_state_lost: false,
             retention: Retention::default(),
             failures: 0,
+            recovered_at: Timestamp::default(),
             moved_aside: 0,
         }
     }
@@ -61,12 +65,14 @@ impl Writer {
     /// Writes until falconer ends.
     pub(super) fn run(&mut self) {
         loop {
-            if self.store.is_none() && !self.reopen() {
-                if self.queue.rest(self.pause()) {
+            if self.store.is_none() {
+                if !self.is_trying() && self.queue.rest(self.pause()) {
                     self.give_up();
                     return;
                 }
-                continue;
+                if !self.reopen() {
+                    continue;
+                }
             }
             let work = self.queue.next(!self.retention.is_due());
             let is_last = work.is_last;
@@ -138,6 +144,7 @@ impl Writer {
                     inner.trouble = None;
                     inner.dropped
                 });
+                self.recovered_at = self.clock.now();
                 let path = self.path.display();
                 tracing::info!(%path, dropped = lost, "journal is written again");
                 return Ok(());
@@ -171,7 +178,6 @@ impl Writer {
         let durable = !work.flushes.is_empty() || work.is_last;
         store.write(&Batch { entries, changes, durable, now: self.clock.now() })?;
         let bytes = store.bytes();
-        self.failures = 0;
         count(&self.metrics, entries);
         let state = self.state.get_or_insert_default();
         apply(state, changes);
@@ -245,11 +251,14 @@ impl Writer {
 
     /// Tells those who wait, and everybody who looks at the health.
     fn degrade(&mut self, why: String) {
+        let now = self.clock.now();
+        if now.since(self.recovered_at) > LONGEST_PAUSE && self.is_trying() {
+            self.failures = 0;
+        }
         self.failures = self.failures.saturating_add(1);
         let path = self.path.display().to_string();
         let unavailable = || JournalError::Unavailable { path: path.clone(), why: why.clone() };
         let no_state = || StateError::Unavailable { store: path.clone(), why: why.clone() };
-        let since = self.clock.now();
         let (is_new, bytes) = self.queue.ask(|inner| {
             let refused =
                 |waiting: tokio::sync::oneshot::Sender<_>| drop(waiting.send(Err(unavailable())));
@@ -257,14 +266,13 @@ impl Writer {
             inner.saves.drain(..).for_each(|waiting| drop(waiting.send(Err(no_state()))));
             inner.loads.drain(..).for_each(|waiting| drop(waiting.send(Err(no_state()))));
             let since = inner.trouble.as_ref().map(|trouble| trouble.since);
-            let trouble =
-                JournalTrouble { since: since.unwrap_or(self.clock.now()), why: why.clone() };
+            let trouble = JournalTrouble { since: since.unwrap_or(now), why: why.clone() };
             inner.trouble = Some(trouble);
             (since.is_none(), inner.bytes)
         });
         self.metrics.journal_is(true, bytes);
         if is_new {
-            tracing::error!(path, why, %since, "journal cannot be written, it is kept in memory");
+            tracing::error!(path, why, "journal cannot be written, it is kept in memory");
         } else {
             tracing::debug!(path, why, failures = self.failures, "journal still cannot be written");
         }

@@ -21,7 +21,7 @@ use crate::model::{
     ComponentInventory, Inventory, Outcome, Pod, PodCondition, ProbeObservation, ReasonKind,
     TargetReport,
 };
-use judge::{judge, judge_with_platform, unasked};
+use judge::{judge, judge_with_hung, judge_with_platform, unasked};
 
 /// Most pods that one probe asks; a component with more is judged by these.
 pub const MAX_PODS: usize = 1000;
@@ -37,6 +37,8 @@ pub struct PodsProbeSettings {
     pub connection: Connection,
     /// How long a pod may take to come up (60 s).
     pub startup_grace: Duration,
+    /// A pod that takes this long to end hangs (10 min).
+    pub hung_pod_after: Duration,
 }
 
 impl PodsProbeSettings {
@@ -47,6 +49,7 @@ impl PodsProbeSettings {
             metrics_port: 9091,
             connection: Connection::Fresh,
             startup_grace: Duration::from_secs(60),
+            hung_pod_after: Duration::from_mins(10),
         }
     }
 }
@@ -114,8 +117,10 @@ impl Probe for PodsProbe {
         let nothing = ComponentInventory::default();
         let component = inventory.components.get(&self.settings.component).unwrap_or(&nothing);
         let targets = self.probe_pods(client, component, budget).await;
-        let young_since = self.clock.now().minus(self.settings.startup_grace);
+        let now = self.clock.now();
+        let young_since = now.minus(self.settings.startup_grace);
         let verdict = judge(&self.settings.component, component, &targets, young_since);
+        let verdict = judge_with_hung(verdict, component, self.settings.hung_pod_after, now);
         let outcome = judge_with_platform(verdict, inventory.error.as_ref());
         ProbeObservation { targets, ..ProbeObservation::of(outcome) }
     }

@@ -1,14 +1,12 @@
 //! Which step is next for a sick component: the first rung from where its ladder stands that makes
 //! sense for what is known. Whether it may be taken now is for the guards.
 
-use std::time::Duration;
-
 use super::decision::{PodTarget, RevisionChange};
 use super::ledger::RecoveryLedger;
 use super::refusal::words;
 use super::request::{PodState, RecoveryRequest};
 use super::settings::{ActionStep, LadderStep, RecoverySettings};
-use crate::model::{PodCondition, Timestamp, Workload, WorkloadKind};
+use crate::model::{Timestamp, Workload, WorkloadKind};
 
 /// A step, with what it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +114,7 @@ impl Climb<'_> {
     fn hung_pod(&self, index: usize) -> Option<NextStep> {
         let after = self.settings.force_delete_after?;
         let hung = self.request.pods.iter().find(|one| {
-            hangs_for(one, self.now).is_some_and(|time| time >= after)
+            one.pod.hangs_for(self.now).is_some_and(|time| time >= after)
                 && !self.ledger.has_removed(
                     &self.request.component,
                     &one.pod,
@@ -203,17 +201,4 @@ impl Climb<'_> {
             }
         }
     }
-}
-
-/// For how long a pod has hung in its end: since its deletion was asked for, and its grace period,
-/// or half a minute where that is longer than anybody waits, is over. milvus-operator grants 30
-/// days, which is why the grace period alone tells nothing.
-pub fn hangs_for(one: &PodState, now: Timestamp) -> Option<Duration> {
-    const LONGEST_GRACE: Duration = Duration::from_secs(30);
-    if one.pod.condition != PodCondition::Terminating {
-        return None;
-    }
-    let ending = one.pod.life.terminating?;
-    let due = ending.since + ending.grace.min(LONGEST_GRACE);
-    (now > due).then(|| now.since(ending.since))
 }

@@ -201,18 +201,19 @@ impl RecoveryLedger {
     /// earlier try of it counts as before.
     pub fn withdrawn(&mut self, component: &ComponentId) -> Option<ActionUnderWay> {
         let action = self.under_way.remove(component)?;
-        let earlier = self.counted_at(component, &action.idempotency_key);
-        let at = action.requested_at;
-        if let Some(record) = self.components.get_mut(component) {
-            record.actions.uncount(at, earlier);
+        let (at, key) = (action.requested_at, &action.idempotency_key);
+        let earlier = self.counted_at(component, key);
+        let record = self.record(component);
+        record.actions.uncount(at, earlier);
+        if earlier.is_none() {
+            record.rollbacks.retain(|one| one.key != *key);
         }
         if let Some(cluster) = self.clusters.get_mut(&component.cluster) {
             cluster.uncount(at, earlier);
         }
         self.actions.uncount(at, earlier);
-        let of_cluster = StoredKey::Cluster(Arc::clone(&component.cluster));
-        let of_component = StoredKey::Component(component.clone());
-        self.changed.extend([of_component, of_cluster, StoredKey::Everything]);
+        let cluster = Arc::clone(&component.cluster);
+        self.changed.extend([StoredKey::Cluster(cluster), StoredKey::Everything]);
         Some(action)
     }
 
@@ -331,17 +332,17 @@ impl RecoveryLedger {
         });
     }
 
-    /// The actor was made anew, in this process or the next. Gives the actions of which it is not
-    /// known whether the request arrived: that must be found out, and until then they are under way.
-    /// Where the clock has gone back since, the verification of the others ends in its time
-    /// nevertheless.
+    /// The actor was made anew, in this process or the next. Gives the actions of which it is not known
+    /// whether the request arrived: that must be found out, and until then they are under way. Where
+    /// the clock has gone back since, the verification of the others ends in its time nevertheless.
     pub fn resume(&mut self, now: Timestamp) -> Vec<ActionUnderWay> {
         self.preparing.clear();
-        let accepted = |action: &&ActionUnderWay| action.accepted_at.is_some_and(|at| at > now);
-        let ahead: Vec<ComponentId> =
-            self.under_way.values().filter(accepted).map(|one| one.component.clone()).collect();
-        for component in ahead {
-            self.change_action(&component, |action| action.accepted_at = Some(now));
+        let all: Vec<ComponentId> = self.under_way.keys().cloned().collect();
+        for component in all {
+            self.change_action(&component, |action| {
+                action.accepted_at = action.accepted_at.map(|at| at.min(now));
+                action.requested_at = action.requested_at.min(now);
+            });
         }
         self.under_way.values().filter(|action| action.accepted_at.is_none()).cloned().collect()
     }

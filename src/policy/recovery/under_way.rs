@@ -81,6 +81,7 @@ pub struct ActionUnderWay {
     /// Since when the component is healthy, if it is so after the action.
     pub healthy_since: Option<Timestamp>,
     /// Whether Milvus as a whole must serve again before the action counts as a help.
+    #[serde(default)]
     pub waits_for_milvus: bool,
 }
 

@@ -124,14 +124,30 @@ fn roll(store: &Store, deployment: &Value, newest: &Value, old: &[Arc<Value>]) {
         current + (wanted - current).min((wanted + surge - current - old_total).max(0))
     };
     scale(store, deployment, newest, grown);
-    let all_available = available(newest) + old.iter().map(|other| available(other)).sum::<i64>();
-    let mut spare = (all_available - (wanted - unavailable)).max(0);
+    shrink(store, deployment, (newest, grown), old, wanted - unavailable);
+}
+
+/// Takes away old pods: first such as are not available, then such as are not needed any more to
+/// have `minimum` available ones. The new pods that are not available yet do not count.
+fn shrink(
+    store: &Store,
+    deployment: &Value,
+    (newest, grown): (&Value, i64),
+    old: &[Arc<Value>],
+    minimum: i64,
+) {
+    let all: i64 = grown + old.iter().map(|other| desired(other)).sum::<i64>();
+    let mut may_go = all - minimum - (grown - available(newest)).max(0);
+    let mut to_spare = available(newest)
+        + old.iter().map(|other| available(other).min(desired(other))).sum::<i64>()
+        - minimum;
     for other in old {
-        let (replicas, ready) = (desired(other), available(other));
-        // Pods that are not available anyway cost nothing.
-        let removable = (replicas - ready).max(0) + ready.min(spare);
-        spare -= ready.min(spare);
-        scale(store, deployment, other, (replicas - removable).max(0));
+        let (replicas, ready) = (desired(other), available(other).min(desired(other)));
+        let useless = (replicas - ready).min(may_go).max(0);
+        let spared = ready.min(to_spare).min(may_go - useless).max(0);
+        may_go -= useless + spared;
+        to_spare -= spared;
+        scale(store, deployment, other, replicas - useless - spared);
     }
 }
 

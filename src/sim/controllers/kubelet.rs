@@ -3,6 +3,7 @@
 
 mod container;
 mod diary;
+mod ending;
 mod probes;
 mod report;
 

@@ -2,13 +2,11 @@
 
 mod revisions;
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::ownership::{mark_for_deletion, owned};
 use super::template::{REVISION_HASH, create_pod, hash, is_active, is_ready, revision_of};
-use crate::sim::kubernetes::json::{is_terminating, name, number, set};
+use crate::sim::kubernetes::json::{is_terminating, name, number, set, text};
 use crate::sim::kubernetes::resource::{DAEMON_SETS, NODES, PODS, STATEFUL_SETS};
 use crate::sim::kubernetes::store::{Key, Store};
 use crate::sim::kubernetes::verbs::random_suffix;
@@ -50,20 +48,24 @@ fn reconcile_one(store: &Store, storage: &'static str, object: &Value, wanted: u
             create_pod(store, storage, object, &pod_name, label);
         }
     }
-    remove_one(store, &pods, wanted, &revision);
+    let parallel = text(object, "/spec/podManagementPolicy") == "Parallel";
+    let in_order = storage == STATEFUL_SETS && !parallel;
+    remove_one(store, object, wanted, &revision, in_order);
     update_status(store, storage, object, wanted, &revision);
 }
 
-/// Removes the last surplus pod, or replaces the last outdated one, while all others are ready
-/// or it is not ready itself.
-fn remove_one(store: &Store, pods: &[Arc<Value>], wanted: usize, revision: &str) {
+/// Removes the last surplus pod, or replaces the last outdated one, while all pods are there and
+/// ready. One that is not ready is replaced as well, but never by a StatefulSet that keeps its
+/// pods in order: it waits until somebody has deleted it.
+fn remove_one(store: &Store, object: &Value, wanted: usize, revision: &str, in_order: bool) {
+    let pods = owned(store, PODS, object);
     if pods.iter().any(|pod| is_terminating(pod)) {
         return;
     }
     let surplus = if pods.len() > wanted { pods.last() } else { None };
-    let all_ready = pods.iter().all(|pod| is_ready(pod));
-    let outdated =
-        pods.iter().rev().find(|pod| revision_of(pod) != revision && (all_ready || !is_ready(pod)));
+    let all_ready = pods.len() >= wanted && pods.iter().all(|pod| is_ready(pod));
+    let may_go = |pod: &Value| all_ready || !in_order && !is_ready(pod);
+    let outdated = pods.iter().rev().find(|pod| revision_of(pod) != revision && may_go(pod));
     if let Some(pod) = surplus.or(outdated) {
         mark_for_deletion(store, &Key::of(PODS, pod));
     }

@@ -28,11 +28,21 @@ pub(in crate::sim) struct State {
     pub(in crate::sim) lost_nodes: BTreeSet<String>,
     /// And until when.
     pub(in crate::sim) api: Option<(ApiFault, Option<Instant>)>,
-    pub(in crate::sim) evidence_hangs: bool,
-    pub(in crate::sim) metrics_absent: bool,
     pub(in crate::sim) milvus: Option<MilvusFault>,
-    pub(in crate::sim) dependency_down: bool,
-    pub(in crate::sim) etcd_down: bool,
+    pub(in crate::sim) services: BTreeSet<Service>,
+}
+
+/// A service that does not do its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::sim) enum Service {
+    /// The API's logs and events never come.
+    Evidence,
+    /// There is no metrics server.
+    Metrics,
+    /// The dependency says that it is not healthy.
+    Dependency,
+    /// etcd does not answer anybody.
+    Etcd,
 }
 
 /// By what a pod is known to the faults.
@@ -81,6 +91,11 @@ impl Faults {
         change(&mut self.lock());
     }
 
+    /// From now on this service does not do its work.
+    pub(in crate::sim) fn fail(&self, service: Service) {
+        self.lock().services.insert(service);
+    }
+
     /// Ends everything that is wrong.
     pub(in crate::sim) fn clear(&self) {
         *self.lock() = State::default();
@@ -103,7 +118,7 @@ impl Faults {
             PodBehaviour::Closed
         } else if silent {
             PodBehaviour::Silent
-        } else if state.etcd_down {
+        } else if state.services.contains(&Service::Etcd) {
             PodBehaviour::WithoutEtcd
         } else if sick {
             PodBehaviour::Sick
@@ -151,16 +166,16 @@ impl Faults {
     }
 
     pub(in crate::sim) fn evidence_hangs(&self) -> bool {
-        self.lock().evidence_hangs
+        self.lock().services.contains(&Service::Evidence)
     }
 
     pub(in crate::sim) fn metrics_absent(&self) -> bool {
-        self.lock().metrics_absent
+        self.lock().services.contains(&Service::Metrics)
     }
 
     pub(in crate::sim) fn milvus(&self) -> Option<MilvusFault> {
         let state = self.lock();
-        if state.etcd_down && state.milvus.is_none() {
+        if state.services.contains(&Service::Etcd) && state.milvus.is_none() {
             let reason = "etcdserver: request timed out".to_owned();
             return Some(MilvusFault::NotHealthy(vec![reason]));
         }
@@ -168,7 +183,7 @@ impl Faults {
     }
 
     pub(in crate::sim) fn dependency_down(&self) -> bool {
-        let state = self.lock();
-        state.dependency_down || state.etcd_down
+        let services = &self.lock().services;
+        services.contains(&Service::Dependency) || services.contains(&Service::Etcd)
     }
 }

@@ -1,5 +1,7 @@
 //! `GET …/pods/NAME/log`: what a container has written, as its node has kept it.
 
+use std::fmt::Write;
+
 use axum::body::Body;
 use axum::response::Response;
 use serde_json::Value;
@@ -146,7 +148,7 @@ impl Options {
             if self.timestamps {
                 let millis = i64::try_from(line.at.as_millis()).unwrap_or_default();
                 let time = jiff::Timestamp::from_millisecond(millis).unwrap_or_default();
-                text.push_str(&format!("{time:.9} "));
+                let _ = write!(text, "{time:.9} ");
             }
             text.push_str(&line.text);
             text.push('\n');

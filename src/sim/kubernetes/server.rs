@@ -110,7 +110,6 @@ fn route(
         ("get", Some("log")) => pod_log::answer(api, resource, &target.key()?, call),
         ("get", Some("status") | None) => verbs::get(api, &target, call),
         ("update" | "patch", Some("status")) => verbs::write(api, &target, call, true),
-        (_, Some(_)) => Err(Failure::not_allowed()),
         ("create" | "update" | "patch" | "delete" | "deletecollection" | "watch", None)
             if resource.is_virtual() =>
         {

@@ -167,7 +167,8 @@ async fn heal(cluster: &KubeCluster) {
     cluster.evidence(&evidence).await.expect("evidence");
     delete(cluster, false).await;
     let pod = Some(("p".into(), Some("uid-p".into())));
-    let action = ActionQuery { workload: workload.clone(), pod, idempotency_key: String::new() };
+    let (on, idempotency_key) = (workload.clone(), String::new());
+    let action = ActionQuery { workload: on, pod, force: false, idempotency_key };
     cluster.find_action(&action).await.expect("a trace");
     let rollback = RollbackRequest {
         workload,
@@ -239,7 +240,8 @@ async fn what_falconer_keeps_for_itself_needs_exactly_what_its_roles_grant() {
         if feature == Feature::LeaderElection {
             let lease = KubeLease::new(place(name));
             assert_eq!(lease.read().await.expect("allowed"), None);
-            let record = LeaseRecord { holder: "a".to_owned(), ..LeaseRecord::default() };
+            let duration = Duration::from_secs(12);
+            let record = LeaseRecord { holder: "a".to_owned(), duration, ..LeaseRecord::default() };
             let made = lease.create(&record).await.expect("allowed");
             lease.update(&made.version, &record).await.expect("allowed");
         } else {

@@ -214,7 +214,7 @@ async fn a_rollback_returns_the_template_and_is_found_and_done_once() {
 
     let request = rollback_of(3, 1);
     let key = request.idempotency_key.clone();
-    let action = ActionQuery { workload: proxy(), pod: None, idempotency_key: key };
+    let action = ActionQuery { workload: proxy(), pod: None, force: false, idempotency_key: key };
     assert_eq!(cluster.find_action(&action).await.expect("a trace"), ActionTrace::NotDone);
     let applied = cluster.rollback(&request).await.expect("a rollback");
     assert_eq!(applied.change, cluster.describe_rollback(&request));
@@ -260,6 +260,7 @@ async fn an_action_is_looked_up_in_the_api_and_not_in_what_a_watch_has_seen() {
     let of = |name: &str, uid: &str| ActionQuery {
         workload: proxy(),
         pod: Some((name.into(), Some(uid.into()))),
+        force: false,
         idempotency_key: "incident/1".to_owned(),
     };
     let trace =

@@ -80,6 +80,7 @@ fn trace_of(request: &DeletePodRequest) -> ActionQuery {
     ActionQuery {
         workload: request.workload.clone(),
         pod: Some((Arc::clone(&request.pod), request.uid.clone())),
+        force: request.force,
         idempotency_key: request.idempotency_key.clone(),
     }
 }
@@ -213,7 +214,12 @@ async fn a_pod_that_hangs_in_its_end_is_seen_and_removed_by_force_only() {
     assert_eq!(terminating.grace, Duration::from_secs(30));
     assert!(terminating.since <= Clock::system().now());
 
-    cluster.delete_pod(&deletion(&workload, pod, true)).await.expect("a deletion by force");
+    let force = deletion(&workload, pod, true);
+    // It has been on its way out all the time: that is not what was asked for.
+    let trace = trace_of(&force);
+    assert_eq!(cluster.find_action(&trace).await.expect("a trace"), ActionTrace::NotDone);
+    cluster.delete_pod(&force).await.expect("a deletion by force");
+    assert_eq!(cluster.find_action(&trace).await.expect("a trace"), ActionTrace::Done);
     until(&cluster, "it is still there", |inventory| {
         proxies(inventory).iter().all(|pod| pod.life.uid != uid)
     })

@@ -70,8 +70,8 @@ pub fn rollback_annotations(request: &RollbackRequest) -> Value {
 pub fn rollback_change(request: &RollbackRequest) -> String {
     let (from, to) = (request.from_revision, request.to_revision);
     let patch = json!({"metadata": {"annotations": rollback_annotations(request)}});
-    let path = path(&request.workload);
-    format!("PATCH {path} {patch}, and the template of revision {to} instead of {from}'s")
+    let object = path(&request.workload);
+    format!("PATCH {object} {patch}, and the template of revision {to} instead of {from}'s")
 }
 
 /// The body of an eviction. The client's own call names the options in a way that the API ignores.

@@ -20,6 +20,9 @@ const FAILURES: i32 = 3;
 pub fn of(pod: &core::Pod) -> PodLife {
     let meta = &pod.metadata;
     let label = |key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key));
+    let is_ending = meta.deletion_timestamp.is_some();
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    let finalizers = meta.finalizers.iter().flatten().filter(|_| is_ending);
     let restarts = pod.status.iter().flat_map(containers).map(|container| container.restart_count);
     PodLife {
         uid: meta.uid.as_deref().map(Into::into),
@@ -30,6 +33,8 @@ pub fn of(pod: &core::Pod) -> PodLife {
             .fold(0, |sum: u32, count| sum.saturating_add(u32::try_from(count).unwrap_or(0))),
         starting_until: starting_until(pod),
         liveness: running(pod).filter_map(liveness).min_by_key(|liveness| liveness.deadline),
+        node: node.filter(|_| is_ending).map(Into::into),
+        finalizers: finalizers.map(|finalizer| finalizer.as_str().into()).collect(),
     }
 }
 
@@ -130,6 +135,7 @@ mod tests {
             "restartCount": restarts, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}})
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "it is compared with an option")]
     fn after(seconds: u64) -> Option<Timestamp> {
         Some(Timestamp::from_millis(BEGAN + seconds * 1000))
     }

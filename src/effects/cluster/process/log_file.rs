@@ -61,26 +61,12 @@ impl LogFile {
     /// # Errors
     /// When neither can be read.
     pub(super) fn end(&self, lines: u32, bytes: u32) -> io::Result<String> {
-        match self.end_of_one(&self.path, lines, bytes) {
+        match end_of_file(&self.path, lines, bytes) {
             Ok(text) if text.is_empty() => {
-                Ok(self.end_of_one(&self.rotated("1"), lines, bytes).unwrap_or_default())
+                Ok(end_of_file(&self.rotated("1"), lines, bytes).unwrap_or_default())
             }
             read => read,
         }
-    }
-
-    fn end_of_one(&self, path: &Path, lines: u32, bytes: u32) -> io::Result<String> {
-        // A terminal's colours and the like cost no room.
-        let most = u64::from(bytes).saturating_mul(2);
-        let mut file = File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
-        let mut tail = Vec::new();
-        file.take(most).read_to_end(&mut tail)?;
-        let text = end_of(&tail, usize::try_from(bytes).unwrap_or(usize::MAX));
-        let skipped =
-            text.lines().count().saturating_sub(usize::try_from(lines).unwrap_or(usize::MAX));
-        Ok(text.lines().skip(skipped).collect::<Vec<_>>().join("\n"))
     }
 
     /// Rotates where it has grown too large; true if it did. Lines written between the copy and the
@@ -135,6 +121,19 @@ impl LogFile {
         name.push(suffix);
         PathBuf::from(name)
     }
+}
+
+fn end_of_file(path: &Path, lines: u32, bytes: u32) -> io::Result<String> {
+    // A terminal's colours and the like cost no room.
+    let most = u64::from(bytes).saturating_mul(2);
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut tail = Vec::new();
+    file.take(most).read_to_end(&mut tail)?;
+    let text = end_of(&tail, usize::try_from(bytes).unwrap_or(usize::MAX));
+    let skipped = text.lines().count().saturating_sub(usize::try_from(lines).unwrap_or(usize::MAX));
+    Ok(text.lines().skip(skipped).collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]

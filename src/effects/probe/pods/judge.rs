@@ -101,6 +101,33 @@ pub fn judge(
     }
 }
 
+/// The verdict, given that a pod which takes `after` to end hangs: what is well but for that is
+/// degraded, and whatever else is wrong is told first.
+pub fn judge_with_hung(
+    verdict: Outcome,
+    inventory: &ComponentInventory,
+    after: Duration,
+    now: Timestamp,
+) -> Outcome {
+    let hangs = |pod: &&Pod| pod.hangs_for(now).is_some_and(|time| time >= after);
+    let hung: Vec<String> =
+        inventory.pods.iter().filter(hangs).filter_map(Pod::hanging_words).collect();
+    let Some(first) = hung.first() else { return verdict };
+    let words = match hung.len() - 1 {
+        0 => first.clone(),
+        others => format!("{first}; and {others} more hang"),
+    };
+    match verdict {
+        Outcome::Healthy => Outcome::degraded(ReasonKind::Terminating, words),
+        Outcome::Degraded { reason } => {
+            Outcome::degraded(reason.kind, format!("{}; {words}", reason.text))
+        }
+        Outcome::Failed { reason } => {
+            Outcome::failed(reason.kind, format!("{}; {words}", reason.text))
+        }
+    }
+}
+
 /// The verdict, given that the inventory is only the last known one because of `error`.
 pub fn judge_with_platform(verdict: Outcome, error: Option<&Reason>) -> Outcome {
     let Some(error) = error else { return verdict };

@@ -10,11 +10,9 @@ use tokio::time::Instant;
 use super::probes::Probes;
 use super::{Kubelet, container_of, diary};
 use crate::sim::controllers::template::revision_of;
-use crate::sim::faults::Undying;
 use crate::sim::faults::state::{Failing, PodBehaviour};
-use crate::sim::kubernetes::deletion;
-use crate::sim::kubernetes::events::{is_recorded, record};
-use crate::sim::kubernetes::json::{is_terminating, number, text, uid};
+use crate::sim::kubernetes::events::record;
+use crate::sim::kubernetes::json::{is_terminating, text, uid};
 use crate::sim::kubernetes::resource::PODS;
 use crate::sim::kubernetes::store::Key;
 use crate::sim::labels::component_of;
@@ -262,53 +260,5 @@ impl Kubelet {
         let state = json!({"waiting": {"reason": "CrashLoopBackOff", "message": format!(
             "back-off {}s restarting failed container={whole}", pause.as_secs())}});
         self.report(running, &state);
-    }
-
-    /// The pod is to end.
-    fn stop(&self, pod: &Value, running: &mut Running) {
-        let begun = running.is_running();
-        running.stage = Stage::Stopping { since: Instant::now(), begun };
-        running.ready = false;
-        if begun {
-            running.vitals.down();
-            let message = format!("Stopping container {}", container_of(pod));
-            record(&self.store, PODS, pod, false, "Killing", &message);
-            diary::stopping(&self.logs, uid(pod));
-            self.report(running, &running.running_state());
-        }
-    }
-
-    /// Ends a pod whose time has come; its object stays as long as it has finalizers.
-    fn finish(&self, pod: &Value, running: &mut Running, since: Instant, begun: bool) {
-        let grace = number(pod, "/metadata/deletionGracePeriodSeconds").unwrap_or(0);
-        let grace = Duration::from_secs(u64::try_from(grace).unwrap_or(0));
-        let takes = match self.faults.undying(uid(pod)) {
-            Some(Undying::Forever) => {
-                if since.elapsed() >= grace {
-                    self.complain(pod);
-                }
-                return;
-            }
-            Some(Undying::UntilGraceEnds) => grace,
-            None if begun => self.pace.termination.min(grace),
-            None => Duration::ZERO,
-        };
-        if since.elapsed() >= takes {
-            running.stop_server();
-            deletion::remove(&self.store, &running.key, Some(0));
-        }
-    }
-
-    /// Says once that the container cannot be killed.
-    fn complain(&self, pod: &Value) {
-        let container = container_of(pod);
-        let message = format!(
-            "error killing pod: failed to \"KillContainer\" for \"{container}\" with \
-             KillContainerError: \"rpc error: code = DeadlineExceeded desc = context deadline \
-             exceeded\""
-        );
-        if !is_recorded(&self.store, pod, "FailedKillPod") {
-            record(&self.store, PODS, pod, true, "FailedKillPod", &message);
-        }
     }
 }

@@ -30,7 +30,7 @@ pub(in crate::sim) fn set_trait(store: &Store, key: &Key, what: &OperatorTrait) 
     });
 }
 
-fn field<'a>(component: &'a str) -> &'a str {
+fn field(component: &str) -> &str {
     match Role::parse(component) {
         Some(role) => operator_field(role),
         None => component,

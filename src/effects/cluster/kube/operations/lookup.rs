@@ -12,21 +12,28 @@ use super::Operation;
 impl Operation<'_> {
     /// Whether `action` was carried out.
     pub async fn find_action(&self, action: &ActionQuery) -> Result<ActionTrace, ClusterError> {
-        let is_done = match &action.pod {
-            Some((name, uid)) => self.is_gone_or_going(name, uid.as_deref()).await?,
-            None => {
-                let annotations = self.metadata().await?.annotations.unwrap_or_default();
-                annotations.get(RESTART_KEY) == Some(&action.idempotency_key)
-            }
+        let is_done = if let Some((name, uid)) = &action.pod {
+            self.is_removed(name, uid.as_deref(), action.force).await?
+        } else {
+            let annotations = self.metadata().await?.annotations.unwrap_or_default();
+            annotations.get(RESTART_KEY) == Some(&action.idempotency_key)
         };
         Ok(if is_done { ActionTrace::Done } else { ActionTrace::NotDone })
     }
 
-    async fn is_gone_or_going(&self, name: &str, uid: Option<&str>) -> Result<bool, ClusterError> {
+    /// Gone, another one by now, or on its way out; after force only if nothing is waited for.
+    async fn is_removed(
+        &self,
+        name: &str,
+        uid: Option<&str>,
+        force: bool,
+    ) -> Result<bool, ClusterError> {
         let Some(pod) = self.pod(name).await? else { return Ok(true) };
         let meta = pod.metadata;
         let is_another = uid.is_some_and(|uid| meta.uid.as_deref() != Some(uid));
-        Ok(is_another || meta.deletion_timestamp.is_some())
+        let is_going = meta.deletion_timestamp.is_some()
+            && (!force || meta.deletion_grace_period_seconds == Some(0));
+        Ok(is_another || is_going)
     }
 
     /// The workload's metadata, read fresh.
