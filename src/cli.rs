@@ -3,7 +3,10 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
+mod instance;
 pub mod probe;
+pub mod resume;
 pub mod run;
 
 use std::process::ExitCode;
@@ -38,6 +41,7 @@ Examples:
   falconer check --config actors.toml    is the configuration valid?
   falconer probe                         probe everything once and print a table
   falconer run --dry-run                 supervise, but only show what would be changed
+  falconer explain querynode             why something was done about it, or was not
 
 Environment:
   FALCONER__TABLE__KEY=value overrides any key of the file, for example
@@ -55,6 +59,8 @@ pub enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Probe(probe::ProbeArgs),
+    Explain(explain::ExplainArgs),
+    Resume(resume::ResumeArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -67,6 +73,8 @@ pub fn run() -> ExitCode {
         Command::Run(args) => run::execute(args),
         Command::Check(args) => check::execute(args),
         Command::Probe(args) => probe::execute(args),
+        Command::Explain(args) => explain::execute(args),
+        Command::Resume(args) => resume::execute(args),
         Command::Demo(args) => demo::execute(args),
     };
     match outcome {

@@ -6,8 +6,11 @@
 //!
 //! ```text
 //! Simulation
-//! ├── kubernetes   the API: a store of JSON objects, watches, patches, tables
-//! ├── controllers  Deployments → ReplicaSets → pods, which the kubelet runs
+//! ├── kubernetes   the API: a store of JSON objects, watches, patches, tables, rules of access,
+//! │                and ports that can be cut off from their clients
+//! ├── controllers  Deployments → ReplicaSets → pods, which the kubelet runs, probes and starts
+//! │                again; disruption budgets, lost nodes, milvus-operator
+//! ├── logs         what the pods' containers have written
 //! ├── pods         every pod's /healthz and /metrics, on an address of its own
 //! ├── milvus       the gRPC service of the proxy
 //! ├── dependency   /health of something like etcd

@@ -111,6 +111,9 @@ fn feed(metrics: &Metrics) {
     metrics.reconfigured("prober");
     metrics.config_loaded(Timestamp::default());
     metrics.config_reloaded(ReloadOutcome::Applied, Timestamp::default());
+    metrics.leads(true, false);
+    metrics.breaker(&id.cluster, true);
+    metrics.action_unwritten();
     metrics.journal_recorded(JournalKind::Probe, 1);
     metrics.journal_dropped(1);
     metrics.journal_is(false, 4_096);

@@ -220,9 +220,10 @@ impl Alerter {
 
     fn decide(&self) -> Round {
         let now = self.clock.now();
+        let wake = self.leave_to_leader(now);
         let mut book = self.book();
-        let mut round =
-            Round { finished: book.settle(&self.settings, self.pace, now), ..Round::default() };
+        let finished = book.settle(&self.settings, self.pace, now);
+        let mut round = Round { finished, wake, ..Round::default() };
         let speaks = self.speaks();
         if !speaks {
             book.forget_untold(now.minus(self.leadership.longest_gap()));

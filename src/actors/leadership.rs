@@ -104,6 +104,22 @@ impl LeadershipHandle {
         matches!(&*self.newest.borrow(), Leadership::Unknown { speaks: true, .. })
     }
 
+    /// The death of a leader is noticed within this time at the latest.
+    pub fn noticed_within(&self) -> Duration {
+        // The policy's tests hold that this is longer than any lease.
+        self.longest_action.saturating_mul(4)
+    }
+
+    /// Whether another falconer is known to be the leader.
+    pub fn is_led_by_another(&self) -> bool {
+        match &*self.newest.borrow() {
+            Leadership::Follower { leader, .. } => leader.is_some(),
+            Leadership::Standalone | Leadership::Leader { .. } | Leadership::Unknown { .. } => {
+                false
+            }
+        }
+    }
+
     /// Ends when something else follows from the leadership than before: not at each renewal. Never
     /// ends where nothing can change any more.
     pub async fn changed(&mut self) {

@@ -144,7 +144,10 @@ impl Recoverer {
         }
         let is_under_way = self.ledger().in_flight(&request.component).is_some();
         if is_under_way {
+            // Where this ends the action, the next report decides: what is told of an end would be
+            // replaced by what is told of the next beginning.
             self.watch_pods(request, ctx);
+            return;
         }
         self.follow(report, None, ctx);
     }

@@ -40,6 +40,21 @@ pub struct StatusSnapshot {
     pub actors: BTreeMap<String, ActorSnapshot>,
 }
 
+impl StatusSnapshot {
+    /// What of it the actors show that serve all clusters.
+    pub fn actors_status(&self) -> ActorsStatus {
+        ActorsStatus {
+            leadership: self.leadership.clone(),
+            alerter: Arc::clone(&self.alerter),
+            recoverer: Arc::clone(&self.recoverer),
+            scaler: Arc::clone(&self.scaler),
+            journal: self.journal.clone(),
+            state: self.state.clone(),
+            actors: self.actors.clone(),
+        }
+    }
+}
+
 /// What the actors show that serve all clusters.
 #[derive(Debug, Clone, Default)]
 pub struct ActorsStatus {

@@ -20,7 +20,7 @@ mod writer;
 pub use error::{JournalError, StateError};
 pub use health::{JournalHealth, JournalTrouble};
 pub use memory::MemoryJournal;
-pub use queries::read_file;
+pub use queries::{components_in, read_file};
 use queue::Changes;
 pub use queue::JournalLimits;
 pub use sqlite::{SqliteJournal, SqliteSettings};

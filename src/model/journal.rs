@@ -3,6 +3,7 @@
 
 mod kind;
 mod records;
+mod sets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +16,12 @@ use super::time::Timestamp;
 
 pub use kind::JournalKind;
 pub use records::{
-    ActionPhase, ActionRecord, AlertChange, AlertRecord, BreakerChange, DecisionRecord,
-    DecisionVerdict, DeliveryRecord, EvidenceRecord, EvidenceSource, GuardRecord, GuardWord,
-    LeadershipChange, ReloadNote, Words,
+    ActionRecord, AlertRecord, DecisionRecord, DeliveryRecord, EvidenceRecord, GuardRecord,
+    ReloadNote, Words,
+};
+pub use sets::{
+    ActionPhase, AlertChange, BreakerChange, DecisionVerdict, EvidenceSource, GuardWord,
+    LeadershipChange,
 };
 
 /// One line of the journal.

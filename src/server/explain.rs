@@ -6,13 +6,16 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error as Unknown, StrDeserializer};
 use serde::{Deserialize, Serialize};
 
 use super::{ServerSources, notices, refuse};
 use crate::actors::status::ActorsStatus;
 use crate::model::explanation::{
-    DecisionShown, Explanation, Extent, IncidentShown, StateShown, explain, queries,
+    DecisionShown, Explanation, Extent, GuardShown, IncidentShown, StateShown, explain, queries,
 };
+use crate::model::journal::DecisionVerdict;
 use crate::model::{ComponentId, HealthState, JournalEntry, JournalQuery, Timestamp};
 
 /// So many decisions are given where nobody says how many.
@@ -117,18 +120,44 @@ impl ServerSources {
             title: open.alert.title.clone(),
             since: open.alert.started_at,
         });
+        let newest = newest(&actors, id, incident.as_ref());
         is_known.then(|| Explanation {
             // What falconer knows now is newer than what it wrote down.
             state: state.or(of_journal.state),
             incident,
             notices: notices::about(id, &actors),
-            newest: newest(&actors, id),
+            newest,
             ..of_journal
         })
     }
 }
 
-/// What every guard said of the newest report.
-fn newest(_: &ActorsStatus, _: &ComponentId) -> Option<DecisionShown> {
-    None
+/// What every guard said of the newest report; nothing of an incident that is over.
+fn newest(
+    actors: &ActorsStatus,
+    id: &ComponentId,
+    open: Option<&IncidentShown>,
+) -> Option<DecisionShown> {
+    let record = actors.recoverer.assessments.get(&id.to_string())?;
+    if open.is_none_or(|open| open.incident != record.incident.as_str()) {
+        return None;
+    }
+    let guards = record.verdicts.iter().filter_map(|one| {
+        let verdict = word(one.verdict)?;
+        Some(GuardShown { guard: one.guard.to_owned(), verdict, words: one.words.clone() })
+    });
+    let verdict: DecisionVerdict = word(record.decision)?;
+    Some(DecisionShown {
+        at: record.at,
+        incident: Some(record.incident.as_str().to_owned()),
+        verdict,
+        step: (verdict == DecisionVerdict::Act).then(|| record.kind.to_owned()),
+        summary: record.summary.clone(),
+        guards: guards.collect(),
+    })
+}
+
+/// One of a closed set by its name.
+fn word<T: DeserializeOwned>(name: &str) -> Option<T> {
+    T::deserialize(StrDeserializer::<Unknown>::new(name)).ok()
 }

@@ -1,14 +1,16 @@
 //! The status page: plain HTML that refreshes itself. Pure; everything shown is escaped.
 
+mod figures;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::About;
-use crate::actors::status::{
-    ClusterSnapshot, ComponentSnapshot, LeadershipSnapshot, StatusSnapshot,
-};
-use crate::model::{HealthState, Leadership, Percent, PodUsage, Timestamp};
+use super::{About, notices};
+use crate::actors::status::{ActorsStatus, ClusterSnapshot, ComponentSnapshot, StatusSnapshot};
+use crate::model::{ComponentId, HealthState, Percent, PodUsage, Timestamp};
+use figures::{bytes, cores, latency, short};
 
 /// The page's style sheet.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -53,7 +55,8 @@ fn write_page(
         class = summary.worst.as_str(),
         text = Escaped(&summary.text()),
     )?;
-    write_leadership(page, &status.leadership)?;
+    let actors = status.actors_status();
+    write_notices(page, &actors)?;
     if let Some(reload) = about.rejected() {
         let at = reload.at;
         write!(page, "<p class=\"note\">The configuration file was read at {at} and is faulty; ")?;
@@ -67,7 +70,7 @@ fn write_page(
         write!(page, "<p class=\"note\">{}</p>", Escaped(warning))?;
     }
     for (name, cluster) in &status.clusters {
-        write_cluster(page, name, cluster, now)?;
+        write_cluster(page, name, cluster, &actors, now)?;
     }
     if status.clusters.is_empty() {
         page.push_str("<p class=\"note\">No cluster has reported yet.</p>");
@@ -87,22 +90,20 @@ fn write_page(
     )
 }
 
-/// Nothing where there is no election.
-fn write_leadership(page: &mut String, shown: &LeadershipSnapshot) -> fmt::Result {
-    let words = match &shown.leadership {
-        Leadership::Standalone => return Ok(()),
-        Leadership::Leader { since, .. } => format!("This falconer is the leader since {since}."),
-        Leadership::Follower { leader: Some(leader), since } => {
-            format!("{leader} is the leader since {since}; this falconer watches and does nothing.")
-        }
-        Leadership::Follower { leader: None, .. } => {
-            "There is no leader yet; this falconer watches and does nothing.".to_owned()
-        }
-        Leadership::Unknown { why, since, .. } => {
-            format!("Nothing is acted upon: who leads is not known since {since}: {why}")
-        }
-    };
-    write!(page, "<p class=\"note\">{}</p>", Escaped(&words))
+/// What bears on everything, the worst first: where nothing is done any more until a person looks.
+fn write_notices(page: &mut String, actors: &ActorsStatus) -> fmt::Result {
+    for (_, words) in notices::breakers(actors) {
+        write!(page, "<p class=\"note alarm\">{}</p>", Escaped(&words))?;
+    }
+    let general =
+        notices::leadership(&actors.leadership).into_iter().chain(notices::journal(actors));
+    for words in general {
+        write!(page, "<p class=\"note\">{}</p>", Escaped(&words))?;
+    }
+    for (_, words) in notices::under_way(actors) {
+        write!(page, "<p class=\"note acting\">Under way: {}</p>", Escaped(&words))?;
+    }
+    Ok(())
 }
 
 /// How all components together are.
@@ -157,6 +158,7 @@ fn write_cluster(
     page: &mut String,
     name: &str,
     cluster: &ClusterSnapshot,
+    actors: &ActorsStatus,
     now: Timestamp,
 ) -> fmt::Result {
     write!(page, "<section><h2>{}</h2>", Escaped(name))?;
@@ -176,8 +178,11 @@ fn write_cluster(
     );
     let reports = cluster.components.values().flat_map(|component| &component.usage);
     let usage: UsageByPod<'_> = reports.map(|usage| (usage.pod.as_str(), usage)).collect();
-    for (name, component) in &cluster.components {
-        write_component(page, name, component, &usage, now)?;
+    for (component, snapshot) in &cluster.components {
+        let is_sick = !matches!(snapshot.health.state, HealthState::Healthy | HealthState::Unknown);
+        let id = ComponentId::new(name, Arc::clone(component));
+        let guard = notices::objecting_guard(actors, &id).filter(|_| is_sick);
+        write_component(page, component, snapshot, &usage, guard, now)?;
     }
     page.push_str("</tbody></table></div></section>\n");
     Ok(())
@@ -188,13 +193,15 @@ fn write_component(
     name: &str,
     component: &ComponentSnapshot,
     usage: &UsageByPod<'_>,
+    guard: Option<&str>,
     now: Timestamp,
 ) -> fmt::Result {
     let health = &component.health;
     let usage = usage_of(component, usage);
     let latency = component.latency_ms.map_or_else(|| NOTHING.to_owned(), latency);
     let reason = health.reason.as_ref().map_or("", |reason| reason.text.as_str());
-    let words: Vec<&str> = [&component.recovery, &component.scaling]
+    let guard = guard.map(|guard| format!("guard: {guard}"));
+    let words: Vec<&str> = [&component.recovery, &guard, &component.scaling]
         .into_iter()
         .flatten()
         .map(String::as_str)
@@ -257,44 +264,6 @@ fn share(
         [] => NOTHING.to_owned(),
         [only] => only.clone(),
         [first, ..] => format!("{first} …"),
-    }
-}
-
-fn latency(milliseconds: f64) -> String {
-    if milliseconds < 10.0 {
-        format!("{milliseconds:.1} ms")
-    } else if milliseconds < 1_000.0 {
-        format!("{milliseconds:.0} ms")
-    } else {
-        format!("{:.1} s", milliseconds / 1_000.0)
-    }
-}
-
-fn cores(milli: u64) -> String {
-    format!("{:.2} cores", milli as f64 / 1_000.0)
-}
-
-fn bytes(bytes: u64) -> String {
-    let mebibytes = bytes as f64 / f64::from(1 << 20);
-    if mebibytes < 1_024.0 {
-        format!("{mebibytes:.0} MiB")
-    } else {
-        format!("{:.1} GiB", mebibytes / 1_024.0)
-    }
-}
-
-/// The two largest units: `3d 4h`, `12m 5s`, `8s`.
-fn short(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    if days > 0 {
-        format!("{days}d {hours}h")
-    } else if hours > 0 {
-        format!("{hours}h {minutes}m")
-    } else if minutes > 0 {
-        format!("{minutes}m {}s", seconds % 60)
-    } else {
-        format!("{seconds}s")
     }
 }
 

@@ -108,7 +108,7 @@ pub const LAYERS: &[Layer] = &[
     Layer {
         name: "policy",
         internals: &[Whole("policy"), Whole("model")],
-        externals: Only(&["std", "core", "serde", "thiserror", "humantime"]),
+        externals: Only(&["std", "core", "serde", "serde_json", "thiserror", "humantime"]),
     },
     Layer {
         name: "effects",

@@ -77,5 +77,6 @@ async fn killed_at_any_instant_it_does_nothing_twice_and_forgets_nothing() {
 
     let verdict = Verdict::of(&sim, collector.finish(), &operations, &deaths);
     println!("{verdict}");
-    assert!(verdict.complaints.is_empty(), "{verdict}\n{}", life.log());
+    let log = life.log();
+    assert!(verdict.complaints.is_empty(), "{verdict}\n{log}");
 }

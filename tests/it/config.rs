@@ -370,8 +370,7 @@ fn what_cannot_work_together_in_recovery_is_a_warning() {
     assert_eq!(
         warnings(text),
         ["actors.toml:7:22: \"force_delete_after\" in [recoverer.proxy] is shorter than \
-          hung_pod_after in [supervisor] (10m): a pod is removed by force before anybody is told that \
-          it hangs"]
+          hung_pod_after in [supervisor] (10m), before which a pod that hangs is not noticed"]
     );
 }
 

@@ -14,6 +14,7 @@ mod people;
 mod plan;
 mod reload;
 mod runner;
+mod stopped;
 mod trace;
 mod world;
 

@@ -87,6 +87,8 @@ pub struct State {
     pub deaths: Deaths,
     /// Every restart that falconer decided, by its key.
     pub decisions: Vec<Decision>,
+    /// When a person last let falconer go on: what it did before counts no more for all clusters.
+    pub resumed_at: Timestamp,
     /// Whether anything goes wrong any more.
     pub calm: bool,
     /// Since when falconer ends.
@@ -120,6 +122,7 @@ impl SharedWorld {
             receivers,
             deaths: Deaths::default(),
             decisions: Vec::new(),
+            resumed_at: started,
             calm: false,
             ending_since: None,
             plan,

@@ -1,10 +1,16 @@
 //! Only the leader tells people. The others keep their books up to date, so that whoever becomes
 //! the leader goes on at once.
 
+use std::time::Duration;
+
 use actix::prelude::*;
 
 use super::Alerter;
 use crate::actors::leadership::LeadershipHandle;
+use crate::model::Timestamp;
+
+/// A leader that lives has told by then what was over, or goes on trying.
+const LEADER_TELLS_WITHIN: Duration = Duration::from_secs(60);
 
 impl Alerter {
     /// The same alerter, which tells people only while `leadership` says that it may.
@@ -17,6 +23,17 @@ impl Alerter {
     /// Whether people are told by this falconer.
     pub(super) fn speaks(&self) -> bool {
         self.leadership.speaks().is_ok()
+    }
+
+    /// What ended a while ago under a leader that lives, that one has told. Gives when to look
+    /// again; `None` where another leader is not known or nothing is over.
+    pub(super) fn leave_to_leader(&self, now: Timestamp) -> Option<Timestamp> {
+        if !self.leadership.is_led_by_another() {
+            return None;
+        }
+        let within = LEADER_TELLS_WITHIN.max(self.leadership.noticed_within());
+        let next = self.book().leave_to_leader(now.minus(within))?;
+        Some(now + next)
     }
 
     /// Looks at everything that is due whenever another falconer becomes the leader, or this one.

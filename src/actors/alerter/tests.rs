@@ -583,3 +583,25 @@ fn a_follower_that_ends_has_nothing_to_deliver() {
         assert_eq!(email.tried.lock().unwrap().len(), 0);
     });
 }
+
+#[test]
+fn what_began_and_ended_under_another_leader_is_left_to_that_one() {
+    in_virtual_time(async {
+        let follower = Leadership::Follower { leader: Some("a".into()), since: START };
+        let (told, newest) = watch::channel(follower);
+        let mut stage = Stage::new();
+        stage.leadership = LeadershipHandle::new(newest, Duration::from_secs(5));
+        let email = stage.fake("email", &[]);
+        let _running = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
+        pass(100).await;
+        stage.resolve(100).await;
+        assert_eq!(stage.book.lock().unwrap().alerts().count(), 1, "the leader may just have died");
+        pass(120).await;
+        assert_eq!(stage.book.lock().unwrap().alerts().count(), 0, "a book that only grows");
+        let until = stage.clock.now() + Duration::from_secs(10);
+        told.send_replace(Leadership::Leader { since: stage.clock.now(), until });
+        pass(10).await;
+        assert_eq!(email.tried.lock().unwrap().len(), 0);
+    });
+}

@@ -32,10 +32,10 @@ pub struct RecovererSettings {
     pub event_timeout: Duration,
     /// How long an action waits for the logs and events of its pods at most.
     pub evidence_timeout: Duration,
-    /// How long an action waits for the journal to be on disk at most.
-    pub flush_timeout: Duration,
     /// Times of the week in which nothing is done.
     pub maintenance: Vec<MaintenanceWindow>,
+    /// How long an action waits for the journal to be on disk at most.
+    pub flush_timeout: Duration,
 }
 
 impl Default for RecovererSettings {
@@ -50,8 +50,8 @@ impl Default for RecovererSettings {
             status_timeout: Duration::from_secs(10),
             event_timeout: Duration::from_secs(3),
             evidence_timeout: Duration::from_secs(5),
-            flush_timeout: Duration::from_secs(2),
             maintenance: Vec::new(),
+            flush_timeout: Duration::from_secs(2),
         }
     }
 }

@@ -1,17 +1,24 @@
-//! How the server's thread asks for a reload, and which token it wants to see first.
+//! How the server's thread asks for a reload or has recovery go on, and which token it wants to see
+//! first.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::actors::link::Link;
+use crate::actors::recoverer::Resume;
 use crate::effects::secret::SecretFile;
 use crate::model::{ReloadRecord, ReloadTrigger};
 use crate::server::{Administration, ReloadError, ResumeError};
 
 /// How long a client waits for the outcome.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long it waits until recovery goes on.
+const RESUMED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A wish that the configuration be read again.
 #[derive(Debug)]
@@ -22,13 +29,23 @@ pub struct ReloadRequest {
     pub reply: Option<oneshot::Sender<ReloadRecord>>,
 }
 
+/// The way to whichever recoverer lives, once there is a tree.
+pub type ToRecoverer = Arc<OnceLock<Link<Resume>>>;
+
 /// See the module's description.
-#[derive(Debug)]
 pub struct Admin {
     /// Where the token is; its file is read at each use.
     pub token: watch::Receiver<SecretFile>,
     /// To whoever reloads.
     pub requests: mpsc::Sender<ReloadRequest>,
+    /// To whoever restarts what is sick.
+    pub recoverer: ToRecoverer,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("token", &self.token).finish_non_exhaustive()
+    }
 }
 
 #[async_trait]
@@ -55,7 +72,13 @@ impl Administration for Admin {
         }
     }
 
-    async fn resume(&self, _: Option<&str>, _: &str) -> Result<Vec<Arc<str>>, ResumeError> {
-        Err(ResumeError::Away)
+    async fn resume(&self, cluster: Option<&str>, by: &str) -> Result<Vec<Arc<str>>, ResumeError> {
+        let resume = Resume { cluster: cluster.map(Into::into), by: by.to_owned() };
+        let recoverer = self.recoverer.get().ok_or(ResumeError::Away)?;
+        match tokio::time::timeout(RESUMED_WITHIN, recoverer.ask(resume)).await {
+            Ok(Some(resumed)) => Ok(resumed),
+            Ok(None) => Err(ResumeError::Away),
+            Err(_) => Err(ResumeError::Late),
+        }
     }
 }

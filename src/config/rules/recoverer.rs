@@ -167,8 +167,8 @@ fn hung_pods(
         judge.value(&force, "has no effect: a process has no pods");
     } else if after < told {
         let what = format!(
-            "is shorter than hung_pod_after in [supervisor] ({told}): a pod is removed by force \
-             before anybody is told that it hangs"
+            "is shorter than hung_pod_after in [supervisor] ({told}), before which a pod that hangs \
+             is not noticed"
         );
         judge.value(&force, what);
     }

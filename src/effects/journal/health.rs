@@ -11,6 +11,8 @@ pub struct JournalHealth {
     pub path: String,
     /// Why it cannot be written at the moment; `None` = it can.
     pub trouble: Option<JournalTrouble>,
+    /// Where the newest file that was damaged is now, if there was one since the start.
+    pub moved_aside: Option<String>,
     /// Entries that wait in memory, or are kept there only.
     pub in_memory: u64,
     /// Entries lost since the start, because too many came at once or memory was full.

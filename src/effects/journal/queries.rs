@@ -13,7 +13,7 @@ use super::rows::{self, Columns};
 use super::schema::{self, OpenError};
 use super::trouble;
 use crate::model::journal::{GuardRecord, GuardWord};
-use crate::model::{IncidentId, JournalEntry, JournalKind, JournalQuery, Timestamp};
+use crate::model::{ComponentId, IncidentId, JournalEntry, JournalKind, JournalQuery, Timestamp};
 
 /// A component of which there is no report among so many of the newest has none: reports have no
 /// index, which would double the file.
@@ -28,15 +28,35 @@ pub fn read_file(path: &Path, query: &JournalQuery) -> Result<Vec<JournalEntry>,
         let connection = schema::open_to_read(path)?;
         read(&connection, query)
     };
-    read().map_err(|error| {
-        let path_text = path.display().to_string();
-        match error {
-            ReadError::Open(error) => {
-                JournalError::Unavailable { path: path_text, why: trouble::words(&error, path) }
-            }
-            ReadError::Senseless(what) => JournalError::Senseless { path: path_text, what },
+    read().map_err(|error| in_words(error, path))
+}
+
+/// Every component that the file at `path` knows, by name.
+///
+/// # Errors
+/// As for [`read_file`].
+pub fn components_in(path: &Path) -> Result<Vec<ComponentId>, JournalError> {
+    let read = || {
+        let connection = schema::open_to_read(path)?;
+        let select = "SELECT cluster, component FROM components
+                      WHERE component <> '' ORDER BY cluster, component";
+        let mut select = connection.prepare(select)?;
+        let named = select.query_map([], |row| {
+            Ok(ComponentId::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
+        named.collect::<Result<_, _>>().map_err(ReadError::from)
+    };
+    read().map_err(|error| in_words(error, path))
+}
+
+fn in_words(error: ReadError, path: &Path) -> JournalError {
+    let path_text = path.display().to_string();
+    match error {
+        ReadError::Open(error) => {
+            JournalError::Unavailable { path: path_text, why: trouble::words(&error, path) }
         }
-    })
+        ReadError::Senseless(what) => JournalError::Senseless { path: path_text, what },
+    }
 }
 
 enum ReadError {

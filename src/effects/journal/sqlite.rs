@@ -89,13 +89,11 @@ impl SqliteJournal {
         self.queue.ask(|inner| {
             let trouble = inner.trouble.as_ref().map(|trouble| trouble.why.clone());
             let why = trouble.or_else(|| inner.closing.then(|| CLOSED.to_owned()));
-            match why {
-                Some(why) => Err(why),
-                None => {
-                    question(inner);
-                    Ok(())
-                }
+            if let Some(why) = why {
+                return Err(why);
             }
+            question(inner);
+            Ok(())
         })
     }
 
@@ -159,6 +157,7 @@ impl Journal for SqliteJournal {
         JournalHealth {
             path: self.path(),
             trouble: inner.trouble.clone(),
+            moved_aside: inner.moved_aside.clone(),
             in_memory: inner.ring.len() as u64,
             dropped: inner.dropped,
             written: inner.written,

@@ -66,11 +66,12 @@ impl Writer {
     pub(super) fn run(&mut self) {
         loop {
             if self.store.is_none() {
-                if !self.is_trying() && self.queue.rest(self.pause()) {
-                    self.give_up();
-                    return;
-                }
+                let is_last = !self.is_trying() && self.queue.rest(self.pause());
                 if !self.reopen() {
+                    if is_last {
+                        self.give_up();
+                        return;
+                    }
                     continue;
                 }
             }
@@ -202,8 +203,10 @@ impl Writer {
         let limits = self.queue.lock().limits;
         let Some(store) = &mut self.store else { return Ok(()) };
         self.retention.look(&store.connection, limits)?;
-        if self.retention.is_due() && self.retention.step(&mut store.connection)? {
-            store.forget_ids();
+        if self.retention.is_due() {
+            if self.retention.step(&mut store.connection)? {
+                store.forget_ids();
+            }
             let bytes = store.bytes();
             self.queue.lock().bytes = bytes;
         }
@@ -243,6 +246,7 @@ impl Writer {
         match move_aside(&self.path, self.clock.now()) {
             Ok(aside) => {
                 let aside = aside.display();
+                self.queue.ask(|inner| inner.moved_aside = Some(aside.to_string()));
                 tracing::error!(%path, %aside, why, "journal is damaged, moved aside and begun anew");
             }
             Err(error) => self.degrade(format!("{why}; it cannot be moved aside: {error}")),

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::{Deserialize, Serialize};
-
+use super::sets::{ActionPhase, AlertChange, DecisionVerdict, EvidenceSource, GuardWord};
 use crate::model::alert::{AlertStatus, Severity};
 use crate::model::reload::{ReloadOutcome, ReloadTrigger};
 
@@ -56,36 +55,6 @@ fn cut(mut text: String, limit: usize) -> String {
     text
 }
 
-/// What a guard says; a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GuardWord {
-    /// It has nothing against the action.
-    Pass,
-    /// It refuses the action.
-    Refuse,
-    /// The action may be right, but not yet.
-    Wait,
-    /// A person is needed.
-    Escalate,
-    /// There was nothing to guard.
-    #[serde(rename = "not_asked")]
-    NotAsked,
-}
-
-impl GuardWord {
-    /// As it stands in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Refuse => "refuse",
-            Self::Wait => "wait",
-            Self::Escalate => "escalate",
-            Self::NotAsked => "not_asked",
-        }
-    }
-}
-
 /// One guard's verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardRecord {
@@ -95,32 +64,6 @@ pub struct GuardRecord {
     pub verdict: GuardWord,
     /// Why, with its numbers.
     pub words: Words,
-}
-
-/// What was decided; a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DecisionVerdict {
-    /// A step is taken.
-    Act,
-    /// Nothing is done.
-    Refuse,
-    /// Nothing is done yet.
-    Wait,
-    /// It is left to a person.
-    Escalate,
-}
-
-impl DecisionVerdict {
-    /// As it stands in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Act => "act",
-            Self::Refuse => "refuse",
-            Self::Wait => "wait",
-            Self::Escalate => "escalate",
-        }
-    }
 }
 
 /// A decision with everything that led to it.
@@ -148,41 +91,6 @@ impl DecisionRecord {
     }
 }
 
-/// Where an action is; a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActionPhase {
-    /// It is about to be asked for: written before it is.
-    Begun,
-    /// The platform accepted it; whether it helps is being watched.
-    Accepted,
-    /// It was verified: it helped.
-    Succeeded,
-    /// It was verified: it did not help in time.
-    Failed,
-    /// The platform refused it or could not be reached.
-    Error,
-    /// Dry-run: only shown.
-    DryRun,
-    /// falconer cannot know what became of it, e.g. because it was killed meanwhile.
-    Unknown,
-}
-
-impl ActionPhase {
-    /// As it stands in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Begun => "begun",
-            Self::Accepted => "accepted",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Error => "error",
-            Self::DryRun => "dry_run",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
 /// An action began, went on or ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionRecord {
@@ -204,29 +112,6 @@ impl ActionRecord {
     pub(super) fn bytes(&self) -> usize {
         let texts = self.key.len() + self.target.len() + self.change.len() + self.words.len();
         size_of::<Self>() + texts
-    }
-}
-
-/// Where a piece of evidence is from; a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EvidenceSource {
-    /// The last lines of a log.
-    Log,
-    /// What the platform says of an object.
-    Event,
-    /// The last results of a probe.
-    Probe,
-}
-
-impl EvidenceSource {
-    /// As it stands in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Log => "log",
-            Self::Event => "event",
-            Self::Probe => "probe",
-        }
     }
 }
 
@@ -269,29 +154,6 @@ impl EvidenceRecord {
     }
 }
 
-/// What became of an alert; a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AlertChange {
-    /// It began.
-    Raised,
-    /// What is known or done has changed.
-    Updated,
-    /// It is over.
-    Resolved,
-}
-
-impl AlertChange {
-    /// As it stands in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Raised => "raised",
-            Self::Updated => "updated",
-            Self::Resolved => "resolved",
-        }
-    }
-}
-
 /// An alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertRecord {
@@ -327,46 +189,6 @@ pub struct DeliveryRecord {
 impl DeliveryRecord {
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + self.receiver.len() + self.error.as_ref().map_or(0, |words| words.len())
-    }
-}
-
-/// Who may act; a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LeadershipChange {
-    /// This process leads from now on.
-    Gained,
-    /// This process leads no more.
-    Lost,
-}
-
-impl LeadershipChange {
-    /// As it stands in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gained => "gained",
-            Self::Lost => "lost",
-        }
-    }
-}
-
-/// What became of a circuit breaker; a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BreakerChange {
-    /// Nothing more is done until a person resets it.
-    Tripped,
-    /// A person reset it.
-    Reset,
-}
-
-impl BreakerChange {
-    /// As it stands in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tripped => "tripped",
-            Self::Reset => "reset",
-        }
     }
 }
 

@@ -184,6 +184,7 @@ fn an_action_needs_a_lease_that_is_valid_beyond_its_deadline() {
         assert!(settings.validity() < settings.promise() && settings.promise() < lease_duration);
         let between_renewals = settings.retry_period().mul_f64(1.1) + settings.request_timeout();
         assert!(settings.longest_action() + between_renewals < settings.validity(), "{lease} s");
+        assert!(settings.longest_action() * 4 > lease_duration, "what noticed_within relies on");
     }
 }
 

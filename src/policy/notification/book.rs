@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::alert::{Alert, OpenAlert, ReceiverState};
 use super::delivery::{
@@ -220,6 +221,18 @@ impl AlertBook {
             over.map(|(incident, open)| Finished { incident, outcomes: open.outcomes() }).collect();
         self.touched.extend(finished.iter().map(|one| one.incident.clone()));
         finished
+    }
+
+    /// Forgets the incidents that were over at `before`: another falconer has told their end. Gives
+    /// when the next one that is over will be so old, counted from `before`.
+    pub fn leave_to_leader(&mut self, before: Timestamp) -> Option<Duration> {
+        let left = self
+            .alerts
+            .extract_if(.., |_, open| open.resolution.is_some_and(|end| end.seen_at <= before));
+        let left: Vec<IncidentId> = left.map(|(incident, _)| incident).collect();
+        self.touched.extend(left);
+        let ends = self.alerts.values().filter_map(|open| open.resolution);
+        ends.map(|end| end.seen_at.since(before)).min()
     }
 
     /// The next step for a receiver that has nothing in flight: the most severe message first,

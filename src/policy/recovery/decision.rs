@@ -90,6 +90,11 @@ pub enum WaitReason {
         /// Which pod.
         pod: Arc<str>,
     },
+    /// Another pod of the component is not up yet, or not gone: one at a time.
+    OtherPod {
+        /// Which pod.
+        pod: Arc<str>,
+    },
 }
 
 impl WaitReason {
@@ -100,6 +105,7 @@ impl WaitReason {
             Self::PlatformRetry => "platform_retry",
             Self::Starting { .. } => "starting",
             Self::Kubelet { .. } => "kubelet",
+            Self::OtherPod { .. } => "other_pod",
         }
     }
 }
@@ -112,6 +118,9 @@ impl fmt::Display for WaitReason {
                 f.write_str("the platform did not take the last request; trying again")
             }
             Self::Starting { what } => write!(f, "{what} may still be starting"),
+            Self::OtherPod { pod } => {
+                write!(f, "one pod at a time: {pod} is not up yet, or not gone")
+            }
             Self::Kubelet { pod } => write!(
                 f,
                 "the kubelet's own liveness probe sees the trouble of {pod} and is about to restart \
@@ -138,6 +147,16 @@ pub enum EscalationReason {
     },
 }
 
+impl EscalationReason {
+    /// A name for machines.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::LadderEnds { .. } => "ladder_ends",
+            Self::RolloutStuck { .. } => "rollout_stuck",
+        }
+    }
+}
+
 impl fmt::Display for EscalationReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -159,6 +178,7 @@ impl fmt::Display for EscalationReason {
     }
 }
 
-fn write_skipped(f: &mut fmt::Formatter<'_>, skipped: &[String]) -> fmt::Result {
+/// The end of a sentence: what could not be done, each with its reason.
+pub(super) fn write_skipped(f: &mut fmt::Formatter<'_>, skipped: &[String]) -> fmt::Result {
     if skipped.is_empty() { Ok(()) } else { write!(f, " ({})", skipped.join("; ")) }
 }

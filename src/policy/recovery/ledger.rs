@@ -3,6 +3,7 @@
 
 mod questions;
 mod record;
+mod reports;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,12 +13,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::record::{
-    ComponentRecord, Escalated, LastStep, Retry, RevisionMark, RolledBack, StepEnd,
+    ComponentRecord, Escalated, LastStep, LostRequest, Retry, RevisionMark, RolledBack, StepEnd,
 };
 use self::stored::StoredKey;
 pub use self::stored::StoredProblem;
 use super::decision::PlannedAction;
-use super::request::RecoveryRequest;
 use super::settings::{GlobalSettings, RecoverySettings};
 use super::under_way::{ActionUnderWay, RolloutProgress};
 use super::window::ActionWindow;
@@ -25,9 +25,6 @@ use crate::model::{ComponentId, IncidentId, Timestamp};
 
 /// The delay after the first platform error; it doubles up to the component's cooldown.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(30);
-
-/// How old the instant of the newest sick report may be where it is saved.
-const SICK_GRAIN: Duration = Duration::from_mins(1);
 
 /// An open circuit breaker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,52 +64,6 @@ pub struct RecoveryLedger {
 
 /// What happened.
 impl RecoveryLedger {
-    /// A component was reported sick. Forgets its ladder when it was well for `memory`.
-    pub fn saw_sick(&mut self, request: &RecoveryRequest, memory: Duration, now: Timestamp) {
-        let (component, since) = (&request.component, request.unhealthy_since);
-        let record = self.components.entry(component.clone()).or_default();
-        let before = record.last_sick_at;
-        let mut changed = false;
-        if before.is_some_and(|at| since.since(at) >= memory) {
-            changed |= !record.is_vacuous();
-            record.forget_ladder();
-        }
-        let incident = &request.incident;
-        changed |= record.escalated.take_if(|one| one.incident != *incident).is_some();
-        changed |= record.retry.take_if(|retry| retry.incident != *incident).is_some();
-        if request.failures >= request.failure_threshold {
-            for mark in newest_revisions(request) {
-                changed |= record.note_sick_revision(mark);
-            }
-        }
-        // Never backwards, whatever the clock does: an incident must not forget its own ladder.
-        let seen_at = before.unwrap_or(since).max(since).max(now);
-        record.last_sick_at = Some(seen_at);
-        // Falling sick again and again is no reason to write it down every time.
-        let grain = SICK_GRAIN.min(memory / 8);
-        let is_old = record.sick_saved_at.is_none_or(|at| seen_at.since(at) >= grain);
-        changed |= is_old && !record.is_vacuous();
-        if changed {
-            record.sick_saved_at = Some(seen_at);
-        }
-        // A component that falls sick again during its verification is not healthy.
-        if let Some(action) = self.under_way.get_mut(component) {
-            changed |= action.healthy_since.take_if(|healthy| since >= *healthy).is_some();
-        }
-        if changed {
-            self.changed.insert(StoredKey::Component(component.clone()));
-        }
-    }
-
-    /// A report after the rollout of the action under way told which pods are sick.
-    pub fn saw_sick_pods(&mut self, component: &ComponentId, sick: &[Arc<str>]) {
-        self.change_action(component, |action| {
-            if action.rollout == RolloutProgress::Complete {
-                action.sick_after = Some(sick.iter().cloned().collect());
-            }
-        });
-    }
-
     /// Nothing more is done to `cluster` until a person has looked.
     pub fn trip(&mut self, cluster: &Arc<str>, why: String, now: Timestamp) {
         self.breakers.entry(Arc::clone(cluster)).or_insert_with(|| {
@@ -212,8 +163,9 @@ impl RecoveryLedger {
             cluster.uncount(at, earlier);
         }
         self.actions.uncount(at, earlier);
-        let cluster = Arc::clone(&component.cluster);
-        self.changed.extend([StoredKey::Cluster(cluster), StoredKey::Everything]);
+        let of_cluster = StoredKey::Cluster(Arc::clone(&component.cluster));
+        let of_component = StoredKey::Component(component.clone());
+        self.changed.extend([of_component, of_cluster, StoredKey::Everything]);
         Some(action)
     }
 
@@ -256,10 +208,13 @@ impl RecoveryLedger {
         record.last_action_at = Some(action.requested_at);
         let longest = settings.cooldown.max(FIRST_RETRY_DELAY);
         let delay = FIRST_RETRY_DELAY.saturating_mul(1 << errors.min(16)).min(longest);
+        record.note_lost(LostRequest {
+            key: action.idempotency_key.clone(),
+            first_tried_at: action.at,
+        });
         record.retry = Some(Retry {
             incident: action.incident,
             key: action.idempotency_key,
-            first_tried_at: action.at,
             counted_at: action.requested_at,
             errors: errors.saturating_add(1),
             not_before: now + delay,
@@ -310,28 +265,6 @@ impl RecoveryLedger {
         self.record(component).escalated = Some(Escalated { incident, at: now });
     }
 
-    /// A report found the component healthy since `since`. Counts for the action under way if the
-    /// health is younger than the action, or if it was seen after the rollout had ended.
-    pub fn saw_healthy(&mut self, component: &ComponentId, since: Timestamp) {
-        self.change_action(component, |action| {
-            let Some(accepted_at) = action.accepted_at else { return };
-            let after_rollout =
-                action.rollout == RolloutProgress::Complete && since >= action.requested_at;
-            if since >= accepted_at || after_rollout {
-                action.healthy_since = Some(since);
-            }
-        });
-    }
-
-    /// The platform told how far the rollout has come.
-    pub fn saw_rollout(&mut self, component: &ComponentId, key: &str, progress: RolloutProgress) {
-        self.change_action(component, |action| {
-            if action.idempotency_key == key {
-                action.rollout = progress;
-            }
-        });
-    }
-
     /// The actor was made anew, in this process or the next. Gives the actions of which it is not known
     /// whether the request arrived: that must be found out, and until then they are under way. Where
     /// the clock has gone back since, the verification of the others ends in its time nevertheless.
@@ -364,6 +297,9 @@ impl RecoveryLedger {
 
     fn finish(&mut self, action: &ActionUnderWay, end: StepEnd) {
         let record = self.record(&action.component);
+        if action.accepted_at.is_some() {
+            record.lost.retain(|lost| lost.key != action.idempotency_key);
+        }
         if action.step.is_rung() {
             record.last_step = Some(LastStep {
                 index: action.index,
@@ -375,13 +311,4 @@ impl RecoveryLedger {
             });
         }
     }
-}
-
-/// The newest revision of what runs the component.
-fn newest_revisions(request: &RecoveryRequest) -> impl Iterator<Item = RevisionMark> {
-    let running = request.workloads.iter().filter(|workload| workload.desired_replicas > 0);
-    running.filter_map(|workload| {
-        let revision = workload.revision.as_ref()?.number;
-        Some(RevisionMark { workload: workload.reference.clone(), revision })
-    })
 }

@@ -52,6 +52,40 @@ pub fn place(order: &[Role], role: Option<Role>) -> usize {
     role.and_then(|role| order.iter().position(|one| *one == role)).unwrap_or(order.len())
 }
 
+/// Whether it directs nodes.
+pub const fn is_coordinator(role: Role) -> bool {
+    match role {
+        Role::MixCoord
+        | Role::RootCoord
+        | Role::DataCoord
+        | Role::QueryCoord
+        | Role::IndexCoord => true,
+        Role::Proxy
+        | Role::DataNode
+        | Role::QueryNode
+        | Role::IndexNode
+        | Role::StreamingNode
+        | Role::Standalone
+        | Role::Cdc => false,
+    }
+}
+
+/// Whether it cannot do its work without the coordinators.
+pub const fn is_directed(role: Role) -> bool {
+    match role {
+        Role::Proxy | Role::DataNode | Role::QueryNode | Role::IndexNode | Role::StreamingNode => {
+            true
+        }
+        Role::MixCoord
+        | Role::RootCoord
+        | Role::DataCoord
+        | Role::QueryCoord
+        | Role::IndexCoord
+        | Role::Standalone
+        | Role::Cdc => false,
+    }
+}
+
 /// `v2.3.5-lite` → (2, 3).
 fn major_minor(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.trim_start_matches('v').split('.');

@@ -1,6 +1,9 @@
-//! Why nothing is done: a closed set, each with its numbers and its words.
+//! Why nothing is done: a closed set, each with its numbers. Its words are in `refusal/sentences.rs`.
 
-use std::fmt;
+mod sentences;
+
+pub use self::sentences::words;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +47,8 @@ pub enum RefusalReason {
         workload: WorkloadRef,
         /// What it says.
         hold: Hold,
+        /// What the component has been sick for longer than, where that is too long to be silent.
+        sick_for: Option<Duration>,
     },
     /// Of this role only one instance runs, and nobody said that it may be restarted.
     SingleInstance {
@@ -51,7 +56,10 @@ pub enum RefusalReason {
         role: Role,
     },
     /// The component serves, and no step is for single pods of it.
-    StillServes,
+    StillServes {
+        /// The steps that could not be taken, each with its reason.
+        skipped: Vec<String>,
+    },
     /// The pod is healthy.
     HealthyPod {
         /// The pod.
@@ -97,6 +105,8 @@ pub enum RefusalReason {
     Paused {
         /// The workload.
         workload: WorkloadRef,
+        /// As for `Held`.
+        sick_for: Option<Duration>,
     },
     /// Something falconer does not know owns the workload.
     UnknownOwner {
@@ -111,6 +121,8 @@ pub enum RefusalReason {
     RolloutInProgress {
         /// The workload.
         workload: WorkloadRef,
+        /// As for `Held`.
+        sick_for: Option<Duration>,
     },
     /// falconer changes the workload's replicas right now.
     BeingScaled {
@@ -172,7 +184,7 @@ impl RefusalReason {
             | Self::Quiet { .. }
             | Self::Held { .. }
             | Self::SingleInstance { .. }
-            | Self::StillServes
+            | Self::StillServes { .. }
             | Self::HealthyPod { .. }
             | Self::RestartOrder { .. }
             | Self::NoWorkload
@@ -204,9 +216,11 @@ impl RefusalReason {
             Self::NotLeader { .. } => "not_leader",
             Self::BreakerOpen { .. } => "breaker_open",
             Self::Quiet { .. } => "quiet",
-            Self::Held { .. } => "held",
+            // Another name, so that it is told anew.
+            Self::Held { sick_for: Some(_), .. } => "held_for_long",
+            Self::Held { sick_for: None, .. } => "held",
             Self::SingleInstance { .. } => "single_instance",
-            Self::StillServes => "still_serves",
+            Self::StillServes { .. } => "still_serves",
             Self::HealthyPod { .. } => "healthy_pod",
             Self::RestartOrder { .. } => "restart_order",
             Self::NoWorkload => "no_workload",
@@ -216,9 +230,11 @@ impl RefusalReason {
             Self::CommonCause { .. } => "common_cause",
             Self::ScaledToZero { .. } => "scaled_to_zero",
             Self::SeveralWorkloads { .. } => "several_workloads",
-            Self::Paused { .. } => "paused",
+            Self::Paused { sick_for: Some(_), .. } => "paused_for_long",
+            Self::Paused { sick_for: None, .. } => "paused",
             Self::UnknownOwner { .. } => "unknown_owner",
-            Self::RolloutInProgress { .. } => "rollout_in_progress",
+            Self::RolloutInProgress { sick_for: Some(_), .. } => "rollout_for_long",
+            Self::RolloutInProgress { sick_for: None, .. } => "rollout_in_progress",
             Self::BeingScaled { .. } => "being_scaled",
             Self::AnotherInFlight { .. } => "another_in_flight",
             Self::Cooldown { .. } => "cooldown",
@@ -228,105 +244,4 @@ impl RefusalReason {
             Self::LeftToPerson { .. } => "left_to_person",
         }
     }
-}
-
-impl fmt::Display for RefusalReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Disabled => f.write_str("recovery is disabled for this component"),
-            Self::BelowThreshold { failures, threshold } => {
-                write!(
-                    f,
-                    "not restarted yet: {failures} failed probes in a row, {threshold} needed"
-                )
-            }
-            Self::NotLeader { why } => write!(f, "not restarted by this falconer: {why}"),
-            Self::BreakerOpen { cluster, since } => write!(
-                f,
-                "not restarted: recovery of {cluster} is stopped since {since}, because more was \
-                 done than its budget allows; look at the cluster, then `falconer resume {cluster}`"
-            ),
-            Self::Quiet { why, until } => write!(f, "not restarted: {why} until {until}"),
-            Self::Held { workload, hold } => write!(f, "not restarted: {workload}: {hold}"),
-            Self::SingleInstance { role } => write!(
-                f,
-                "not restarted: the only {role} would be gone meanwhile; write a ladder under \
-                 [recoverer.{role}] to allow it"
-            ),
-            Self::StillServes => f.write_str(
-                "not restarted: it still serves, and no step is for its sick pods alone",
-            ),
-            Self::HealthyPod { pod } => write!(f, "not removed: pod {pod} is healthy"),
-            Self::RestartOrder { first } => {
-                write!(f, "not restarted yet: {first} is sick and is restarted before it")
-            }
-            Self::NoWorkload => f.write_str("nothing to restart: falconer only tells"),
-            Self::NoPlatform => {
-                f.write_str("no platform is configured for this cluster: falconer only tells")
-            }
-            Self::PlatformUnavailable { error } => {
-                write!(f, "not restarted: the platform cannot be asked ({error})")
-            }
-            Self::DependencySick { dependencies } => write!(
-                f,
-                "not restarted: it depends on {}, which {} sick: mend that first",
-                list(dependencies),
-                if dependencies.len() == 1 { "is" } else { "are" }
-            ),
-            Self::CommonCause { sick, watched } => write!(
-                f,
-                "not restarted: {sick} of {watched} components are sick at once, which points to \
-                 a common cause"
-            ),
-            Self::ScaledToZero { workload } => {
-                write!(f, "not restarted: {workload} is scaled to zero on purpose")
-            }
-            Self::SeveralWorkloads { workloads } => write!(
-                f,
-                "not restarted: {} have replicas at the same time: a rollout may be in progress",
-                list(workloads)
-            ),
-            Self::Paused { workload } => {
-                write!(f, "not restarted: the rollout of {workload} is paused")
-            }
-            Self::UnknownOwner { workload, kind, name } => write!(
-                f,
-                "not restarted: {workload} is owned by {kind}/{name}, which falconer does not know"
-            ),
-            Self::RolloutInProgress { workload } => {
-                write!(f, "not restarted: a rollout of {workload} is in progress already")
-            }
-            Self::BeingScaled { workload } => {
-                write!(f, "not restarted yet: the replicas of {workload} are being changed")
-            }
-            Self::AnotherInFlight { components, max_concurrent } => write!(
-                f,
-                "not restarted yet: {} under way in this cluster, at most {max_concurrent} at a \
-                 time",
-                list(components)
-            ),
-            Self::Cooldown { .. } => f.write_str("not restarted yet: cooldown"),
-            Self::ComponentBudgetSpent { budget, .. } => {
-                f.write_str(&spent("component's", *budget))
-            }
-            Self::ClusterBudgetSpent { budget, .. } => f.write_str(&spent("cluster's", *budget)),
-            Self::GlobalBudgetSpent { budget, .. } => f.write_str(&spent("global", *budget)),
-            Self::LeftToPerson { since } => write!(f, "left to a person since {since}"),
-        }
-    }
-}
-
-fn spent(whose: &str, budget: Budget) -> String {
-    let (actions, per) = (budget.actions, words(budget.per));
-    format!("not restarted: the {whose} budget of {actions} actions per {per} is spent")
-}
-
-fn list<T: fmt::Display>(items: &[T]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// A duration for people: whole seconds, rounded up, so that nothing left to wait is "0s".
-pub fn words(duration: Duration) -> String {
-    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
-    humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }

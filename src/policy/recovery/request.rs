@@ -66,6 +66,11 @@ impl PodState {
         self.pod.condition == PodCondition::Ready
     }
 
+    /// Whether it serves, for all that is known.
+    pub fn is_well(&self) -> bool {
+        self.is_ready() && self.sick.is_none()
+    }
+
     /// Whether it is about to end.
     pub fn is_terminating(&self) -> bool {
         self.pod.condition == PodCondition::Terminating
@@ -79,6 +84,8 @@ pub struct SickComponent {
     pub component: ComponentId,
     /// What it is to Milvus.
     pub role: Option<Role>,
+    /// Whether it serves in spite of its sick pods, e.g. a coordinator whose standby is sick.
+    pub serves: bool,
 }
 
 /// A time in which people want nothing to be done.

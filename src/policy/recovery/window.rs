@@ -51,13 +51,15 @@ impl ActionWindow {
         now: Timestamp,
     ) -> Option<Duration> {
         let own = earlier_try.and_then(|own| self.place_of(own));
-        let recent: Vec<Timestamp> = self
+        let mut recent: Vec<Timestamp> = self
             .starts
             .iter()
             .enumerate()
             .filter(|(place, at)| Some(*place) != own && now.since(**at) < budget.per)
             .map(|(_, at)| *at)
             .collect();
+        // The clock may have gone back.
+        recent.sort_unstable();
         let too_many = recent.len().checked_sub(budget.actions)?;
         // With a budget of nothing there is no instant at which room comes.
         Some(recent.get(too_many).map_or(budget.per, |at| (*at + budget.per).since(now)))

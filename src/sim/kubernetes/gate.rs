@@ -57,11 +57,12 @@ impl Gate {
     async fn try_accept(&mut self) -> Option<(Gated, SocketAddr)> {
         if *self.link.borrow_and_update() == Link::Refused {
             self.listener = None;
+            // Without anybody to change it the world ends with this port refused.
             let _ = self.link.changed().await;
-            return None;
         }
         let listener = match self.listener.take() {
             Some(listener) => listener,
+            None if *self.link.borrow() == Link::Refused => return None,
             None => TcpListener::bind(self.address).await.ok()?,
         };
         let listener = self.listener.insert(listener);

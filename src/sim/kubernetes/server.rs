@@ -21,8 +21,10 @@ use crate::sim::faults::state::Faults;
 use crate::sim::load::Load;
 use crate::sim::logs::PodLogs;
 
-/// The largest request body that is read, in bytes.
+/// The largest request body that is taken, in bytes.
 const BODY_LIMIT: usize = 3 << 20;
+/// The largest one that is read to its end, so that its sender hears that it is too large.
+const READ_LIMIT: usize = 16 << 20;
 
 /// Everything that the API server knows.
 #[derive(Debug, Clone)]
@@ -55,8 +57,8 @@ async fn handle(
 ) -> Response {
     let api = &door.api;
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_LIMIT).await;
-    let too_large = body.is_err();
+    let body = to_bytes(body, READ_LIMIT).await;
+    let too_large = body.as_ref().map_or(true, |body| body.len() > BODY_LIMIT);
     let call = Call::read(&parts, body.unwrap_or_default().to_vec());
     let segments: Vec<&str> = call.path.split('/').filter(|part| !part.is_empty()).collect();
     let target = Target::read(&segments);

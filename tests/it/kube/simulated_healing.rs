@@ -1,5 +1,5 @@
 //! Healing against the simulated cluster, whose controllers replace pods, keep disruption budgets and
-//! revisions, and whose API lets falconer do only what its Role grants.
+//! revisions, and whose API lets falconer do only what its Roles grant.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn begin(layout: Layout) -> (Simulation, Arc<KubeCluster>) {
     })
     .expect("a simulation");
     assert!(sim.settled(Duration::from_secs(20)).await, "the pods become ready");
-    sim.enforce_access(Some(AccessRule::of_role(&role())));
+    sim.enforce_access(Some(granted()));
     let url = sim.api_url().parse().expect("a url");
     let settings = KubeSettings {
         source: ClientSource::Explicit(Box::new(kube::Config::new(url))),
@@ -48,10 +48,15 @@ async fn begin(layout: Layout) -> (Simulation, Arc<KubeCluster>) {
     (sim, cluster)
 }
 
-fn role() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base/role.yaml");
-    let text = std::fs::read_to_string(path).expect("the manifest");
-    serde_saphyr::from_str(&text).expect("valid YAML")
+/// What the Roles of watching, recovery and forced deletion grant together.
+fn granted() -> Vec<AccessRule> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base/access");
+    let roles = ["watch", "recovery", "force-delete"].map(|name| {
+        let text = std::fs::read_to_string(format!("{folder}/{name}.yaml")).expect("the manifest");
+        let (role, _) = text.split_once("\n---\n").expect("a Role and its binding");
+        serde_saphyr::from_str::<Value>(role).expect("valid YAML")
+    });
+    roles.iter().flat_map(AccessRule::of_role).collect()
 }
 
 fn proxies(inventory: &Inventory) -> &[Pod] {
@@ -108,7 +113,7 @@ async fn put_budget(sim: &Simulation, least: u32) {
     let made = client.post(url).body(budget.to_string());
     let made = made.header("content-type", "application/json").send().await.expect("answers");
     assert_eq!(made.status(), 201);
-    sim.enforce_access(Some(AccessRule::of_role(&role())));
+    sim.enforce_access(Some(granted()));
 }
 
 #[tokio::test]

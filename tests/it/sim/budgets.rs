@@ -1,5 +1,7 @@
 //! Evictions, and the budgets that they need.
 
+use std::time::Duration;
+
 use falconer::model::Role;
 use falconer::sim::{ComponentSettings, SimSettings, Simulation};
 use serde_json::{Value, json};
@@ -10,7 +12,9 @@ const BUDGETS: &str = "/apis/policy/v1/namespaces/milvus-ha/poddisruptionbudgets
 
 async fn query_nodes(replicas: u32) -> Simulation {
     let components = vec![ComponentSettings::of(Role::QueryNode, replicas)];
-    settled(SimSettings { components, ..settings() }).await
+    // Slow enough for a budget to be spent for a while.
+    let startup = Duration::from_secs(2);
+    settled(SimSettings { components, startup, ..settings() }).await
 }
 
 async fn plant(sim: &Simulation, name: &str, mut spec: Value) {
@@ -30,7 +34,7 @@ async fn allowed(sim: &Simulation, name: &str, expected: Option<i64>) -> Value {
         if seen.is_some() && (expected.is_none() || seen == expected) {
             return status;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("{name} never allows {expected:?}");
 }

@@ -24,6 +24,17 @@ async fn ask(sim: &Simulation, client: &reqwest::Client, door: usize) -> Option<
     Some(client.get(url).send().await.ok()?.status().as_u16())
 }
 
+/// Whether the first port answers again; the listener needs a moment.
+async fn answers(sim: &Simulation, client: &reqwest::Client) -> bool {
+    for _ in 0..50 {
+        if ask(sim, client, 0).await == Some(200) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
 #[tokio::test]
 async fn one_client_is_cut_off_while_the_other_goes_on() {
     let (sim, [first, second]) = two_doors().await;
@@ -34,7 +45,7 @@ async fn one_client_is_cut_off_while_the_other_goes_on() {
         assert_eq!(ask(&sim, &first, 0).await, None, "{link:?}");
         assert_eq!(ask(&sim, &second, 1).await, Some(200), "{link:?}");
         sim.inject(Fault::ApiLink { door: 0, link: Link::Up }).expect("there");
-        assert_eq!(ask(&sim, &first, 0).await, Some(200), "after {link:?}");
+        assert!(answers(&sim, &first).await, "after {link:?}");
     }
     assert!(sim.inject(Fault::ApiLink { door: 2, link: Link::Up }).is_err());
     let seen = sim.api_requests().matching(|request| request.door == 0);
@@ -51,7 +62,7 @@ async fn what_is_sent_into_a_silent_network_is_lost_for_good() {
     let url = format!("{}{PODS}/{}", sim.api_urls()[0], pod.name);
     assert!(first.delete(url).send().await.is_err());
     sim.heal();
-    assert_eq!(ask(&sim, &first, 0).await, Some(200));
+    assert!(answers(&sim, &first).await);
     let deleted = sim.api_requests().first(|request| request.verb == "delete");
     assert_eq!(deleted, None, "it has never arrived");
     assert!(sim.pods("querynode").iter().any(|other| other.uid == pod.uid && !other.terminating));
@@ -95,7 +106,7 @@ async fn an_outage_ends_when_its_time_is_over() {
         sim.inject(Fault::ApiOutage { fault, lasts }).expect("possible");
         assert_eq!(ask(&sim, &first, 0).await, expected, "{fault:?}");
         tokio::time::sleep(lasts + Duration::from_millis(200)).await;
-        assert_eq!(ask(&sim, &first, 0).await, Some(200), "after {fault:?}");
+        assert!(answers(&sim, &first).await, "after {fault:?}");
         assert_eq!(ask(&sim, &second, 1).await, Some(200), "after {fault:?}");
     }
 }

@@ -87,14 +87,21 @@ fn liveness(container: &core::Container) -> Option<Liveness> {
     Some(Liveness { kind, deadline })
 }
 
-/// The latest instant until which the kubelet lets one of the containers start.
+/// The latest instant until which the kubelet lets one of the containers start. What was ready since
+/// it began has started, however long its first delay is.
 fn starting_until(pod: &core::Pod) -> Option<Timestamp> {
     let status = pod.status.as_ref()?;
+    let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");
+    let changed = ready.and_then(|ready| timestamp(ready.last_transition_time.as_ref()?));
+    let is_ready = ready.is_some_and(|ready| ready.status == "True");
     running(pod)
         .filter_map(|container| {
             let seen = containers(status).find(|seen| seen.name == container.name)?;
             let running = seen.state.as_ref()?.running.as_ref()?;
             let began = timestamp(running.started_at.as_ref()?)?;
+            if is_ready || changed.is_some_and(|changed| changed > began) {
+                return None;
+            }
             let grace = start_grace(container, seen.started == Some(true))?;
             let millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
             Some(Timestamp::from_millis(began.as_millis().saturating_add(millis)))
@@ -193,6 +200,23 @@ mod tests {
             "initialDelaySeconds": 90, "periodSeconds": 30, "failureThreshold": 5}}]);
         let young = life(json!({}), helm, json!([status("querynode", true, 0)]));
         assert_eq!(young.starting_until, after(90));
+    }
+
+    #[test]
+    fn what_was_ready_since_it_began_is_not_starting_any_more() {
+        let starting = |ready: &str, changed: &str| {
+            let helm = json!([{"name": "querynode", "livenessProbe": {"tcpSocket": {"port": 9091},
+                "initialDelaySeconds": 90, "periodSeconds": 30, "failureThreshold": 5}}]);
+            let pod = json!({"metadata": {}, "spec": {"containers": helm}, "status": {
+                "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": changed}],
+                "containerStatuses": [status("querynode", true, 0)]}});
+            of(&serde_json::from_value(pod).expect("a pod")).starting_until
+        };
+        assert_eq!(starting("True", "2026-01-01T00:00:09Z"), None);
+        assert_eq!(starting("False", "2026-01-01T00:00:30Z"), None);
+        // Not ready since before its container began: it is on its way.
+        assert_eq!(starting("False", "2025-12-31T23:59:58Z"), after(90));
+        assert_eq!(starting("False", "2026-01-01T00:00:00Z"), after(90));
     }
 
     #[test]

@@ -73,6 +73,7 @@ async fn a_damaged_file_is_moved_aside_and_the_state_written_anew() {
     // The log is gone in order, with the connection that found the damage.
     let [aside] = &aside[..] else { panic!("{aside:?}") };
     assert!(aside.starts_with("falconer.db.corrupt-20260101T00000"), "{aside}");
+    assert!(journal.health().moved_aside.is_some_and(|path| path.ends_with(aside)));
     assert_eq!(fs::read(folder.path().join(aside)).unwrap().len(), bytes.len());
 }
 
@@ -122,7 +123,9 @@ async fn a_file_that_another_process_holds_is_written_when_it_lets_go() {
         let entries = (0..1_000).map(|at| report(at, Outcome::Healthy)).collect::<Vec<_>>();
         let journal = Arc::new(journal);
         move || {
-            entries.into_iter().for_each(|entry| journal.record(entry));
+            for entry in entries {
+                journal.record(entry);
+            }
             journal
         }
     });

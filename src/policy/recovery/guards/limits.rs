@@ -22,8 +22,14 @@ pub(super) fn left_to_person(scene: &Scene<'_>) -> Finding {
     }
 }
 
+/// A request without an answer may be at work: it counts until the first of its tries would have
+/// been verified. Its own next try is not in its way.
 pub(super) fn one_at_a_time(scene: &Scene<'_>) -> Finding {
-    let components = scene.ledger.in_flight_in(&scene.request.component.cluster);
+    let component = &scene.request.component;
+    let mut components = scene.ledger.in_flight_in(&component.cluster);
+    let within = scene.settings.verify_timeout;
+    let lost = scene.ledger.may_be_in_flight_beside(component, within, scene.now);
+    components.extend(lost.into_iter().filter(|id| scene.ledger.in_flight(id).is_none()));
     let max_concurrent = scene.global.max_concurrent;
     if components.len() >= max_concurrent {
         return Finding::Refuse(RefusalReason::AnotherInFlight { components, max_concurrent });

@@ -4,6 +4,7 @@ use super::super::decision::WaitReason;
 use super::super::order;
 use super::super::refusal::RefusalReason;
 use super::{Finding, Scene};
+use crate::model::ComponentId;
 
 pub(super) fn enabled(scene: &Scene<'_>) -> Finding {
     if scene.settings.enabled {
@@ -46,12 +47,28 @@ pub(super) fn platform(scene: &Scene<'_>) -> Finding {
     }
 }
 
+/// A coordinator that does not serve is a dependency of what it directs: without it no node gets
+/// well.
 pub(super) fn dependency(scene: &Scene<'_>) -> Finding {
-    let dependencies = &scene.request.sick_dependencies;
+    let request = scene.request;
+    let is_directed = request.role.is_some_and(order::is_directed);
+    let coordinators = request
+        .sick_others
+        .iter()
+        .filter(|other| {
+            is_directed && !other.serves && other.role.is_some_and(order::is_coordinator)
+        })
+        .map(|other| &other.component);
+    let mut dependencies: Vec<ComponentId> = Vec::new();
+    for one in request.sick_dependencies.iter().chain(coordinators) {
+        if *one != request.component && !dependencies.contains(one) {
+            dependencies.push(one.clone());
+        }
+    }
     if dependencies.is_empty() {
-        Finding::Pass("nothing that the cluster depends on is sick".to_owned())
+        Finding::Pass("nothing that it depends on is sick".to_owned())
     } else {
-        Finding::Refuse(RefusalReason::DependencySick { dependencies: dependencies.clone() })
+        Finding::Refuse(RefusalReason::DependencySick { dependencies })
     }
 }
 
@@ -74,17 +91,47 @@ pub(super) fn quiet(scene: &Scene<'_>) -> Finding {
     }
 }
 
-/// Only what is not left to a person is waited for: it may never be restarted.
+/// What comes earlier is waited for as long as falconer may restart it: not where it is left to a
+/// person, and not for ever where nothing is done about it (its recovery is off, its budget is
+/// spent, somebody holds it).
 pub(super) fn restart_order(scene: &Scene<'_>) -> Finding {
     let order = order::of(scene.request);
     let own = order::place(order, scene.request.role);
-    let mut earlier = scene.request.sick_others.iter().filter(|other| {
-        order::place(order, other.role) < own && !scene.ledger.is_left_to_person(&other.component)
-    });
-    match earlier.next() {
-        Some(first) => {
-            Finding::Refuse(RefusalReason::RestartOrder { first: first.component.clone() })
+    let mut earlier = Vec::new();
+    for other in &scene.request.sick_others {
+        // What serves needs no restart, at most another pod.
+        if !other.serves && order::place(order, other.role) < own {
+            earlier.push(&other.component);
         }
-        None => Finding::Pass("nothing that is restarted before it is sick".to_owned()),
     }
+    match earlier.iter().find(|other| is_waited_for(scene, other)) {
+        Some(first) => {
+            Finding::Refuse(RefusalReason::RestartOrder { first: ComponentId::clone(first) })
+        }
+        None if earlier.is_empty() => {
+            Finding::Pass("nothing that is restarted before it is sick".to_owned())
+        }
+        None => {
+            let names: Vec<String> = earlier.iter().map(ToString::to_string).collect();
+            let names = names.join(", ");
+            Finding::Pass(format!("restarted before it, but not waited for any longer: {names}"))
+        }
+    }
+}
+
+fn is_waited_for(scene: &Scene<'_>, other: &ComponentId) -> bool {
+    let Scene { request, ledger, settings, now, .. } = scene;
+    if ledger.is_left_to_person(other) {
+        return false;
+    }
+    if ledger.in_flight(other).is_some() {
+        return true;
+    }
+    // The time of one step, and of as many as a ladder has once the first was taken.
+    let step = settings.verify_timeout.saturating_add(settings.cooldown);
+    let rungs = u32::try_from(settings.ladder.len()).unwrap_or(u32::MAX);
+    let acted_at = ledger.last_action_at(other).filter(|at| *at >= request.unhealthy_since);
+    let turn_over = acted_at.unwrap_or(request.unhealthy_since) + step;
+    let latest = request.unhealthy_since + step.saturating_mul(rungs.max(1));
+    *now < turn_over.min(latest)
 }

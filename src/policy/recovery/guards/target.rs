@@ -1,5 +1,7 @@
 //! Guards that look at the workload, its owner, its pods and the step.
 
+use std::time::Duration;
+
 use super::super::decision::{EscalationReason, WaitReason};
 use super::super::ladder::NoStep;
 use super::super::refusal::RefusalReason;
@@ -7,9 +9,13 @@ use super::super::request::PodState;
 use super::super::settings::ActionStep;
 use super::{Finding, Scene};
 use crate::model::{
-    Liveness, LivenessKind, Owner, Reason, ReasonKind, Role, Timestamp, Workload, WorkloadKind,
+    Liveness, LivenessKind, Owner, PodCondition, Reason, ReasonKind, Role, Timestamp, Workload,
+    WorkloadKind,
 };
 use crate::policy::workload_choice::NoChoice;
+
+/// The longest that a liveness probe is given to fail.
+const LONGEST_LIVENESS: Duration = Duration::from_hours(1);
 
 pub(super) fn exists(scene: &Scene<'_>) -> Finding {
     let count = scene.request.workloads.len();
@@ -58,28 +64,38 @@ pub(super) fn one_workload(scene: &Scene<'_>) -> Finding {
 pub(super) fn paused(scene: &Scene<'_>) -> Finding {
     let Ok(workload) = &scene.workload else { return Finding::NotAsked };
     if workload.paused {
-        return Finding::Refuse(RefusalReason::Paused { workload: workload.reference.clone() });
+        let (workload, sick_for) = (workload.reference.clone(), sick_for_long(scene));
+        return Finding::Refuse(RefusalReason::Paused { workload, sick_for });
     }
     Finding::Pass("its rollout is not paused".to_owned())
 }
 
+/// What forbids for good comes before what only takes its time. Nothing ends a hold but the one who
+/// made it, so people must hear of one that lasts while the component is sick.
 pub(super) fn operator_hold(scene: &Scene<'_>) -> Finding {
     let Ok(workload) = &scene.workload else { return Finding::NotAsked };
-    match workload.holds.first() {
-        // Our own restart, which the operator never finished, must reach a person.
-        Some(hold)
-            if hold.is_rollout()
-                && scene.ledger.rollout_of_ours_failed(&scene.request.component, workload) =>
-        {
-            let workload = workload.reference.clone();
-            Finding::Escalate(EscalationReason::RolloutStuck { workload })
-        }
-        Some(hold) => Finding::Refuse(RefusalReason::Held {
-            workload: workload.reference.clone(),
-            hold: hold.clone(),
-        }),
-        None => Finding::Pass("its owner does not keep others off".to_owned()),
+    let forbids = workload.holds.iter().find(|hold| !hold.is_rollout());
+    let Some(hold) = forbids.or_else(|| workload.holds.first()) else {
+        return Finding::Pass("its owner does not keep others off".to_owned());
+    };
+    if hold.is_rollout() && is_own_and_stuck(scene, workload) {
+        let workload = workload.reference.clone();
+        return Finding::Escalate(EscalationReason::RolloutStuck { workload });
     }
+    let (workload, hold) = (workload.reference.clone(), hold.clone());
+    Finding::Refuse(RefusalReason::Held { workload, hold, sick_for: sick_for_long(scene) })
+}
+
+/// Our own restart that never ended must reach a person, unless the component serves meanwhile:
+/// that is for the words of a refusal.
+fn is_own_and_stuck(scene: &Scene<'_>, workload: &Workload) -> bool {
+    !scene.request.serves && scene.ledger.rollout_of_ours_failed(&scene.request.component, workload)
+}
+
+/// What the component has been sick for longer than, once that is longer than an action may take.
+fn sick_for_long(scene: &Scene<'_>) -> Option<Duration> {
+    let sick = scene.now.since(scene.request.unhealthy_since);
+    Some(scene.settings.verify_timeout).filter(|long| sick > *long)
 }
 
 /// Coordinators and what has everything in one process: whatever is done to the only instance is an
@@ -94,8 +110,8 @@ pub(super) fn single_instance(scene: &Scene<'_>) -> Finding {
         return Finding::Pass("its start or restart command was given for this".to_owned());
     }
     if workload.desired_replicas > 1 {
-        let others = workload.desired_replicas - 1;
-        return Finding::Pass(format!("{others} more stand by"));
+        let replicas = workload.desired_replicas;
+        return Finding::Pass(format!("{replicas} replicas, so that one can stand by"));
     }
     if scene.settings.explicit_ladder {
         return Finding::Pass("it has a ladder of its own".to_owned());
@@ -129,12 +145,19 @@ pub(super) fn ladder(scene: &Scene<'_>) -> Finding {
             if let Some(change) = step.revisions {
                 words = format!("{words} from revision {} to {}", change.from, change.to);
             }
+            if step.step == ActionStep::ForceDelete && is_stateful(scene) {
+                words.push_str(
+                    ", of a StatefulSet: two pods have its identity if its node still runs it",
+                );
+            }
             for skipped in &step.skipped {
                 words = format!("{words}; not {skipped}");
             }
             Finding::Pass(words)
         }
-        Some(Err(_)) if scene.request.serves => Finding::Refuse(RefusalReason::StillServes),
+        Some(Err(NoStep { skipped, .. })) if scene.request.serves => {
+            Finding::Refuse(RefusalReason::StillServes { skipped: skipped.clone() })
+        }
         Some(Err(NoStep { steps_taken, skipped })) => {
             Finding::Escalate(EscalationReason::LadderEnds {
                 steps_taken: *steps_taken,
@@ -142,6 +165,10 @@ pub(super) fn ladder(scene: &Scene<'_>) -> Finding {
             })
         }
     }
+}
+
+fn is_stateful(scene: &Scene<'_>) -> bool {
+    scene.workload.as_ref().is_ok_and(|one| one.reference.kind == WorkloadKind::StatefulSet)
 }
 
 /// Our own restart that never finished must reach a person; somebody else's rollout is left alone,
@@ -162,10 +189,11 @@ pub(super) fn rollout(scene: &Scene<'_>) -> Finding {
             return Finding::Pass("the rollout itself has not ended in its time".to_owned());
         }
     }
-    if scene.ledger.rollout_of_ours_failed(&scene.request.component, workload) {
+    if is_own_and_stuck(scene, workload) {
         return Finding::Escalate(EscalationReason::RolloutStuck { workload: reference });
     }
-    Finding::Refuse(RefusalReason::RolloutInProgress { workload: reference })
+    let sick_for = sick_for_long(scene);
+    Finding::Refuse(RefusalReason::RolloutInProgress { workload: reference, sick_for })
 }
 
 pub(super) fn scaling(scene: &Scene<'_>) -> Finding {
@@ -177,17 +205,42 @@ pub(super) fn scaling(scene: &Scene<'_>) -> Finding {
     Finding::Pass("its replicas are not being changed".to_owned())
 }
 
-/// The ladder never chooses a healthy pod; this says how many stay.
+/// The ladder never chooses a healthy pod. What the last action on a pod began must have ended, or
+/// had its time, before the next pod goes: of one that is drained, or comes up, nobody knows yet
+/// whether it serves.
 pub(super) fn last_healthy_pod(scene: &Scene<'_>) -> Finding {
-    let Some(pod) = scene.step().and_then(|step| step.pod.as_ref()) else {
+    let Some(step) = scene.step() else { return Finding::NotAsked };
+    let Some(pod) = &step.pod else {
         return Finding::Pass("no single pod is removed".to_owned());
     };
     let pods = &scene.request.pods;
-    if pods.iter().any(|one| one.pod.name == pod.name && one.is_ready() && one.sick.is_none()) {
+    if pods.iter().any(|one| one.pod.name == pod.name && one.is_well()) {
         return Finding::Refuse(RefusalReason::HealthyPod { pod: pod.name.clone() });
     }
-    let healthy = pods.iter().filter(|one| one.is_ready() && one.sick.is_none()).count();
-    Finding::Pass(format!("{} is sick, and {healthy} healthy pods stay", pod.name))
+    if step.step == ActionStep::DeletePod {
+        let others = pods.iter().filter(|one| one.pod.name != pod.name);
+        let moving = others.filter_map(|one| Some((settles_at(one, scene)?, &one.pod.name)));
+        if let Some((until, other)) = moving.max() {
+            let reason = WaitReason::OtherPod { pod: other.clone() };
+            return Finding::Wait { until, reason };
+        }
+    }
+    let healthy = pods.iter().filter(|one| one.is_well()).count();
+    Finding::Pass(format!("{} is not healthy; {healthy} healthy pods stay", pod.name))
+}
+
+/// Until when a pod that ends or starts is waited for; `None` where it does neither, or had its
+/// time.
+fn settles_at(one: &PodState, scene: &Scene<'_>) -> Option<Timestamp> {
+    let began = match one.pod.condition {
+        PodCondition::Terminating => one.pod.life.terminating?.since,
+        PodCondition::Pending { .. } | PodCondition::NotReady => one.pod.life.created_at?,
+        PodCondition::Ready | PodCondition::CrashLoop { .. } | PodCondition::Ended { .. } => {
+            return None;
+        }
+    };
+    let until = began + scene.settings.verify_timeout;
+    (scene.now < until && one.sick.is_none()).then_some(until)
 }
 
 /// Two that act on one pod at once do harm: what the kubelet sees, it is left to until its own
@@ -210,21 +263,24 @@ pub(super) fn kubelet(scene: &Scene<'_>) -> Finding {
     }
 }
 
-/// Until when the kubelet is left alone with a pod.
+/// Until when the kubelet is left alone with a pod. Not with one in a crash loop: there it has
+/// acted, and it did not help. Not for ever with one that it starts again and again.
 fn acts(one: &PodState, scene: &Scene<'_>) -> Option<(Timestamp, WaitReason)> {
-    if one.is_terminating() {
+    if one.is_terminating() || matches!(one.pod.condition, PodCondition::CrashLoop { .. }) {
         return None;
     }
+    let sick_since = scene.request.unhealthy_since;
+    let deadline = one.pod.life.liveness.map_or(Duration::ZERO, |liveness| liveness.deadline);
+    let latest = sick_since + deadline.min(LONGEST_LIVENESS) + scene.settings.verify_timeout;
     if let Some(until) = one.pod.life.starting_until.filter(|until| scene.now < *until) {
         let what = format!("pod {}", one.pod.name);
-        return Some((until, WaitReason::Starting { what }));
+        return Some((until.min(latest), WaitReason::Starting { what }));
     }
     let liveness = one.pod.life.liveness?;
     let sees = one.sick.as_ref().is_some_and(|reason| sees(liveness, reason));
-    let since = one.pod.started_at.map_or(scene.request.unhealthy_since, |started| {
-        started.max(scene.request.unhealthy_since)
-    });
-    sees.then(|| (since + liveness.deadline, WaitReason::Kubelet { pod: one.pod.name.clone() }))
+    let since = one.pod.started_at.map_or(sick_since, |started| started.max(sick_since));
+    let until = (since + liveness.deadline).min(latest);
+    sees.then(|| (until, WaitReason::Kubelet { pod: one.pod.name.clone() }))
 }
 
 /// Whether a liveness probe fails for the same reason as ours. A port that still accepts is all that

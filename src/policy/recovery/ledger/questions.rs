@@ -130,7 +130,7 @@ impl RecoveryLedger {
         cooldown: Duration,
         now: Timestamp,
     ) -> Option<Duration> {
-        if self.first_tried_at(component, key).is_some() {
+        if self.counted_at(component, key).is_some() {
             return None;
         }
         let over_at = self.components.get(component)?.last_action_at? + cooldown;
@@ -228,8 +228,8 @@ impl RecoveryLedger {
         self.components.get(component)?.last_action_at
     }
 
-    /// Those of the other components of the cluster of `component` whose newest request had no
-    /// answer, and may be at work, as far back as `within`.
+    /// Those of the other components of the cluster of `component` for which a request had no
+    /// answer and may be at work, if it was first made in the last `within`.
     pub fn may_be_in_flight_beside(
         &self,
         component: &ComponentId,
@@ -242,7 +242,7 @@ impl RecoveryLedger {
             .filter(|(other, _)| other.cluster == component.cluster && *other != component);
         others
             .filter(|(_, record)| {
-                record.retry.as_ref().is_some_and(|retry| now.since(retry.counted_at) < within)
+                record.lost.iter().any(|lost| now.since(lost.first_tried_at) < within)
             })
             .map(|(other, _)| other.clone())
             .collect()
@@ -253,9 +253,11 @@ impl RecoveryLedger {
         self.components.iter().filter(|(_, record)| record.acted_on).map(|(id, _)| id)
     }
 
-    /// When the action with this key was tried for the first time, if the platform did not take it.
+    /// When the action with this key was tried for the first time, if no answer told what became
+    /// of it.
     pub fn first_tried_at(&self, component: &ComponentId, key: &str) -> Option<Timestamp> {
-        self.retry(component).filter(|retry| retry.key == key).map(|retry| retry.first_tried_at)
+        let lost = &self.components.get(component)?.lost;
+        lost.iter().find(|lost| lost.key == key).map(|lost| lost.first_tried_at)
     }
 
     /// Before when the platform is not bothered again for `component`.

@@ -49,11 +49,18 @@ pub(super) struct LastStep {
 pub(super) struct Retry {
     pub(super) incident: IncidentId,
     pub(super) key: String,
-    pub(super) first_tried_at: Timestamp,
     /// When the newest try began, which is where the budgets count it.
     pub(super) counted_at: Timestamp,
     pub(super) errors: u32,
     pub(super) not_before: Timestamp,
+}
+
+/// A request that had no answer, and may have arrived. Whatever was done since, it is the same
+/// request if it is made again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LostRequest {
+    pub(super) key: String,
+    pub(super) first_tried_at: Timestamp,
 }
 
 /// An incident that was left to a person.
@@ -102,6 +109,8 @@ pub(super) struct ComponentRecord {
     pub(super) escalated: Option<Escalated>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) retry: Option<Retry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) lost: Vec<LostRequest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last_sick_at: Option<Timestamp>,
     /// The `last_sick_at` that was last given to be saved.
@@ -139,11 +148,16 @@ impl ComponentRecord {
     pub(super) fn forget_ladder(&mut self) {
         self.last_step = None;
         self.removed.clear();
+        self.lost.clear();
         self.sick_revisions.clear();
     }
 
     pub(super) fn note_removed(&mut self, pod: PodTarget, step: ActionStep) {
         note(&mut self.removed, RemovedPod { step, pod });
+    }
+
+    pub(super) fn note_lost(&mut self, request: LostRequest) {
+        note(&mut self.lost, request);
     }
 
     /// Says whether that is new.
