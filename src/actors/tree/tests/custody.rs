@@ -194,3 +194,19 @@ fn who_leads_again_without_another_leader_between_tells_nothing_twice() {
         assert_eq!(around.mail.statuses(), [AlertStatus::Firing, AlertStatus::Resolved]);
     });
 }
+
+#[test]
+fn who_has_never_led_and_does_not_know_who_leads_is_silent_at_first() {
+    in_virtual_time(async {
+        let mut around = around(&Arc::default());
+        let (why, since) = ("the API is silent".into(), around.clock.now());
+        let (_seat, seen) = watch::channel(Leadership::Unknown { why, since, speaks: true });
+        around.leadership = LeadershipHandle::new(seen, Duration::from_secs(5));
+        let fixture = Fixture::start_in(&around, 1);
+        fixture.make_sick("c0");
+        seconds(9).await;
+        assert_eq!(around.mail.statuses(), []);
+        seconds(9).await;
+        assert_eq!(around.mail.statuses(), [AlertStatus::Firing]);
+    });
+}
