@@ -93,6 +93,8 @@ pub struct Recoverer {
     assessments: Assessments,
     /// Actions that wait for their evidence.
     preparing: HashMap<ComponentId, Preparation>,
+    /// Components for which a request of this incarnation is on its way.
+    asking: HashSet<ComponentId>,
     /// Requests whose answer was lost.
     lost: HashMap<ComponentId, Lost>,
     /// Components whose rollout status is being asked right now.
@@ -119,6 +121,7 @@ impl Recoverer {
             recent: VecDeque::new(),
             assessments: Assessments::default(),
             preparing: HashMap::new(),
+            asking: HashSet::new(),
             lost: HashMap::new(),
             polling: HashSet::new(),
             verification_armed: false,

@@ -1,12 +1,16 @@
 //! `falconer demo`: the whole system against a simulated cluster.
 
 mod configuration;
+mod deeds;
+mod injection;
 mod observer;
 mod player;
+mod reference;
 mod report;
 mod scenario;
 mod scratch;
 mod screen;
+mod stage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +43,7 @@ const AFTER_HELP: &str = "\
 Examples:
   falconer demo
   falconer demo --json report.json
+  falconer demo --scenario etcd-outage      beside the rule to restart at each failed check
   falconer demo --keep            then, in another terminal, kubectl against it
 
 Logs are shown where FALCONER_LOG or RUST_LOG is set.
@@ -59,7 +64,7 @@ pub fn execute(args: DemoArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(super::EXIT_USAGE));
     };
     show_logs_if_asked_for()?;
-    let report = actix::System::new().block_on(player::play(scenario, args.keep, |report| {
+    let report = actix::System::new().block_on(stage::play(scenario, args.keep, |report| {
         let Some(path) = &args.json else { return Ok(()) };
         let text = serde_json::to_string_pretty(report)? + "\n";
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
@@ -70,7 +75,7 @@ pub fn execute(args: DemoArgs) -> anyhow::Result<ExitCode> {
 #[allow(clippy::print_stderr, reason = "errors of a command go to its standard error")]
 fn explain_unknown(name: &str) {
     eprintln!("falconer: there is no scenario {name:?}; there are:");
-    for scenario in scenario::SCENARIOS {
+    for scenario in scenario::all() {
         eprintln!("  {:16} {}", scenario.name, scenario.summary);
     }
 }

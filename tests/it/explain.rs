@@ -12,6 +12,7 @@ use std::thread;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::journal::{UNSHARE, may_mount};
 use crate::running::{Falconer, Targets, free_address};
 
 const TOKEN: &str = "s3cret";
@@ -196,6 +197,26 @@ fn where_nothing_is_stopped_or_nothing_may_be_changed_that_is_said() {
     let arguments = ["resume", "--url", &url(&falconer), "--token-file", "token"];
     let words = refusal(&folder, &arguments);
     assert!(words.contains("read-only") && words.contains("admin_token_file"), "{words}");
+}
+
+#[test]
+fn a_journal_on_a_read_only_disk_is_read_all_the_same() {
+    if !may_mount() {
+        return;
+    }
+    let (_targets, mut falconer) = stopped(&[]);
+    falconer.signal(Signal::SIGTERM);
+    falconer.wait();
+    let folder = falconer.process().1.to_path_buf();
+    fs::create_dir(folder.join("disk")).unwrap();
+    let script = "mount -t tmpfs x disk && cp falconer.db disk/ && mount -o remount,ro disk && \
+                  exec \"$0\" explain s1 --journal disk/falconer.db";
+    let falconer = env!("CARGO_BIN_EXE_falconer");
+    let mut command = Command::new("unshare");
+    command.args(UNSHARE).args(["sh", "-c", script, falconer]).current_dir(folder);
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("a/s1 is unhealthy since "));
 }
 
 /// A server that answers every request with `head`, then with this piece until the client has

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::scenario::Setup;
 use crate::model::Role;
-use crate::sim::{ComponentSettings, SimSettings, Simulation};
+use crate::sim::{ComponentSettings, Probing, SimSettings, Simulation};
 
 /// The cluster's name in the configuration.
 pub(super) const CLUSTER: &str = "demo";
@@ -14,9 +15,18 @@ pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) const STUCK_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// What is simulated.
-pub(super) fn simulation() -> SimSettings {
-    let mut settings =
-        SimSettings { startup: Duration::from_millis(1_200), ..SimSettings::default() };
+pub(super) fn simulation(setup: &Setup) -> SimSettings {
+    let mut settings = SimSettings {
+        startup: Duration::from_millis(1_200),
+        probing: setup.quick_kubelet.then_some(Probing::QUICK),
+        grace_seconds: setup.grace_seconds,
+        ..SimSettings::default()
+    };
+    for (role, replicas) in setup.replicas {
+        for component in settings.components.iter_mut().filter(|one| one.role == *role) {
+            *component = ComponentSettings::of(*role, *replicas);
+        }
+    }
     for component in &mut settings.components {
         if component.role == Role::Proxy {
             // Low enough for two replicas to be restful, and so that three are too many for it.
@@ -28,14 +38,8 @@ pub(super) fn simulation() -> SimSettings {
     settings
 }
 
-/// What the demo does about trouble and load: quickly, and often.
-const REACTIONS: &str = r#"[recoverer]
-cooldown = "1s"
-verify_timeout = "30s"
-budget = { actions = 10, per = "1h" }
-global_budget = { actions = 20, per = "1h" }
-
-[scaler]
+/// What the demo does about load: quickly, and often.
+const REACTIONS: &str = r#"[scaler]
 interval = "1s"
 components = ["proxy"]
 min_replicas = 2
@@ -54,8 +58,9 @@ listen = "127.0.0.1:0"
 "#;
 
 /// The configuration with which falconer watches the simulation: short intervals, all receivers.
-pub(super) fn actors_toml(sim: &Simulation, kubeconfig: &Path) -> String {
-    format!("{}\n{}\n{REACTIONS}", watching(sim, kubeconfig), telling(sim))
+pub(super) fn actors_toml(sim: &Simulation, kubeconfig: &Path, setup: &Setup) -> String {
+    let (watching, telling) = (watching(sim, kubeconfig), telling(sim, setup));
+    format!("{watching}\n{telling}\n{}\n{REACTIONS}", setup.recoverer)
 }
 
 fn watching(sim: &Simulation, kubeconfig: &Path) -> String {
@@ -101,13 +106,14 @@ startup_grace = "10s"
     )
 }
 
-fn telling(sim: &Simulation) -> String {
+fn telling(sim: &Simulation, setup: &Setup) -> String {
+    let group_wait = setup.group_wait;
     let smtp = sim.smtp().address();
     let (smtp_host, smtp_port) = (smtp.ip(), smtp.port());
     let webhook = sim.webhook().url("/alerts");
     format!(
         r#"[alerter]
-group_wait = "100ms"
+group_wait = "{group_wait}"
 group_interval = "500ms"
 repeat_interval = "5m"
 

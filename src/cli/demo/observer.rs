@@ -1,17 +1,23 @@
 //! Looks for evidence: on the status board for what falconer believes, everywhere else at the far
 //! side for what it really did.
 
-use std::collections::BTreeMap;
+mod verdicts;
 
-use super::configuration::{CLUSTER, PROBE_INTERVAL, STUCK_TIMEOUT};
-use super::scenario::{Expectation, Step, Verdict};
+use super::configuration::CLUSTER;
+use super::deeds::{Deed, concerns, disruptions};
+use super::scenario::{Expectation, Step};
 use crate::actors::status::{ComponentSnapshot, StatusBoard};
 use crate::model::{HealthState, Timestamp};
 use crate::sim::Simulation;
 
-/// How much later than its interval a probe may come. Generous, because the whole world shares
-/// this machine; a sequential loop would be late by seconds.
-const LATENESS_MS: u64 = 800;
+/// How many disruptions falconer may cause, as configured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budgets {
+    /// To one component.
+    pub(super) component: usize,
+    /// To the cluster.
+    pub(super) cluster: usize,
+}
 
 /// What is known when a step begins.
 #[derive(Debug)]
@@ -20,12 +26,15 @@ pub(super) struct Beginning {
     pub(super) at: Timestamp,
     /// The uids of the component's pods.
     pub(super) pods: Vec<String>,
+    /// The image of its workload.
+    pub(super) image: String,
 }
 
 /// Looks at the simulation and at the status board.
 pub(super) struct Observer<'a> {
     pub(super) sim: &'a Simulation,
     pub(super) board: &'a StatusBoard,
+    pub(super) budgets: Budgets,
 }
 
 impl Observer<'_> {
@@ -37,7 +46,8 @@ impl Observer<'_> {
     /// Remembers what there is before the fault.
     pub(super) fn begin(&self, component: &str) -> Beginning {
         let pods = self.sim.pods(component).into_iter().map(|pod| pod.uid).collect();
-        Beginning { at: self.now(), pods }
+        let image = self.sim.workload(component).map_or_else(String::new, |it| it.image);
+        Beginning { at: self.now(), pods, image }
     }
 
     /// Whether falconer calls everything healthy, and the cluster has come to rest.
@@ -119,9 +129,12 @@ impl Observer<'_> {
                     request.received_at >= beginning.at && request.body.contains(component)
                 })
                 .map(|request| request.received_at),
-            Expectation::RestartPatch => {
-                self.write("patch", &format!("-{component}"), "restartedAt", beginning.at)
+            Expectation::MailSays(text) => self.mail_saying(Some(component), text, beginning.at),
+            Expectation::LastWord(text) => self.mail_saying(None, text, beginning.at),
+            Expectation::BreakerOpen => {
+                seen(self.board.read(|board| board.recoverer.breakers.contains_key(CLUSTER)))
             }
+            Expectation::Done(deed) => self.done(deed, component, beginning.at),
             Expectation::ScalePatch => {
                 self.write("patch", &format!("-{component}/scale"), "replicas", beginning.at)
             }
@@ -141,6 +154,13 @@ impl Observer<'_> {
                 let fresh = pods.iter().all(|pod| !beginning.pods.contains(&pod.uid) && pod.ready);
                 seen(fresh && self.has_wanted_pods(component))
             }
+            Expectation::SickPodReplaced => seen(self.only_first_is_new(component, beginning)),
+            Expectation::EarlierImage => {
+                let pods = self.sim.pods(component);
+                let earlier = pods.iter().all(|pod| pod.image == beginning.image && pod.ready);
+                seen(earlier && self.has_wanted_pods(component))
+            }
+            Expectation::AllWell => seen(self.all_is_well()),
             Expectation::ReadyPods(count) => {
                 let pods = self.sim.pods(component);
                 seen(pods.len() == count && pods.iter().all(|pod| pod.ready))
@@ -148,63 +168,37 @@ impl Observer<'_> {
         }
     }
 
-    /// What speaks against the verdict; nothing when it holds.
-    pub(super) fn judge(&self, verdict: Verdict, step: &Step, from: Timestamp) -> Vec<String> {
-        let component = step.component;
-        match verdict {
-            Verdict::ProberWasStuck => {
-                let longest = self.longest_gap(component, from);
-                let enough = STUCK_TIMEOUT.as_millis() as u64 - LATENESS_MS;
-                let not_stuck = format!("{component} was probed all the time: it never stalled");
-                if longest >= enough { Vec::new() } else { vec![not_stuck] }
-            }
-            Verdict::SiblingsOnTime => {
-                let bound = PROBE_INTERVAL.as_millis() as u64 + LATENESS_MS;
-                let siblings = self.sim.settings().components.iter().map(|c| c.role.as_str());
-                siblings
-                    .filter(|sibling| *sibling != component)
-                    .map(|sibling| (sibling, self.longest_gap(sibling, from)))
-                    .filter(|(_, gap)| *gap > bound)
-                    .map(|(sibling, gap)| format!("{sibling} was not probed for {gap} ms"))
-                    .collect()
-            }
-            Verdict::NobodyTold => {
-                let mails = self.sim.smtp().mails();
-                let unwanted = mails.matching(|mail| {
-                    mail.received_at >= from && mail.subject().contains(component)
-                });
-                let told = |subject: String| format!("nobody should be told, but: {subject}");
-                unwanted.iter().map(|mail| told(mail.subject())).collect()
-            }
-            Verdict::NothingDone => {
-                let path = format!("-{component}");
-                let write = self.write("patch", &path, "", from);
-                write.map(|_| format!("{component} was changed")).into_iter().collect()
-            }
-        }
+    /// When something of this kind was done to the component.
+    fn done(&self, deed: Deed, component: &str, since: Timestamp) -> Option<Timestamp> {
+        let done = disruptions(self.sim, since);
+        let mut done = done.iter().filter(|request| Deed::of(request) == deed);
+        done.find(|request| concerns(self.sim, request, component)).map(|request| request.at)
     }
 
-    /// The longest time between two requests to the same pod of a component, in milliseconds.
-    pub(super) fn longest_gap(&self, component: &str, from: Timestamp) -> u64 {
-        let requests = self
-            .sim
-            .pod_requests()
-            .matching(|request| request.at >= from && request.component == component);
-        let mut last: BTreeMap<&str, Timestamp> = BTreeMap::new();
-        let mut longest = 0;
-        let living: Vec<String> =
-            self.sim.pods(component).into_iter().map(|pod| pod.name).collect();
-        for pod in &living {
-            last.insert(pod, from);
-        }
-        for request in &requests {
-            if let Some(last) = last.get_mut(request.pod.as_str()) {
-                longest = longest.max(request.at.since(*last).as_millis() as u64);
-                *last = request.at;
-            }
-        }
-        let now = self.now();
-        last.values().map(|at| now.since(*at).as_millis() as u64).fold(longest, u64::max)
+    /// Whether all pods are ready, and all but the first of those of before are still the same.
+    fn only_first_is_new(&self, component: &str, beginning: &Beginning) -> bool {
+        let pods = self.sim.pods(component);
+        let Some((first, others)) = beginning.pods.split_first() else { return false };
+        let is_there = |uid: &String| pods.iter().any(|pod| pod.uid == *uid);
+        self.has_wanted_pods(component)
+            && pods.iter().all(|pod| pod.ready)
+            && !is_there(first)
+            && others.iter().all(is_there)
+    }
+
+    fn mail_saying(
+        &self,
+        component: Option<&str>,
+        text: &str,
+        since: Timestamp,
+    ) -> Option<Timestamp> {
+        let mails = self.sim.smtp().mails();
+        let found = mails.first(|mail| {
+            mail.received_at >= since
+                && component.is_none_or(|component| mail.subject().contains(component))
+                && one_line(&mail.body()).contains(text)
+        });
+        found.map(|mail| mail.received_at)
     }
 
     fn component(&self, name: &str, look: impl FnOnce(&ComponentSnapshot) -> bool) -> bool {
@@ -270,4 +264,9 @@ impl Observer<'_> {
         });
         found.map(|request| request.at)
     }
+}
+
+/// Text without its line breaks, which may come between any two words.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

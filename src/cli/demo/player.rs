@@ -1,141 +1,48 @@
-//! Plays a scenario: starts the simulated world and falconer, makes things go wrong, and measures
-//! until everything expected was seen or the time is over.
+//! Plays the steps of a scenario: makes things go wrong, and measures until everything expected was
+//! seen or the time is over.
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use super::configuration::{CLUSTER, actors_toml, simulation};
+use super::injection::inject;
 use super::observer::{Beginning, Observer};
-use super::report::{EventReport, Report};
-use super::scenario::{Expectation, Scenario, Step, Trouble, Verdict};
-use super::scratch::Scratch;
+use super::reference::Reference;
+use super::report::EventReport;
+use super::scenario::{Expectation, Scenario, Step, Verdict};
 use super::screen::Screen;
-use crate::app::{App, Options, descriptors};
-use crate::config;
-use crate::sim::{Fault, SimError, Simulation};
+use crate::model::Timestamp;
 
-/// No scenario takes longer than this, whatever happens.
-const TIME_LIMIT: Duration = Duration::from_secs(58);
 /// How long everything may take to become healthy at first.
 const BASELINE_LIMIT: Duration = Duration::from_secs(15);
 /// How often evidence is looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(25);
 /// How often the table is drawn.
 const DRAW_INTERVAL: Duration = Duration::from_millis(250);
-/// How long falconer may take to end.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// Plays `scenario` and hands the report to `deliver` as soon as there is one; with `keep` only
-/// then waits for Ctrl-C. Must be called inside an actix system.
-///
-/// # Errors
-/// When something cannot be started, or the report cannot be delivered.
-pub(super) async fn play(
-    scenario: &'static Scenario,
-    keep: bool,
-    deliver: impl FnOnce(&Report) -> anyhow::Result<()>,
-) -> anyhow::Result<Report> {
-    let sim = Simulation::start(simulation())?;
-    let scratch = Scratch::new().context("cannot make a directory for temporary files")?;
-    let kubeconfig = scratch.write("kubeconfig", &sim.kubeconfig());
-    let kubeconfig = kubeconfig.context("cannot write the kubeconfig")?;
-    let text = actors_toml(&sim, &kubeconfig);
-    let path = scratch.write("actors.toml", &text).context("cannot write actors.toml")?;
-    let loaded = config::parse("actors.toml", &text, &config::environment::Variables::new())?;
-    let mut screen = Screen::new(sim.clock().now());
-    screen.say(sim.clock().now(), &format!("scenario {}: {}", scenario.name, scenario.summary));
-    let options = Options { config_path: Some(path), ..Options::default() };
-    // A demo is small enough for any limit.
-    let _ = descriptors::raise_limit(&loaded.settings);
-    let falconer = App::start(loaded.settings, options)?;
-
-    let board = falconer.status();
-    let observer = Observer { sim: &sim, board: &board };
-    let mut player = Player { observer, screen, ends: Instant::now() + TIME_LIMIT };
-    let started = player.observer.now();
-    let outcome = tokio::select! {
-        events = player.all(scenario) => Some(events),
-        ended = asked_to_end() => ended.map(|()| None)?,
-    };
-    let keep = keep && outcome.is_some();
-    let events = outcome.unwrap_or_else(|| scenario.steps.iter().map(interrupted).collect());
-    let report = Report {
-        scenario: scenario.name,
-        passed: events.iter().all(|event| event.missing.is_empty()),
-        wall_ms: player.observer.now().since(started).as_millis() as u64,
-        events,
-    };
-    player.screen.print(&format!("\n{}", report.summary()));
-    let delivered = deliver(&report);
-    if keep {
-        let addresses = addresses(&sim, &falconer, scratch.path());
-        player.screen.print(&addresses);
-        // Without a way to hear of it there is no sense in waiting for it.
-        let _ = asked_to_end().await;
-    }
-    drop(player);
-    falconer.shutdown(GRACE).await;
-    delivered.map(|()| report)
-}
-
-/// Ends with Ctrl-C or SIGTERM.
-async fn asked_to_end() -> std::io::Result<()> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed,
-        _ = terminated.recv() => Ok(()),
-    }
-}
-
-fn interrupted(step: &Step) -> EventReport {
-    let missing = vec!["interrupted".to_owned()];
-    EventReport { name: step.name, missing, ..EventReport::default() }
-}
-
-fn addresses(sim: &Simulation, app: &App, scratch: &std::path::Path) -> String {
-    let server = app.server_addr();
-    let kubeconfig = scratch.join("kubeconfig");
-    format!(
-        "\nThe demo goes on until Ctrl-C.\n\
-         \x20 Kubernetes API    {}\n\
-         \x20 Milvus (gRPC)     {}\n\
-         \x20 dependency        {}\n\
-         \x20 mail sink         {}\n\
-         \x20 webhook sink      {}\n\
-         \x20 falconer metrics  http://{server}/metrics\n\
-         \x20 falconer status   http://{server}/api/v1/status\n\
-         \x20 configuration     {}\n\
-         \x20 kubeconfig        {}\n\n\
-         Try:\n  kubectl --kubeconfig {} get pods,deployments,events\n",
-        sim.api_url(),
-        sim.milvus_url(),
-        sim.dependency_url(),
-        sim.smtp().address(),
-        sim.webhook().url("/alerts"),
-        scratch.join("actors.toml").display(),
-        kubeconfig.display(),
-        kubeconfig.display(),
-    )
-}
 
 /// Plays the steps.
-struct Player<'a> {
-    observer: Observer<'a>,
-    screen: Screen,
-    ends: Instant,
+pub(super) struct Player<'a> {
+    pub(super) observer: Observer<'a>,
+    pub(super) screen: Screen,
+    /// The rule that has to bear the same.
+    pub(super) reference: Option<Reference>,
+    /// When the first fault was injected.
+    pub(super) struck_at: Option<Timestamp>,
+    /// When it must be over.
+    pub(super) ends: Instant,
 }
 
 impl Player<'_> {
-    async fn all(&mut self, scenario: &Scenario) -> Vec<EventReport> {
+    /// Plays everything.
+    pub(super) async fn all(&mut self, scenario: &Scenario) -> Vec<EventReport> {
         let mut events = Vec::new();
         let mut limit = BASELINE_LIMIT;
+        let mut previous = None;
         for step in scenario.steps {
-            let calm = self.wait_until_all_is_well(limit).await;
-            let event = if calm {
-                let note = format!("all is well; now {} ({})", step.name, step.component);
+            let waits = step.trouble.comes_alone(previous);
+            let event = if !waits || self.wait_until_all_is_well(limit).await {
+                let before = if waits { "all is well; " } else { "" };
+                let note = format!("{before}now {} ({})", step.name, step.component);
                 self.screen.say(self.observer.now(), &note);
                 self.step(step).await
             } else {
@@ -143,7 +50,7 @@ impl Player<'_> {
                 let missing = vec![format!("not healthy beforehand: {complaints}")];
                 EventReport { name: step.name, missing, ..EventReport::default() }
             };
-            limit = step.limit;
+            (limit, previous) = (step.limit, Some(step.trouble));
             events.push(event);
         }
         events
@@ -152,7 +59,10 @@ impl Player<'_> {
     async fn step(&mut self, step: &Step) -> EventReport {
         let mut event = EventReport { name: step.name, ..EventReport::default() };
         let beginning = self.observer.begin(step.component);
-        if let Err(error) = inject(self.observer.sim, step, &beginning) {
+        self.struck_at.get_or_insert(beginning.at);
+        let struck = inject(self.observer.sim, step);
+        let also = self.reference.as_mut().map_or(Ok(()), |reference| reference.strike(step));
+        if let Err(error) = struck.and(also) {
             event.missing.push(error.to_string());
             return event;
         }
@@ -161,23 +71,46 @@ impl Player<'_> {
         let mut next_draw = Instant::now();
         while !open.is_empty() && Instant::now() < ends {
             self.look(step, &beginning, &mut open, &mut event);
-            if Instant::now() >= next_draw {
-                self.screen.draw(self.observer.sim, self.observer.board);
-                next_draw = Instant::now() + DRAW_INTERVAL;
-            }
-            sleep(LOOK_INTERVAL).await;
+            self.pause(&mut next_draw).await;
         }
         let missed = !open.is_empty();
         for expectation in open {
             event.miss(expectation.milestone(), expectation.words(step.component));
         }
-        if missed {
+        let looked_on = if missed { Instant::now() } else { Instant::now() + step.afterwards };
+        while Instant::now() < looked_on {
+            self.pause(&mut next_draw).await;
+        }
+        self.judge(step, &beginning, &mut event);
+        self.count(&beginning, &mut event);
+        if !event.missing.is_empty() {
             for words in self.observer.own_words(step.component) {
                 self.screen.say(self.observer.now(), &format!("  falconer says: {words}"));
             }
         }
-        self.judge(step, &beginning, &mut event);
         event
+    }
+
+    async fn pause(&mut self, next_draw: &mut Instant) {
+        if Instant::now() >= *next_draw {
+            self.screen.draw(self.observer.sim, self.observer.board);
+            *next_draw = Instant::now() + DRAW_INTERVAL;
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+
+    /// Counts what was done and told.
+    fn count(&mut self, beginning: &Beginning, event: &mut EventReport) {
+        for deed in self.observer.deeds(beginning.at) {
+            *event.actions.entry(deed.as_str()).or_default() += 1;
+        }
+        let mails = self.observer.mails(beginning.at);
+        event.mails = mails.len();
+        if self.reference.is_some() {
+            for mail in mails {
+                self.screen.say(mail.received_at, &format!("  mail: {}", mail.subject()));
+            }
+        }
     }
 
     /// Notes what has been met and leaves the rest open. What is to end well cannot do so before
@@ -231,7 +164,8 @@ impl Player<'_> {
 
     async fn wait_until_all_is_well(&mut self, limit: Duration) -> bool {
         let ends = self.ends.min(Instant::now() + limit);
-        while !self.observer.all_is_well() {
+        let ready = |it: &Option<Reference>| it.as_ref().is_none_or(Reference::is_ready);
+        while !self.observer.all_is_well() || !ready(&self.reference) {
             if Instant::now() >= ends {
                 return false;
             }
@@ -240,25 +174,4 @@ impl Player<'_> {
         }
         true
     }
-}
-
-fn inject(sim: &Simulation, step: &Step, beginning: &Beginning) -> Result<(), SimError> {
-    let component = step.component.to_owned();
-    let fault = match step.trouble {
-        Trouble::OnePodHangs => {
-            let pods = sim.pods(&component);
-            let pod = pods.into_iter().find(|pod| beginning.pods.contains(&pod.uid));
-            let pod = pod.ok_or(SimError::NoTarget(component))?;
-            Fault::HangPod { pod: pod.name }
-        }
-        Trouble::AllPodsAnswer500 => Fault::Component500 { component },
-        Trouble::Stalls(lasts) => Fault::StallComponent { component, lasts },
-        Trouble::Load(cpu_milli) => Fault::SetLoad { component, cpu_milli },
-        Trouble::NormalLoad => {
-            sim.heal();
-            return Ok(());
-        }
-    };
-    tracing::info!(cluster = CLUSTER, step = step.name, "injecting fault");
-    sim.inject(fault)
 }

@@ -1,5 +1,7 @@
 //! What was measured: for machines and for people.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
@@ -16,6 +18,20 @@ pub(super) struct Report {
     pub(super) wall_ms: u64,
     /// One for each step.
     pub(super) events: Vec<EventReport>,
+    /// How often the same was disturbed by the reference's rule; `None` where it was not asked.
+    pub(super) actions: Option<Comparison>,
+}
+
+/// The disruptive requests that the Kubernetes API has accepted, from the first fault to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Comparison {
+    /// falconer's.
+    pub(super) falconer: usize,
+    /// Those of the rule to restart at each failed check, on a cluster of its own with the same
+    /// faults.
+    pub(super) reference_rule: usize,
+    /// How often that rule checks, as often as falconer. In milliseconds.
+    pub(super) check_interval_ms: u64,
 }
 
 /// The outcome of a step. Times count from the injection of the fault; `None` where there is
@@ -32,6 +48,12 @@ pub(super) struct EventReport {
     pub(super) act_ms: Option<u64>,
     /// Until all was well again.
     pub(super) recover_ms: Option<u64>,
+    /// Until it was left to a person.
+    pub(super) stop_ms: Option<u64>,
+    /// The disruptive requests that the Kubernetes API has accepted, by their kind.
+    pub(super) actions: BTreeMap<&'static str, usize>,
+    /// The mails that people got.
+    pub(super) mails: usize,
     /// What was expected and not seen.
     pub(super) missing: Vec<String>,
 }
@@ -44,6 +66,7 @@ impl EventReport {
             Milestone::Alert => &mut self.alert_ms,
             Milestone::Act => &mut self.act_ms,
             Milestone::Recover => &mut self.recover_ms,
+            Milestone::Stop => &mut self.stop_ms,
         };
         *time = Some(time.map_or(after_ms, |earlier| earlier.max(after_ms)));
     }
@@ -55,6 +78,7 @@ impl EventReport {
             Milestone::Alert => self.alert_ms = None,
             Milestone::Act => self.act_ms = None,
             Milestone::Recover => self.recover_ms = None,
+            Milestone::Stop => self.stop_ms = None,
         }
         self.missing.push(words);
     }
@@ -66,7 +90,9 @@ impl Report {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(["EVENT", "DETECT", "ALERT", "ACT", "RECOVER", "RESULT"]);
+        table.set_header([
+            "EVENT", "DETECT", "ALERT", "ACT", "RECOVER", "STOP", "ACTIONS", "MAILS", "RESULT",
+        ]);
         for event in &self.events {
             let result = if event.missing.is_empty() { "seen" } else { "MISSING" };
             table.add_row([
@@ -75,6 +101,9 @@ impl Report {
                 seconds(event.alert_ms),
                 seconds(event.act_ms),
                 seconds(event.recover_ms),
+                seconds(event.stop_ms),
+                event.actions.values().sum::<usize>().to_string(),
+                event.mails.to_string(),
                 result.to_owned(),
             ]);
         }
@@ -83,6 +112,9 @@ impl Report {
             for missing in &event.missing {
                 lines.push(format!("missing in {}: {missing}", event.name));
             }
+        }
+        if let Some(Comparison { falconer, reference_rule, .. }) = self.actions {
+            lines.push(format!("actions: falconer {falconer}, reference rule {reference_rule}"));
         }
         let verdict = if self.passed { "passed" } else { "FAILED" };
         let wall = seconds(Some(self.wall_ms));
@@ -108,11 +140,32 @@ mod tests {
         assert_eq!(event.recover_ms, Some(900));
         event.miss(Milestone::Recover, "resolved mail".to_owned());
         assert_eq!((event.recover_ms, event.missing.len()), (None, 1));
-        let report = Report { scenario: "s", passed: false, wall_ms: 1_234, events: vec![event] };
+        let report = Report {
+            scenario: "s",
+            passed: false,
+            wall_ms: 1_234,
+            events: vec![event],
+            actions: None,
+        };
         let summary = report.summary();
         assert!(summary.contains("missing in a: resolved mail"), "{summary}");
         assert!(summary.ends_with("scenario s FAILED in 1.23 s"), "{summary}");
         let json = serde_json::to_value(&report).expect("JSON");
         assert_eq!(json["events"][0]["detect_ms"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn both_counts_of_actions_are_in_the_summary_and_in_the_report() {
+        let actions = Comparison { falconer: 0, reference_rule: 14, check_interval_ms: 1_000 };
+        let report = Report {
+            scenario: "s",
+            passed: true,
+            wall_ms: 1,
+            events: Vec::new(),
+            actions: Some(actions),
+        };
+        assert!(report.summary().contains("actions: falconer 0, reference rule 14"));
+        let json = serde_json::to_value(&report).expect("JSON");
+        assert_eq!(json["actions"]["reference_rule"], 14);
     }
 }

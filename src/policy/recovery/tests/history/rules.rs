@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
-use super::world::{Answer, Begun, FORBIDDING, World};
+use super::steps::Answer;
+use super::truth::FORBIDDING;
+use super::world::{Begun, World};
 
 type Rule = fn(&World) -> Result<(), String>;
 
@@ -208,12 +210,12 @@ fn ladders_are_climbed_and_never_run_down(world: &World) -> Result<(), String> {
             continue;
         }
         let per_pod = plan.step == ActionStep::DeletePod && other.plan.step == plan.step;
+        let twice = per_pod && plan.pod == other.plan.pod;
+        require(!twice, || format!("{:?} was removed twice", plan.pod))?;
         let climbs = other.plan.index < plan.index || (per_pod && other.plan.index == plan.index);
         require(climbs, || {
             format!("{} after {}", plan.idempotency_key, other.plan.idempotency_key)
         })?;
-        let twice = per_pod && plan.index == other.plan.index && plan.pod == other.plan.pod;
-        require(!twice, || format!("{:?} was removed twice", plan.pod))?;
     }
     Ok(())
 }
