@@ -1,20 +1,21 @@
 //! One falconer after another, in the same place: how it lives, and how it is killed.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use falconer::sim::Simulation;
+use falconer::sim::{ApiRequest, Simulation};
+use tokio::time::Instant;
 
 use crate::verdict::{BUDGET, BUDGET_PER, COOLDOWN};
 
 /// No life is longer.
-const LONGEST: Duration = Duration::from_secs(4);
+const LONGEST: Duration = Duration::from_secs(6);
 
 /// When and how it is killed.
 #[derive(Debug, Clone, Copy)]
 pub struct Death {
-    /// At any instant, or right after something was seen to happen.
-    after_event: bool,
+    /// After so many things were seen to happen; `None`: at any instant.
+    events: Option<usize>,
     /// After this time.
     delay: Duration,
     /// Whether its disk goes with it.
@@ -35,9 +36,9 @@ pub struct Lived {
 impl Death {
     /// Half of them at any instant, half of them a moment after a request or a message.
     pub fn at_random(dice: &mut fastrand::Rng, wiped: bool) -> Self {
-        let after_event = dice.bool();
-        let longest = if after_event { 25 } else { LONGEST.as_millis() as u64 };
-        Self { after_event, delay: Duration::from_micros(dice.u64(..longest * 1_000)), wiped }
+        let events = dice.bool().then(|| dice.usize(1..10));
+        let longest = if events.is_some() { 25_000 } else { LONGEST.as_micros() as u64 };
+        Self { events, delay: Duration::from_micros(dice.u64(..longest)), wiped }
     }
 }
 
@@ -66,12 +67,12 @@ impl Life {
 
     /// Starts it, and kills it as `death` says.
     pub async fn live(&mut self, sim: &Simulation, death: Death) -> Lived {
-        let Death { after_event, delay, wiped } = death;
+        let Death { events: awaited, delay, wiped } = death;
         self.begin();
         let begun = Instant::now();
-        if after_event {
-            let before = events(sim);
-            while events(sim) == before && begun.elapsed() < LONGEST {
+        if let Some(awaited) = awaited {
+            let enough = events(sim) + awaited;
+            while events(sim) < enough && begun.elapsed() < LONGEST {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
@@ -82,7 +83,7 @@ impl Life {
                 let _ = std::fs::remove_file(self.folder.path().join(name));
             }
         }
-        Lived { lasted: begun.elapsed(), after_event, wiped }
+        Lived { lasted: begun.elapsed(), after_event: awaited.is_some(), wiped }
     }
 
     /// Starts it.
@@ -125,10 +126,12 @@ impl Life {
     }
 }
 
-/// How many requests and messages there were that change something.
+/// How often something was done, told, or put on record.
 fn events(sim: &Simulation) -> usize {
-    let writes = sim.api_requests().matching(|one| one.is_write() && one.resource != "leases");
-    writes.len() + sim.webhook().requests().len() + sim.smtp().mails().len()
+    let is_record =
+        |one: &ApiRequest| one.resource == "configmaps" && one.body.contains("\"data\"");
+    let deeds = sim.api_requests().matching(|one| one.is_disruption() || is_record(one));
+    deeds.len() + sim.webhook().requests().len() + sim.smtp().mails().len()
 }
 
 fn configuration(sim: &Simulation) -> String {
@@ -176,7 +179,7 @@ format = "falconer"
 
 [recoverer]
 cooldown = "{cooldown}ms"
-verify_timeout = "3s"
+verify_timeout = "6s"
 recurrence_window = "10s"
 budget = {{ actions = {BUDGET}, per = "{budget_per}s" }}
 cluster_budget = {{ actions = 10000, per = "1h" }}

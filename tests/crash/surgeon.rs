@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use falconer::sim::{Fault, Simulation};
+use tokio::time::Instant;
 
 use crate::PATIENCE;
 use crate::verdict::{Message, mails, webhooks};
@@ -63,7 +64,7 @@ impl Surgeon {
         let before = Counts::of(&self.sim, firing);
         self.sim.inject(fault).expect("a fault");
         let told = self.until(|sim| Counts::of(sim, firing).exceed(&before)).await;
-        let treatment = Duration::from_millis(self.dice.u64(..6_000));
+        let treatment = Duration::from_millis(self.dice.u64(..12_000));
         tokio::time::sleep(treatment).await;
         self.sim.heal();
         let ended =
