@@ -124,7 +124,12 @@ impl App {
         let journal = OpenJournal::open(&settings.recorder, clock, &metrics)
             .context("cannot begin the journal")?;
         history.follow(Arc::clone(&journal.journal));
-        let keeper = StateKeeper::start(stores(&election, &journal, clock), clock, metrics.clone());
+        let keeper = if options.dry_run {
+            // It goes on with nothing, and leaves nothing that another one would go on with.
+            StateKeeper::default()
+        } else {
+            StateKeeper::start(stores(&election, &journal, clock), clock, metrics.clone())
+        };
         let around = Around { leadership: election.handle(), keeper: keeper.clone() };
         let (tree, fatal) = start_tree(&plan, around, &board, clock, &metrics, &journal);
         // Nobody else has set it.
@@ -225,7 +230,11 @@ impl App {
         if undelivered > 0 {
             tracing::warn!(undelivered, "not everybody could be told before the end");
         }
-        if let Err(error) = self.keeper.persist(StateChanges::new(), LAST_SAVE).await {
+        let saved = self.keeper.persist(StateChanges::new(), LAST_SAVE).await;
+        // Who does not lead has nothing to save.
+        if let Err(error) = saved
+            && self.keeper.snapshot().open
+        {
             tracing::warn!(%error, "essential state was not saved at the end");
         }
         // Both wait for threads of their own; a collector that does not answer must not hold us.

@@ -9,7 +9,9 @@ use falconer::config::settings::{
     ClusterSettings, ProberSettings, ProcessSettings, Settings, WebhookSettings,
 };
 use falconer::effects::journal::{JournalLimits, SqliteJournal, SqliteSettings};
-use falconer::metrics::{ActionKind, ActionOutcome, CircuitParty, Metrics, MetricsSettings};
+use falconer::metrics::{
+    ActionKind, ActionOutcome, CircuitParty, Metrics, MetricsSettings, StateSave,
+};
 use falconer::model::{
     AlertStatus, CollectionProbe, ComponentId, HealthState, JournalKind, Outcome,
     PerformanceReport, PodUsage, ProberKind, ReasonKind, ReloadOutcome, Severity, Timestamp,
@@ -91,6 +93,7 @@ fn every_metric_is_in_the_readme_and_no_other() {
 
 fn feed(metrics: &Metrics) {
     let id = ComponentId::new("milvus-ha", "querynode");
+    metrics.leads(true, true);
     let failed = Outcome::failed(ReasonKind::Timeout, "no answer");
     metrics.probes(&id, ProberKind::Pods).completed(&failed, Duration::from_secs(5));
     let canary = CollectionProbe {
@@ -111,6 +114,10 @@ fn feed(metrics: &Metrics) {
     metrics.reconfigured("prober");
     metrics.config_loaded(Timestamp::default());
     metrics.config_reloaded(ReloadOutcome::Applied, Timestamp::default());
+    metrics.leads(true, false);
+    metrics.breaker(&id.cluster, true);
+    metrics.action_unwritten();
+    metrics.state_saved("disk", StateSave::Saved);
     metrics.journal_recorded(JournalKind::Probe, 1);
     metrics.journal_dropped(1);
     metrics.journal_is(false, 4_096);

@@ -91,9 +91,6 @@ impl LeadershipHandle {
     /// Why that must be left to another falconer.
     pub fn speaks(&self) -> Result<(), NotLeader> {
         speaks(&self.newest.borrow())?;
-        if self.speaks_of_itself() {
-            return Ok(());
-        }
         match &*self.gate.borrow() {
             StateGate::Open | StateGate::Closed { speaks: true, .. } => Ok(()),
             StateGate::Closed { why, speaks: false } => {

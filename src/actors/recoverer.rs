@@ -93,6 +93,8 @@ pub struct Recoverer {
     assessments: Assessments,
     /// Actions that wait for their evidence.
     preparing: HashMap<ComponentId, Preparation>,
+    /// Components for which a request of this incarnation is on its way.
+    asking: HashSet<ComponentId>,
     /// Requests whose answer was lost.
     lost: HashMap<ComponentId, Lost>,
     /// Components whose rollout status is being asked right now.
@@ -119,6 +121,7 @@ impl Recoverer {
             recent: VecDeque::new(),
             assessments: Assessments::default(),
             preparing: HashMap::new(),
+            asking: HashSet::new(),
             lost: HashMap::new(),
             polling: HashSet::new(),
             verification_armed: false,
@@ -144,7 +147,10 @@ impl Recoverer {
         }
         let is_under_way = self.ledger().in_flight(&request.component).is_some();
         if is_under_way {
+            // Where this ends the action, the next report decides: what is told of an end would be
+            // replaced by what is told of the next beginning.
             self.watch_pods(request, ctx);
+            return;
         }
         self.follow(report, None, ctx);
     }

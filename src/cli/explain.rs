@@ -124,15 +124,14 @@ struct Listed {
 
 #[allow(clippy::print_stderr, reason = "a note that is not the answer")]
 fn from_instance(args: &ExplainArgs, extent: Extent) -> anyhow::Result<Explanation> {
-    let (url, journal) = match &args.url {
-        Some(url) => (url.clone(), PathBuf::from("falconer.db")),
-        None => {
-            let Known { settings, trouble } = instance::known(args.config.as_deref())?;
-            if let Some(trouble) = trouble {
-                eprintln!("note: {trouble}");
-            }
-            (instance::reachable_at(settings.server.listen), settings.recorder.path)
+    let (url, journal) = if let Some(url) = &args.url {
+        (url.clone(), PathBuf::from("falconer.db"))
+    } else {
+        let Known { settings, trouble } = instance::known(args.config.as_deref())?;
+        if let Some(trouble) = trouble {
+            eprintln!("note: {trouble}");
         }
+        (instance::reachable_at(settings.server.listen), settings.recorder.path)
     };
     let instance = Instance::at(&url)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

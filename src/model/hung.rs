@@ -25,7 +25,7 @@ impl Pod {
     pub fn hanging_words(&self) -> Option<String> {
         let ending = self.life.terminating?;
         let (name, since) = (&self.name, ending.since);
-        let grace = humantime::format_duration(Duration::from_secs(ending.grace.as_secs()));
+        let grace = in_words(ending.grace);
         let mut words =
             format!("pod {name} does not end: deleted at {since} with {grace} of grace");
         if let Some(node) = &self.life.node {
@@ -40,6 +40,14 @@ impl Pod {
         Some(format!(
             "{words}; to remove it: kubectl{namespace} delete pod {name} --grace-period=0 --force"
         ))
+    }
+}
+
+fn in_words(time: Duration) -> String {
+    const DAY: u64 = 24 * 3_600;
+    match time.as_secs() {
+        seconds if seconds >= 2 * DAY => format!("{} days", seconds / DAY),
+        seconds => format!("{seconds} s"),
     }
 }
 
@@ -80,11 +88,12 @@ mod tests {
         let mut hung = pod(30);
         hung.life.node = Some("worker-3".into());
         let words = hung.hanging_words().unwrap();
-        assert!(words.contains("2026-01-01T00:00:00.000Z with 30s of grace, on node worker-3"));
+        assert!(words.contains("2026-01-01T00:00:00.000Z with 30 s of grace, on node worker-3"));
         assert!(
             words.ends_with("delete pod milvus-querynode-1 --grace-period=0 --force"),
             "{words}"
         );
+        assert!(pod(30 * 24 * 3_600).hanging_words().unwrap().contains("with 30 days of grace"));
         hung.life.finalizers = vec!["example.org/volume".into()];
         let words = hung.hanging_words().unwrap();
         // Force would not help: the finalizer's owner must act.

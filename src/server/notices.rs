@@ -63,6 +63,14 @@ pub(super) fn under_way(actors: &ActorsStatus) -> impl Iterator<Item = (&Compone
     })
 }
 
+/// The guard that decided the newest decision about a component, where one objected.
+pub(super) fn objecting_guard<'a>(actors: &'a ActorsStatus, id: &ComponentId) -> Option<&'a str> {
+    let newest = actors.recoverer.assessments.get(&id.to_string())?;
+    let mut objections =
+        newest.verdicts.iter().filter(|one| !matches!(one.verdict, "pass" | "not_asked"));
+    objections.next().map(|one| one.guard)
+}
+
 /// Everything that bears on one component.
 pub(super) fn about(id: &ComponentId, actors: &ActorsStatus) -> Vec<String> {
     let stopped = breakers(actors).filter(|(cluster, _)| *cluster == &*id.cluster);

@@ -4,11 +4,12 @@ mod figures;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{About, notices};
 use crate::actors::status::{ActorsStatus, ClusterSnapshot, ComponentSnapshot, StatusSnapshot};
-use crate::model::{HealthState, Percent, PodUsage, Timestamp};
+use crate::model::{ComponentId, HealthState, Percent, PodUsage, Timestamp};
 use figures::{bytes, cores, latency, short};
 
 /// The page's style sheet.
@@ -54,7 +55,8 @@ fn write_page(
         class = summary.worst.as_str(),
         text = Escaped(&summary.text()),
     )?;
-    write_notices(page, &status.actors_status())?;
+    let actors = status.actors_status();
+    write_notices(page, &actors)?;
     if let Some(reload) = about.rejected() {
         let at = reload.at;
         write!(page, "<p class=\"note\">The configuration file was read at {at} and is faulty; ")?;
@@ -68,7 +70,7 @@ fn write_page(
         write!(page, "<p class=\"note\">{}</p>", Escaped(warning))?;
     }
     for (name, cluster) in &status.clusters {
-        write_cluster(page, name, cluster, now)?;
+        write_cluster(page, name, cluster, &actors, now)?;
     }
     if status.clusters.is_empty() {
         page.push_str("<p class=\"note\">No cluster has reported yet.</p>");
@@ -156,6 +158,7 @@ fn write_cluster(
     page: &mut String,
     name: &str,
     cluster: &ClusterSnapshot,
+    actors: &ActorsStatus,
     now: Timestamp,
 ) -> fmt::Result {
     write!(page, "<section><h2>{}</h2>", Escaped(name))?;
@@ -175,8 +178,11 @@ fn write_cluster(
     );
     let reports = cluster.components.values().flat_map(|component| &component.usage);
     let usage: UsageByPod<'_> = reports.map(|usage| (usage.pod.as_str(), usage)).collect();
-    for (name, component) in &cluster.components {
-        write_component(page, name, component, &usage, now)?;
+    for (component, snapshot) in &cluster.components {
+        let is_sick = !matches!(snapshot.health.state, HealthState::Healthy | HealthState::Unknown);
+        let id = ComponentId::new(name, Arc::clone(component));
+        let guard = notices::objecting_guard(actors, &id).filter(|_| is_sick);
+        write_component(page, component, snapshot, &usage, guard, now)?;
     }
     page.push_str("</tbody></table></div></section>\n");
     Ok(())
@@ -187,13 +193,15 @@ fn write_component(
     name: &str,
     component: &ComponentSnapshot,
     usage: &UsageByPod<'_>,
+    guard: Option<&str>,
     now: Timestamp,
 ) -> fmt::Result {
     let health = &component.health;
     let usage = usage_of(component, usage);
     let latency = component.latency_ms.map_or_else(|| NOTHING.to_owned(), latency);
     let reason = health.reason.as_ref().map_or("", |reason| reason.text.as_str());
-    let words: Vec<&str> = [&component.recovery, &component.scaling]
+    let guard = guard.map(|guard| format!("guard: {guard}"));
+    let words: Vec<&str> = [&component.recovery, &guard, &component.scaling]
         .into_iter()
         .flatten()
         .map(String::as_str)

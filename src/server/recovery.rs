@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::administration::authorised;
 use super::{ResumeError, ServerSources, refuse};
@@ -122,7 +123,9 @@ async fn wish(body: Body) -> Result<Wish, (StatusCode, String)> {
         return Ok(Wish::default());
     }
     let wanted = "the body must be JSON such as {\"cluster\": \"milvus-ha\"}";
-    serde_json::from_slice(&bytes)
+    // As a map first: a list would be taken for the fields in their order, and an empty one for all.
+    serde_json::from_slice::<Map<String, Value>>(&bytes)
+        .and_then(|map| serde_json::from_value(Value::Object(map)))
         .map_err(|error| (StatusCode::BAD_REQUEST, format!("{wanted}: {error}")))
 }
 

@@ -118,7 +118,7 @@ pub const LAYERS: &[Layer] = &[
     Layer {
         name: "model",
         internals: &[Whole("model")],
-        externals: Only(&["std", "core", "serde", "thiserror", "jiff"]),
+        externals: Only(&["std", "core", "serde", "thiserror", "jiff", "humantime"]),
     },
     Layer {
         name: "clock",

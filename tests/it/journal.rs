@@ -23,9 +23,9 @@ fn configuration(journal: &str) -> String {
 }
 
 /// As root of a namespace of its own.
-const UNSHARE: [&str; 3] = ["--map-root-user", "--mount", "--"];
+pub const UNSHARE: [&str; 3] = ["--map-root-user", "--mount", "--"];
 
-fn may_mount() -> bool {
+pub fn may_mount() -> bool {
     let tried =
         Command::new("unshare").args(UNSHARE).args(["mount", "-t", "tmpfs", "x", "/mnt"]).status();
     let may = tried.is_ok_and(|status| status.success());

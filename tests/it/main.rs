@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod descriptors;
 mod ending;
+mod explain;
 mod journal;
 mod kube;
 mod leadership;

@@ -221,6 +221,11 @@ impl Falconer {
         wanted.map(str::to_owned).collect()
     }
 
+    /// Where its server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server
+    }
+
     /// Its process, and the folder in which it runs.
     pub fn process(&self) -> (u32, &std::path::Path) {
         (self.child.id(), self.folder.path())

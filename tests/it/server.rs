@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use falconer::actors::heartbeat::Heartbeat;
+use falconer::actors::recoverer::RecovererSnapshot;
 use falconer::actors::status::{ComponentCell, ComponentSnapshot, StatusBoard};
 use falconer::clock::Clock;
 use falconer::metrics::{Metrics, MetricsSettings};
 use falconer::model::{
-    ComponentHealth, ComponentId, HealthState, Outcome, PodUsage, ProberKind, Reason, ReasonKind,
-    TargetReport, Timestamp,
+    ComponentHealth, ComponentId, HealthState, Leadership, Outcome, PodUsage, ProberKind, Reason,
+    ReasonKind, ReloadRecord, TargetReport, Timestamp,
 };
+use falconer::policy::recovery::Tripped;
 use falconer::server::{
-    About, AboutBoard, Server, ServerError, ServerLimits, ServerSettings, ServerSources,
+    About, AboutBoard, Administration, ReloadError, ResumeError, Server, ServerError, ServerLimits,
+    ServerSettings, ServerSources,
 };
 
 /// What a running server is fed from.
@@ -108,6 +111,25 @@ fn component(state: HealthState, reason: &str) -> ComponentSnapshot {
     }
 }
 
+/// Knows a token, and resumes whatever is asked for.
+#[derive(Debug)]
+struct Keeper;
+
+#[async_trait::async_trait]
+impl Administration for Keeper {
+    async fn token(&self) -> Result<Option<String>, String> {
+        Ok(Some("s3cret".to_owned()))
+    }
+
+    async fn reload(&self) -> Result<ReloadRecord, ReloadError> {
+        Err(ReloadError::Ending)
+    }
+
+    async fn resume(&self, cluster: Option<&str>, _: &str) -> Result<Vec<Arc<str>>, ResumeError> {
+        Ok(vec![cluster.unwrap_or("every one").into()])
+    }
+}
+
 struct Answer {
     status: u16,
     head: String,
@@ -148,6 +170,45 @@ fn the_metrics_page_is_served_as_prometheus_text() {
     assert!(answer.body.contains("milvus_component_health{component=\"proxy\"} 1\n"));
     assert!(answer.body.contains("process_resident_memory_bytes "));
     fixture.server.shutdown();
+}
+
+#[test]
+fn a_wish_to_resume_is_judged_before_anybody_is_asked() {
+    let (_metrics, sources) = sources();
+    let status = sources.status.clone();
+    let sources = ServerSources { administration: Some(Arc::new(Keeper)), ..sources };
+    let server = Server::start(&ServerSettings::listening_on(loopback()), sources).unwrap();
+    let resume = |body: &str| {
+        let head = format!(
+            "POST /api/v1/recovery/resume HTTP/1.1\r\nAuthorization: Bearer s3cret\r\n\
+             Content-Length: {}\r\n",
+            body.len()
+        );
+        let mut stream = connect(server.local_addr());
+        write!(stream, "{head}Host: falconer\r\nConnection: close\r\n\r\n{body}").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse::<u16>().unwrap(), body.to_owned())
+    };
+    assert_eq!(resume("").0, 409);
+    let tripped = Tripped { at: Timestamp::default(), why: "too much".to_owned() };
+    let breakers = [("milvus-ha".into(), tripped)].into();
+    let snapshot = RecovererSnapshot { breakers, ..RecovererSnapshot::default() };
+    status.update(|status| status.recoverer = Arc::new(snapshot));
+    assert_eq!(resume(""), (200, "{\"resumed\":[\"every one\"]}".to_owned()));
+    assert_eq!(resume("{\"cluster\": \"milvus-ha\"}").0, 200);
+    assert_eq!(resume("{\"cluster\": \"other\"}").0, 404);
+    for wrong in ["{", "[]", "{\"clutser\": \"milvus-ha\"}"] {
+        assert_eq!(resume(wrong).0, 400, "{wrong}");
+    }
+    assert_eq!(resume(&" ".repeat(8_192)).0, 413);
+    let leader = Some("falconer-1".into());
+    let leadership = Leadership::Follower { leader, since: Timestamp::default() };
+    status.update(|status| status.leadership.leadership = leadership);
+    let (code, words) = resume("");
+    assert_eq!(code, 409);
+    assert!(words.contains("falconer-1 does: resume there"), "{words}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod people;
 mod plan;
 mod reload;
 mod runner;
+mod stopped;
 mod trace;
 mod world;
 
@@ -83,11 +84,12 @@ fn no_promise_is_broken_whatever_goes_wrong() {
     let virtual_hours: f64 = outcomes.iter().map(|o| o.elapsed.as_secs_f64() / 3_600.0).sum();
     println!(
         "scenario: {} seeds, {virtual_hours:.0} virtual hours, {} faults, {} probes, {} restarts, \
-         {} changes of replicas, {} messages, {} panics in {:.1} s",
+         {} stops, {} changes of replicas, {} messages, {} panics in {:.1} s",
         outcomes.len(),
         sum(|o| o.counts.faults),
         sum(|o| o.counts.probes),
         sum(|o| o.counts.restarts),
+        sum(|o| o.counts.stops),
         sum(|o| o.counts.scalings),
         sum(|o| o.counts.messages),
         sum(|o| o.counts.panics),
@@ -104,6 +106,7 @@ fn no_promise_is_broken_whatever_goes_wrong() {
         ] {
             assert!(count > 20, "only {count} {what}: the test does not test what it says");
         }
+        assert!(sum(|o| o.counts.stops) > 2, "recovery was hardly ever stopped");
     }
 }
 

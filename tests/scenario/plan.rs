@@ -234,7 +234,7 @@ fn recoverer(dice: &mut Dice, dry_run: bool) -> RecovererSettings {
                 actions: dice.one(&[2, 4, 6, 10]),
                 per: dice.one_of_seconds(&[1_800, 3_600]),
             },
-            // Nobody resets a breaker in this world: that budget is never the one that is spent.
+            // The global budget stops a cluster as well, and is easier to watch.
             cluster_budget: Budget { actions: usize::MAX, per: Duration::from_hours(1) },
             max_concurrent: dice.one(&[1, 1, 2]),
         },

@@ -20,6 +20,7 @@ use tokio::time::sleep;
 
 use crate::plan::{Ending, Plan};
 use crate::reload::Parts;
+use crate::stopped::resume;
 use crate::world::death::Actor;
 use crate::world::planner::WorldPlanner;
 use crate::world::platform::WorldPlatform;
@@ -161,7 +162,9 @@ impl Run {
             if reloads {
                 self.parts.reload(&mut self.tree, &self.world).await;
             }
+            resume(&self.tree, &self.world).await;
             let mut state = self.world.lock();
+            self.board.read(|status| state.note_stopped(&status.recoverer));
             state.moods_pass();
             for cluster in 0..self.plan.clusters.len() {
                 state.pass(cluster);

@@ -46,6 +46,8 @@ pub struct Counts {
     pub restarts: u64,
     /// The same of changes of replicas.
     pub scalings: u64,
+    /// How often falconer stopped acting in a cluster until a person had looked.
+    pub stops: u64,
     /// Messages that a receiver took.
     pub messages: u64,
     /// Panics inside actors.
@@ -87,6 +89,8 @@ pub struct State {
     pub deaths: Deaths,
     /// Every restart that falconer decided, by its key.
     pub decisions: Vec<Decision>,
+    /// When a person last let falconer go on: what it did before counts no more for all clusters.
+    pub resumed_at: Timestamp,
     /// Whether anything goes wrong any more.
     pub calm: bool,
     /// Since when falconer ends.
@@ -120,6 +124,7 @@ impl SharedWorld {
             receivers,
             deaths: Deaths::default(),
             decisions: Vec::new(),
+            resumed_at: started,
             calm: false,
             ending_since: None,
             plan,

@@ -79,6 +79,7 @@ impl Recoverer {
         );
         let answer = carry_out(self.gate(), cluster, event, deed.clone(), plan);
         let sent = Sent { request, deed };
+        self.asking.insert(component);
         ctx.spawn(
             answer
                 .into_actor(self)
@@ -116,6 +117,7 @@ impl Recoverer {
 
     fn on_action_answered(&mut self, sent: Sent, answer: Answer, ctx: &mut Context<Self>) {
         let component = sent.request.component.clone();
+        self.asking.remove(&component);
         match answer {
             Answer::Withheld(why) => self.withhold(&sent, &why),
             Answer::Platform(answer) => {

@@ -66,6 +66,10 @@ impl Recoverer {
         ctx: &mut Context<Self>,
     ) {
         let (component, key) = (action.component.clone(), action.idempotency_key.clone());
+        if self.lost.get(&component).is_some_and(|lost| lost.key == key) {
+            // It is being asked for already.
+            return;
+        }
         tracing::warn!(%component, key, why, "it is not known whether a request arrived");
         let subject = Subject { incident: &action.incident, component: &component };
         let deed = Deed::from(action);

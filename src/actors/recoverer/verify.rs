@@ -40,7 +40,10 @@ impl Recoverer {
             );
         }
         self.around.registry.reclaim(ActionHolder::Recoverer, held);
-        for action in lost {
+        // Of what this incarnation has asked for itself the answer is still to come.
+        for action in
+            lost.into_iter().filter(|one| !self.asking.contains(&one.component)).collect::<Vec<_>>()
+        {
             self.look_up(&action, "falconer ended before the answer came".to_owned(), ctx);
         }
         self.show_breakers(&[]);

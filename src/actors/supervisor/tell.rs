@@ -123,12 +123,11 @@ impl Supervisor {
     fn sick_beside(&self, component: &str, memory: &ClusterMemory) -> Vec<SickComponent> {
         let others = self.inventory.components.iter().filter(|(name, _)| ***name != *component);
         others
-            .filter(|(name, _)| {
-                memory
-                    .get(name)
-                    .is_some_and(|known| known.incident.is_some() && known.tracker.is_counted_out())
+            .filter_map(|(name, known)| {
+                let seen = memory.get(name).filter(|seen| seen.tracker.is_counted_out())?;
+                let serves = seen.incident.as_ref()?.severity == Severity::Warning;
+                Some(SickComponent { component: self.id(name), role: known.role, serves })
             })
-            .map(|(name, known)| SickComponent { component: self.id(name), role: known.role })
             .collect()
     }
 

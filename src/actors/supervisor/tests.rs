@@ -35,6 +35,8 @@ struct Scripted {
     /// falconer itself cannot probe it.
     unable: AtomicBool,
     panics: AtomicBool,
+    /// It serves, beside a pod that hangs in its end.
+    has_hung_pod: AtomicBool,
     probes: AtomicU32,
 }
 
@@ -47,6 +49,8 @@ impl Probe for Scripted {
             Outcome::failed(ReasonKind::OwnLimit, "too many open files")
         } else if self.sick.load(Ordering::SeqCst) {
             Outcome::failed(ReasonKind::Timeout, "timeout after 5s")
+        } else if self.has_hung_pod.load(Ordering::SeqCst) {
+            Outcome::degraded(ReasonKind::Terminating, "pod querynode-1 does not end")
         } else {
             Outcome::Healthy
         })
@@ -59,7 +63,7 @@ impl Plans {
     fn plan(component: &Arc<str>, probe: &Arc<Scripted>) -> ComponentPlan {
         ComponentPlan {
             component: Arc::clone(component),
-            kind: ProberKind::Pods,
+            kind: if &**component == "milvus" { ProberKind::Milvus } else { ProberKind::Pods },
             prober: ProberSettings {
                 interval: Duration::from_secs(1),
                 ..ProberSettings::default()
@@ -235,6 +239,42 @@ fn recovery_is_asked_for_with_what_runs_the_component_and_what_else_is_sick() {
         assert_eq!(last.workloads.len(), 1);
         assert_eq!((last.sick_components, last.watched_components), (1, 1));
         assert_eq!(last.sick_dependencies, [ComponentId::new("milvus-ha", "etcd")]);
+    });
+}
+
+#[test]
+fn a_pod_that_hangs_is_a_warning_and_the_recoverer_is_asked_about_what_still_serves() {
+    in_virtual_time(async {
+        let fixture = Fixture::start(&["querynode"], false, &[]);
+        fixture.publish(&["querynode"]);
+        seconds(5).await;
+        fixture.probes["querynode"].has_hung_pod.store(true, Ordering::SeqCst);
+        seconds(600).await;
+        let raised = fixture.raised.lock().unwrap().clone();
+        let alert = &raised.last().expect("an alert").0;
+        assert_eq!(alert.severity, Severity::Warning);
+        assert_eq!(alert.reason.text, "pod querynode-1 does not end");
+        let asked = fixture.recover.lock().unwrap().clone();
+        assert!(asked.last().expect("a request").request.serves);
+    });
+}
+
+#[test]
+fn the_recoverer_is_told_whether_milvus_as_a_whole_fails_for_no_other_reason() {
+    in_virtual_time(async {
+        for other_is_sick in [false, true] {
+            let fixture = Fixture::start(&["querynode", "datanode", "milvus"], false, &[]);
+            fixture.publish(&["querynode", "datanode"]);
+            seconds(5).await;
+            fixture.make_sick("querynode", true);
+            fixture.make_sick("milvus", true);
+            fixture.make_sick("datanode", other_is_sick);
+            seconds(10).await;
+            let asked = fixture.recover.lock().unwrap().clone();
+            let is_querynode = |one: &&Recover| &*one.request.component.component == "querynode";
+            let last = asked.iter().rfind(is_querynode).expect("a request");
+            assert_eq!(last.milvus_failing, !other_is_sick);
+        }
     });
 }
 

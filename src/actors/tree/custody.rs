@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::branches::Lasting;
 use crate::actors::keeper::{Loaded, Patience, StateKeeper};
@@ -71,8 +71,7 @@ impl Custody {
         loop {
             let term = self.term();
             if term.is_none() {
-                self.rest();
-                leadership.changed().await;
+                self.rest(&mut leadership, has_adopted).await;
                 continue;
             }
             tokio::select! {
@@ -110,15 +109,31 @@ impl Custody {
         }
     }
 
-    /// While another falconer leads, what it writes counts. While nobody knows who does, what is in
-    /// memory stays as good as any.
-    fn rest(&self) {
+    /// While this falconer does not lead. What another one writes counts then; while nobody knows who
+    /// leads, what is in memory is as good as any, if this one has led.
+    async fn rest(&self, leadership: &mut LeadershipHandle, has_adopted: bool) {
         match self.leadership.current() {
             Leadership::Follower { .. } => {
                 self.keeper.close();
                 self.shut("it is read when this falconer becomes the leader", false);
             }
-            Leadership::Standalone | Leadership::Leader { .. } | Leadership::Unknown { .. } => {}
+            Leadership::Unknown { .. } => {
+                let silence = if has_adopted { Duration::ZERO } else { SILENT_FOR };
+                tokio::select! {
+                    () = leadership.changed() => return,
+                    () = sleep(silence) => self.let_speak(),
+                }
+            }
+            Leadership::Standalone | Leadership::Leader { .. } => return,
+        }
+        leadership.changed().await;
+    }
+
+    /// A gate that is closed lets words through.
+    fn let_speak(&self) {
+        let is_open = *self.gate.borrow() == StateGate::Open;
+        if !is_open {
+            self.shut("it cannot be read", true);
         }
     }
 
@@ -141,10 +156,10 @@ impl Custody {
     }
 
     async fn read_patiently(&self) -> Loaded {
-        let begun = Instant::now();
+        let patient_until = self.clock.now() + PATIENT_FOR;
         let mut is_logged = false;
         loop {
-            let is_patient = begun.elapsed() < PATIENT_FOR;
+            let is_patient = self.clock.now() < patient_until;
             let patience =
                 if is_patient { Patience::WaitForAll } else { Patience::WaitForDecisive };
             match self.keeper.load(patience).await {
@@ -162,7 +177,7 @@ impl Custody {
 
     async fn lose_patience(&self) -> Loaded {
         sleep(SILENT_FOR).await;
-        self.shut("it cannot be read", true);
+        self.let_speak();
         std::future::pending().await
     }
 

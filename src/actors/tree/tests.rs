@@ -135,11 +135,13 @@ impl Cluster for Machine {
 struct Mailbox {
     name: &'static str,
     received: Mutex<Vec<Notification>>,
+    /// Takes messages and never says so.
+    hangs: AtomicBool,
 }
 
 impl Mailbox {
     fn new(name: &'static str) -> Arc<Self> {
-        Arc::new(Self { name, received: Mutex::default() })
+        Arc::new(Self { name, received: Mutex::default(), hangs: AtomicBool::new(false) })
     }
 
     fn statuses(&self) -> Vec<AlertStatus> {
@@ -155,6 +157,9 @@ impl Notifier for Mailbox {
 
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         self.received.lock().unwrap().push(notification.clone());
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         Ok(())
     }
 }

@@ -225,7 +225,7 @@ mod tests {
             incident: Some("a/querynode@x".into()),
             verdict: DecisionVerdict::Refuse,
             step: None,
-            summary: "not restarted yet: cooldown".into(),
+            summary: "nothing is done yet: cooldown".into(),
             guards: vec![
                 guard("failure_threshold", GuardWord::Pass, "3 failed probes in a row, 3 needed"),
                 guard("cooldown", GuardWord::Refuse, "cooldown; 4m left"),
@@ -289,7 +289,7 @@ FOR FALCONER TO ACT
     time must pass (cooldown)
 
 DECISIONS, newest first
-  2026-01-01T00:01:00.000Z refuse: not restarted yet: cooldown
+  2026-01-01T00:01:00.000Z refuse: nothing is done yet: cooldown
     GUARD              VERDICT  WORDS
     failure_threshold  pass     3 failed probes in a row, 3 needed
     cooldown           refuse   cooldown; 4m left

@@ -1,10 +1,14 @@
 //! The form of the file: its version, the steps from each version to the next, and how a connection
 //! to it is set up. Never touches a file that another program or a newer falconer has written.
 
-use std::path::Path;
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::store::beside;
 
 /// What SQLite's header says of who made the file: `falc`.
 const APPLICATION: i32 = 0x6661_6c63;
@@ -73,13 +77,46 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
 
 /// Opens the file for reading only.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY)?;
-    match version_of(&connection)? {
-        VERSION => Ok(connection),
-        found => Err(OpenError::Older { found }),
+    let read = |file: &Path, more: OpenFlags| {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
+        let connection = Connection::open_with_flags(file, flags)?;
+        connection.busy_timeout(BUSY)?;
+        version_of(&connection).map(|found| (connection, found))
+    };
+    let (connection, found) = match read(path, OpenFlags::empty()) {
+        Err(OpenError::Sqlite(error)) if lies_still(path, &error) => {
+            read(&immutable(path), OpenFlags::SQLITE_OPEN_URI)?
+        }
+        other => other?,
+    };
+    if found == VERSION { Ok(connection) } else { Err(OpenError::Older { found }) }
+}
+
+/// Whether the file cannot be opened only because nothing can be written beside it, and has no log
+/// that would be overlooked: a copy on a read-only disk, say.
+fn lies_still(path: &Path, error: &rusqlite::Error) -> bool {
+    let is_refused = matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
+    );
+    is_refused && path.is_file() && !beside(path, "-wal").exists()
+}
+
+/// The file's URI that says that nobody changes it.
+fn immutable(path: &Path) -> PathBuf {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'~' => uri.push(char::from(*byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+            byte => {
+                // Writing into a String cannot fail.
+                let _infallible = write!(uri, "%{byte:02X}");
+            }
+        }
     }
+    uri.push_str("?immutable=1");
+    PathBuf::from(uri)
 }
 
 /// The version of a file that may be used.
@@ -166,6 +203,18 @@ mod tests {
         assert_eq!(version_of(&migrated).unwrap(), VERSION);
         drop(migrated);
         assert_eq!(version_of(&open(&path).unwrap()).unwrap(), VERSION);
+    }
+
+    #[test]
+    fn a_file_that_nobody_changes_is_named_with_its_odd_letters() {
+        let uri = immutable(Path::new("/var/a b?#%/f.db"));
+        assert_eq!(uri, Path::new("file:/var/a%20b%3F%23%25/f.db?immutable=1"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a?b.db");
+        drop(open(&path).unwrap());
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(immutable(&path), flags).unwrap();
+        assert_eq!(version_of(&connection).unwrap(), VERSION);
     }
 
     #[test]

@@ -89,13 +89,11 @@ impl SqliteJournal {
         self.queue.ask(|inner| {
             let trouble = inner.trouble.as_ref().map(|trouble| trouble.why.clone());
             let why = trouble.or_else(|| inner.closing.then(|| CLOSED.to_owned()));
-            match why {
-                Some(why) => Err(why),
-                None => {
-                    question(inner);
-                    Ok(())
-                }
+            if let Some(why) = why {
+                return Err(why);
             }
+            question(inner);
+            Ok(())
         })
     }
 

@@ -16,7 +16,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::queue::{Changes, State};
 use super::rows;
 use super::schema::{self, OpenError};
-use crate::model::{JournalEntry, JournalRecord, Reason, ReasonKind, Timestamp};
+use crate::model::{IncidentId, JournalEntry, JournalRecord, Reason, ReasonKind, Timestamp};
 
 /// More ids than these are not remembered: they are looked up again.
 const REMEMBERED_IDS: usize = 10_000;
@@ -258,7 +258,7 @@ fn insert_entry(
         millis(entry.at),
         entry.record.kind().as_str(),
         component,
-        entry.incident.as_ref().map(|incident| incident.as_str()),
+        entry.incident.as_ref().map(IncidentId::as_str),
         columns.key.as_deref(),
         columns.what.as_deref(),
         columns.subject.as_deref(),

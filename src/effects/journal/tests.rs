@@ -156,7 +156,9 @@ async fn every_kind_of_entry_reads_back_as_it_was_recorded() {
     let journal = open(&path);
     let mut entries = one_of_each();
     assert_eq!(entries.len(), JournalKind::ALL.len());
-    entries.iter().for_each(|entry| journal.record(entry.clone()));
+    for entry in &entries {
+        journal.record(entry.clone());
+    }
     journal.flush(SOON).await.unwrap();
     entries.reverse();
     assert_eq!(read_file(&path, &every_kind(100)).unwrap(), entries);
@@ -175,7 +177,9 @@ async fn the_views_show_people_text_with_time() {
     let folder = folder();
     let path = folder.path().join("falconer.db");
     let journal = open(&path);
-    one_of_each().into_iter().for_each(|entry| journal.record(entry));
+    for entry in one_of_each() {
+        journal.record(entry);
+    }
     journal.save(&[("breaker/a".to_owned(), Some("{}".to_owned()))].into()).await.unwrap();
     journal.flush(SOON).await.unwrap();
     let file = Connection::open(&path).unwrap();
@@ -265,7 +269,9 @@ async fn nothing_is_lost_however_many_write_at_once() {
 async fn memory_keeps_entries_and_state_where_there_is_no_file() {
     let journal = MemoryJournal::default();
     let mut entries = one_of_each();
-    entries.iter().for_each(|entry| journal.record(entry.clone()));
+    for entry in &entries {
+        journal.record(entry.clone());
+    }
     journal.flush(Duration::ZERO).await.unwrap();
     entries.reverse();
     assert_eq!(journal.recent(&every_kind(100)).await.unwrap(), entries);

@@ -46,8 +46,8 @@ pub struct PlannedAction {
     pub pod: Option<PodTarget>,
     /// The revisions to leave and to return to; `None` but for a rollback.
     pub revisions: Option<RevisionChange>,
-    /// Incident and step, and the pod where there is one; a repeated try after a platform error has
-    /// the same key.
+    /// Incident and step, and the pod or the revision where there is one; a repeated try after a
+    /// platform error has the same key.
     pub idempotency_key: String,
     /// The instant that is written into the workload; a repeated try writes the same one, so that
     /// a first try that did arrive is not carried out twice.

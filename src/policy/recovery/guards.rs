@@ -63,8 +63,13 @@ pub enum Guard {
     Kubelet,
     /// Nothing that comes earlier in Milvus' restart order is sick.
     RestartOrder,
+    /// The rest of the cluster was probed since the incident began. Before the budgets: a common
+    /// cause that shows itself must not open the breaker.
+    Settled,
     /// No other action is under way in the cluster.
     OneAtATime,
+    /// The platform was not bothered with the same request a moment ago.
+    PlatformRetry,
     /// The last action on the component is long enough ago.
     Cooldown,
     /// The component's budget has room.
@@ -73,10 +78,6 @@ pub enum Guard {
     ClusterBudget,
     /// The budget of everything has room.
     GlobalBudget,
-    /// The rest of the cluster was probed since the incident began.
-    Settled,
-    /// The platform was not bothered with the same request a moment ago.
-    PlatformRetry,
 }
 
 impl Guard {
@@ -104,13 +105,13 @@ impl Guard {
         Self::LastHealthyPod,
         Self::Kubelet,
         Self::RestartOrder,
+        Self::Settled,
         Self::OneAtATime,
+        Self::PlatformRetry,
         Self::Cooldown,
         Self::ComponentBudget,
         Self::ClusterBudget,
         Self::GlobalBudget,
-        Self::Settled,
-        Self::PlatformRetry,
     ];
 
     /// The name for machines, e.g. `one_at_a_time`.

@@ -35,16 +35,17 @@ impl NextStep {
         Self { step, index, pod, revisions, skipped: Vec::new() }
     }
 
-    /// What makes it the same action when it is tried again.
+    /// What makes it the same action when it is tried again: nothing else has this key.
     pub fn key(&self, request: &RecoveryRequest) -> String {
-        let step = self.step.as_str();
-        match &self.pod {
+        let step = format!("{}/{}-{}", request.incident, self.index, self.step.as_str());
+        match (&self.pod, &self.revisions) {
             // The next pod of a StatefulSet has the same name, but is another one.
-            Some(PodTarget { name, uid }) => {
-                let uid = uid.as_deref().unwrap_or_default();
-                format!("{}/{}-{step}/{name}@{uid}", request.incident, self.index)
+            (Some(PodTarget { name, uid }), _) => {
+                format!("{step}/{name}@{}", uid.as_deref().unwrap_or_default())
             }
-            None => format!("{}/{}-{step}", request.incident, self.index),
+            // Somebody may have deployed another one in between.
+            (None, Some(change)) => format!("{step}/{}", change.from),
+            (None, None) => step,
         }
     }
 }

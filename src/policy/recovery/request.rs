@@ -84,6 +84,8 @@ pub struct SickComponent {
     pub component: ComponentId,
     /// What it is to Milvus.
     pub role: Option<Role>,
+    /// Whether it serves in spite of its sick pods, e.g. a coordinator whose standby is sick.
+    pub serves: bool,
 }
 
 /// A time in which people want nothing to be done.

@@ -74,3 +74,24 @@ impl ActionWindow {
         self.starts.iter().position(|at| *at == start)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_not_begun_after_all_gives_its_place_back_to_its_earlier_try() {
+        let at = |seconds: u64| Timestamp::from_millis(seconds * 1_000);
+        let per = Duration::from_hours(1);
+        let mut window = ActionWindow::default();
+        window.count(None, per, at(10));
+        window.count(None, per, at(20));
+        let before = window.clone();
+        window.count(Some(at(10)), per, at(30));
+        window.uncount(at(30), Some(at(10)));
+        assert_eq!(window, before);
+        window.count(None, per, at(40));
+        window.uncount(at(40), None);
+        assert_eq!(window, before);
+    }
+}

@@ -11,6 +11,9 @@ use crate::world::death::Actor;
 /// What may pass between a fact and its being shown.
 const SHOWING: Duration = Duration::from_secs(90);
 
+/// How long it takes to find out what became of a request whose answer was lost.
+const LOOKED_UP: Duration = Duration::from_secs(240);
+
 impl State {
     /// Every second: what the status board says.
     pub fn check_board(&mut self, status: &StatusSnapshot) {
@@ -37,9 +40,17 @@ impl State {
         for action in &status.recoverer.in_flight {
             let limit = match action.accepted_at {
                 Some(_) => settings.for_component(&action.component).verify_timeout,
-                None => settings.request_timeout + settings.event_timeout,
+                None => settings.request_timeout + settings.event_timeout + LOOKED_UP,
             };
-            let since = action.accepted_at.unwrap_or(action.requested_at);
+            let known = self.clusters.iter().find(|one| one.name == action.component.cluster);
+            // What became of a request cannot be found out while the platform is away.
+            let is_away = known.is_some_and(|cluster| cluster.outage.is_some());
+            if action.accepted_at.is_none() && is_away {
+                continue;
+            }
+            let asked_at =
+                known.map_or(action.requested_at, |it| action.requested_at.max(it.answers_since));
+            let since = action.accepted_at.unwrap_or(asked_at);
             if self.is_late(since, limit, Actor::Recoverer) {
                 let (key, since) = (&action.idempotency_key, self.time(since));
                 wrong.push(format!("restart {key} is under way since {since}"));

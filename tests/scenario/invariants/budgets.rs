@@ -5,6 +5,7 @@ use std::time::Duration;
 use falconer::model::Timestamp;
 use falconer::policy::recovery::LadderStep;
 
+use super::KNOWN;
 use crate::world::action::{Decision, End};
 use crate::world::{At, State};
 
@@ -55,8 +56,13 @@ impl State {
         };
         let of_component = within(own.per).filter(|one| one.at == at).count() + 1;
         let all = settings.global.budget;
-        let of_all = within(all.per).count() + 1;
+        let of_all = within(all.per).filter(|one| one.decided_at > self.resumed_at).count() + 1;
         let mut wrong = Vec::new();
+        if let Some(stopped) = self.clusters[at.cluster].stopped
+            && now.since(stopped.since) > KNOWN
+        {
+            wrong.push(format!("recovery is stopped since {}", self.time(stopped.since)));
+        }
         if of_component > own.actions {
             let (allowed, per) = (own.actions, own.per.as_secs());
             wrong.push(format!(

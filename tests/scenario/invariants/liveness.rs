@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use falconer::model::{Owner, Workload};
+use falconer::model::{Owner, Timestamp, Workload};
 
 use crate::world::death::Actor;
 use crate::world::{At, State};
@@ -64,7 +64,8 @@ impl State {
             one.at == at && now.since(one.decided_at) < own.budget.per.max(own.ladder_memory)
         });
         let all = settings.global.budget;
-        let spent = self.decisions.iter().filter(|one| now.since(one.decided_at) < all.per);
+        let counts = |at: Timestamp| now.since(at) < all.per && at > self.resumed_at;
+        let spent = self.decisions.iter().filter(|one| counts(one.decided_at));
         let alive = [Actor::Recoverer, Actor::Supervisor(at.cluster)]
             .iter()
             .all(|actor| self.deaths.back_by(*actor).is_none_or(|back_by| back_by < now));
@@ -73,6 +74,7 @@ impl State {
                 || self.is_under_way(at.cluster, index)
         });
         target.escalated_at.is_none()
+            && cluster.stopped.is_none()
             && target.gone_since.is_none()
             && others_well
             && others_complete

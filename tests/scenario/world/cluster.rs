@@ -27,6 +27,15 @@ pub enum Outage {
     Flickers,
 }
 
+/// A cluster in which falconer does nothing more until a person has looked.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopped {
+    /// Since when that is known.
+    pub since: Timestamp,
+    /// When the person has looked.
+    pub looked_at: Timestamp,
+}
+
 /// One cluster.
 pub struct Cluster {
     /// Its name.
@@ -39,6 +48,10 @@ pub struct Cluster {
     pub outage: Option<(Outage, Timestamp)>,
     /// When the outage shows in the inventory.
     pub outage_shows_at: Option<Timestamp>,
+    /// Since when its platform is in order.
+    pub answers_since: Timestamp,
+    /// Where falconer has stopped acting: since when, and when a person has looked.
+    pub stopped: Option<Stopped>,
     /// The planner panics when it is asked next.
     pub planner_breaks: bool,
     /// What falconer did.
@@ -57,6 +70,8 @@ impl Cluster {
             targets: plan.targets.iter().map(|t| Target::new(&plan.name, t, now)).collect(),
             outage: None,
             outage_shows_at: None,
+            answers_since: now,
+            stopped: None,
             planner_breaks: false,
             actions: Vec::new(),
             shown: watch::channel(Arc::default()).0,
@@ -144,6 +159,7 @@ impl State {
         if state.outage.is_some_and(|(_, until)| until <= now) {
             state.outage = None;
             state.outage_shows_at = None;
+            state.answers_since = now;
             let name = Arc::clone(&state.name);
             self.say(format_args!("platform of {name} answers again"));
             self.changed(cluster);

@@ -197,11 +197,11 @@ impl Cluster for WorldPlatform {
     }
 
     async fn find_action(&self, action: &ActionQuery) -> Result<ActionTrace, ClusterError> {
-        Err(not_in_this_world("find action on", &action.workload))
+        self.look(|state| state.trace_of(self.cluster, action)).await?
     }
 
     async fn evidence(&self, _: &EvidenceRequest) -> Result<Vec<Evidence>, ClusterError> {
-        Ok(Vec::new())
+        self.look(|_| Vec::new()).await
     }
 
     async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError> {
@@ -336,6 +336,38 @@ impl State {
         self.clusters[cluster].actions[index].executed = true;
         self.say_of(at, format_args!("DOES {words}"));
         Ok(())
+    }
+
+    /// What became of a restart, as its workload tells.
+    fn trace_of(
+        &mut self,
+        cluster: usize,
+        action: &ActionQuery,
+    ) -> Result<ActionTrace, ClusterError> {
+        let now = self.now();
+        let found = self.place_of(cluster, &action.workload);
+        let target = found.map(|at| self.target(at)).filter(|t| t.present_since.is_some());
+        let key = target.and_then(|t| t.run.as_ref()).map(|run| run.restart_key.clone());
+        let done = key.as_ref().is_some_and(|key| key.as_ref() == Some(&action.idempotency_key));
+        let actions = &mut self.clusters[cluster].actions;
+        let asked_for = actions.iter_mut().rev().find(|one| match &one.what {
+            What::Restart { key, .. } => *key == action.idempotency_key,
+            What::Scale { .. } => false,
+        });
+        if let Some(action) = asked_for {
+            // What falconer is told here is as good as the answer that it did not get.
+            action.end = if done { End::Taken(now) } else { End::Refused(now) };
+        }
+        let trace = if done { ActionTrace::Done } else { ActionTrace::NotDone };
+        self.say(format_args!("{} was looked up: {trace:?}", action.idempotency_key));
+        let (Some(at), Some(_)) = (found, key) else {
+            let (operation, object) = ("find action on", action.workload.to_string());
+            return Err(ClusterError::NotFound { operation, object });
+        };
+        if done {
+            self.excuse(at, now);
+        }
+        Ok(trace)
     }
 
     fn action_ended(&mut self, cluster: usize, index: usize, end: End) {

@@ -27,7 +27,8 @@ impl StateAlert {
     /// Tells of trouble when it lasts, and of its end.
     pub(super) fn look(&self, keeper: &KeeperSnapshot, inbox: &AlerterInbox, now: Timestamp) {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match (keeper.failing_since(), &*open) {
+        // Who does not lead saves nothing, and misses nothing.
+        match (keeper.failing_since().filter(|_| keeper.open), &*open) {
             (Some(since), None) if now.since(since) >= TELL_AFTER => {
                 let alert = alert(keeper, since);
                 *open = Some(alert.incident.clone());

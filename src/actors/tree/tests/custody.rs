@@ -74,6 +74,26 @@ fn an_incident_goes_on_under_its_name_after_a_kill_and_its_end_is_told_once() {
 }
 
 #[test]
+fn a_message_that_was_being_sent_at_the_kill_is_sent_again_as_the_same_message() {
+    in_virtual_time(async {
+        let around = around(&Arc::default());
+        let before = Fixture::start_in(&around, 1);
+        before.make_sick("c0");
+        around.mail.hangs.store(true, Ordering::SeqCst);
+        seconds(20).await;
+        drop(before);
+        around.mail.hangs.store(false, Ordering::SeqCst);
+        let after = Fixture::start_in(&around, 1);
+        after.make_sick("c0");
+        seconds(60).await;
+        let received = around.mail.received.lock().unwrap();
+        assert_eq!(received.len(), 2);
+        let identity = |one: &Notification| (one.incident.clone(), one.status, one.sent_at);
+        assert_eq!(identity(&received[0]), identity(&received[1]));
+    });
+}
+
+#[test]
 fn an_incident_that_ended_while_falconer_was_dead_is_told_to_be_over() {
     in_virtual_time(async {
         let drawer = Arc::default();
@@ -192,5 +212,21 @@ fn who_leads_again_without_another_leader_between_tells_nothing_twice() {
         seat.send_replace(lead(around.clock.now()));
         seconds(60).await;
         assert_eq!(around.mail.statuses(), [AlertStatus::Firing, AlertStatus::Resolved]);
+    });
+}
+
+#[test]
+fn who_has_never_led_and_does_not_know_who_leads_is_silent_at_first() {
+    in_virtual_time(async {
+        let mut around = around(&Arc::default());
+        let (why, since) = ("the API is silent".into(), around.clock.now());
+        let (_seat, seen) = watch::channel(Leadership::Unknown { why, since, speaks: true });
+        around.leadership = LeadershipHandle::new(seen, Duration::from_secs(5));
+        let fixture = Fixture::start_in(&around, 1);
+        fixture.make_sick("c0");
+        seconds(9).await;
+        assert_eq!(around.mail.statuses(), []);
+        seconds(9).await;
+        assert_eq!(around.mail.statuses(), [AlertStatus::Firing]);
     });
 }

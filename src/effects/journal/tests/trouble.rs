@@ -123,7 +123,9 @@ async fn a_file_that_another_process_holds_is_written_when_it_lets_go() {
         let entries = (0..1_000).map(|at| report(at, Outcome::Healthy)).collect::<Vec<_>>();
         let journal = Arc::new(journal);
         move || {
-            entries.into_iter().for_each(|entry| journal.record(entry));
+            for entry in entries {
+                journal.record(entry);
+            }
             journal
         }
     });

@@ -28,7 +28,8 @@ pub(super) fn one_at_a_time(scene: &Scene<'_>) -> Finding {
     let component = &scene.request.component;
     let mut components = scene.ledger.in_flight_in(&component.cluster);
     let within = scene.settings.verify_timeout;
-    components.extend(scene.ledger.may_be_in_flight_beside(component, within, scene.now));
+    let lost = scene.ledger.may_be_in_flight_beside(component, within, scene.now);
+    components.extend(lost.into_iter().filter(|id| scene.ledger.in_flight(id).is_none()));
     let max_concurrent = scene.global.max_concurrent;
     if components.len() >= max_concurrent {
         return Finding::Refuse(RefusalReason::AnotherInFlight { components, max_concurrent });

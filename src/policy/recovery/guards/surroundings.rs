@@ -47,14 +47,17 @@ pub(super) fn platform(scene: &Scene<'_>) -> Finding {
     }
 }
 
-/// A coordinator is a dependency of what it directs: without it no node gets well.
+/// A coordinator that does not serve is a dependency of what it directs: without it no node gets
+/// well.
 pub(super) fn dependency(scene: &Scene<'_>) -> Finding {
     let request = scene.request;
     let is_directed = request.role.is_some_and(order::is_directed);
     let coordinators = request
         .sick_others
         .iter()
-        .filter(|other| is_directed && other.role.is_some_and(order::is_coordinator))
+        .filter(|other| {
+            is_directed && !other.serves && other.role.is_some_and(order::is_coordinator)
+        })
         .map(|other| &other.component);
     let mut dependencies: Vec<ComponentId> = Vec::new();
     for one in request.sick_dependencies.iter().chain(coordinators) {
@@ -96,7 +99,8 @@ pub(super) fn restart_order(scene: &Scene<'_>) -> Finding {
     let own = order::place(order, scene.request.role);
     let mut earlier = Vec::new();
     for other in &scene.request.sick_others {
-        if order::place(order, other.role) < own {
+        // What serves needs no restart, at most another pod.
+        if !other.serves && order::place(order, other.role) < own {
             earlier.push(&other.component);
         }
     }

@@ -110,8 +110,8 @@ pub(super) fn single_instance(scene: &Scene<'_>) -> Finding {
         return Finding::Pass("its start or restart command was given for this".to_owned());
     }
     if workload.desired_replicas > 1 {
-        let others = workload.desired_replicas - 1;
-        return Finding::Pass(format!("{others} more stand by"));
+        let replicas = workload.desired_replicas;
+        return Finding::Pass(format!("{replicas} replicas, so that one can stand by"));
     }
     if scene.settings.explicit_ladder {
         return Finding::Pass("it has a ladder of its own".to_owned());

@@ -14,82 +14,85 @@ impl fmt::Display for RefusalReason {
             Self::BelowThreshold { failures, threshold } => {
                 write!(
                     f,
-                    "not restarted yet: {failures} failed probes in a row, {threshold} needed"
+                    "nothing is done yet: {failures} failed probes in a row, {threshold} needed"
                 )
             }
-            Self::NotLeader { why } => write!(f, "not restarted by this falconer: {why}"),
+            Self::NotLeader { why } => write!(f, "nothing is done by this falconer: {why}"),
             Self::BreakerOpen { cluster, since } => write!(
                 f,
-                "not restarted: recovery of {cluster} is stopped since {since}, because more was \
+                "nothing is done: recovery of {cluster} is stopped since {since}, because more was \
                  done than its budget allows; look at the cluster, then `falconer resume {cluster}`"
             ),
-            Self::Quiet { why, until } => write!(f, "not restarted: {why} until {until}"),
+            Self::Quiet { why, until } => write!(f, "nothing is done: {why} until {until}"),
             Self::Held { workload, hold, sick_for } => {
-                write!(f, "not restarted: {workload}: {hold}{}", Overdue(*sick_for))
+                write!(f, "nothing is done: {workload}: {hold}{}", Overdue(*sick_for))
             }
             Self::SingleInstance { role } => write!(
                 f,
-                "not restarted: the only {role} would be gone meanwhile; write a ladder under \
+                "nothing is done: the only {role} would be gone meanwhile; write a ladder under \
                  [recoverer.{role}] to allow it"
             ),
             Self::StillServes { skipped } => {
                 f.write_str(
-                    "not restarted: it still serves, and no step is for its sick pods alone",
+                    "nothing is done: it still serves, and no step is for its sick pods alone",
                 )?;
                 write_skipped(f, skipped)
             }
             Self::HealthyPod { pod } => write!(f, "not removed: pod {pod} is healthy"),
             Self::RestartOrder { first } => {
-                write!(f, "not restarted yet: {first} is sick and is restarted before it")
+                write!(f, "nothing is done yet: {first} is sick and is restarted before it")
             }
             Self::NoWorkload => f.write_str("nothing to restart: falconer only tells"),
             Self::NoPlatform => {
                 f.write_str("no platform is configured for this cluster: falconer only tells")
             }
             Self::PlatformUnavailable { error } => {
-                write!(f, "not restarted: the platform cannot be asked ({error})")
+                write!(f, "nothing is done: the platform cannot be asked ({error})")
             }
             Self::DependencySick { dependencies } => write!(
                 f,
-                "not restarted: it depends on {}, which {} sick: mend that first",
+                "nothing is done: it depends on {}, which {} sick: mend that first",
                 list(dependencies),
                 if dependencies.len() == 1 { "is" } else { "are" }
             ),
             Self::CommonCause { sick, watched } => write!(
                 f,
-                "not restarted: {sick} of {watched} components are sick at once, which points to \
+                "nothing is done: {sick} of {watched} components are sick at once, which points to \
                  a common cause"
             ),
             Self::ScaledToZero { workload } => {
-                write!(f, "not restarted: {workload} is scaled to zero on purpose")
+                write!(f, "nothing is done: {workload} is scaled to zero on purpose")
             }
             Self::SeveralWorkloads { workloads } => write!(
                 f,
-                "not restarted: {} have replicas at the same time: a rollout may be in progress",
+                "nothing is done: {} have replicas at the same time: a rollout may be in progress",
                 list(workloads)
             ),
             Self::Paused { workload, sick_for } => {
                 let overdue = Overdue(*sick_for);
-                write!(f, "not restarted: the rollout of {workload} is paused{overdue}")
+                write!(f, "nothing is done: the rollout of {workload} is paused{overdue}")
             }
             Self::UnknownOwner { workload, kind, name } => write!(
                 f,
-                "not restarted: {workload} is owned by {kind}/{name}, which falconer does not know"
+                "nothing is done: {workload} is owned by {kind}/{name}, which falconer does not know"
             ),
             Self::RolloutInProgress { workload, sick_for } => {
                 let overdue = Overdue(*sick_for);
-                write!(f, "not restarted: a rollout of {workload} is in progress already{overdue}")
+                write!(
+                    f,
+                    "nothing is done: a rollout of {workload} is in progress already{overdue}"
+                )
             }
             Self::BeingScaled { workload } => {
-                write!(f, "not restarted yet: the replicas of {workload} are being changed")
+                write!(f, "nothing is done yet: the replicas of {workload} are being changed")
             }
             Self::AnotherInFlight { components, max_concurrent } => write!(
                 f,
-                "not restarted yet: {} under way in this cluster, at most {max_concurrent} at a \
+                "nothing is done yet: {} under way in this cluster, at most {max_concurrent} at a \
                  time",
                 list(components)
             ),
-            Self::Cooldown { .. } => f.write_str("not restarted yet: cooldown"),
+            Self::Cooldown { .. } => f.write_str("nothing is done yet: cooldown"),
             Self::ComponentBudgetSpent { budget, .. } => {
                 f.write_str(&spent("component's", *budget))
             }
@@ -118,7 +121,7 @@ impl fmt::Display for Overdue {
 
 fn spent(whose: &str, budget: Budget) -> String {
     let (actions, per) = (budget.actions, words(budget.per));
-    format!("not restarted: the {whose} budget of {actions} actions per {per} is spent")
+    format!("nothing is done: the {whose} budget of {actions} actions per {per} is spent")
 }
 
 fn list<T: fmt::Display>(items: &[T]) -> String {

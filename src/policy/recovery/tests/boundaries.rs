@@ -112,7 +112,8 @@ fn a_port_that_still_accepts_is_all_that_a_tcp_probe_wants() {
 }
 
 fn sick_beside(role: Role) -> SickComponent {
-    SickComponent { component: ComponentId::new("a", role.as_str()), role: Some(role) }
+    let component = ComponentId::new("a", role.as_str());
+    SickComponent { component, role: Some(role), serves: false }
 }
 
 #[test]
@@ -157,10 +158,11 @@ fn whoever_keeps_falconer_off_for_long_is_named_anew_and_still_obeyed() {
     let held = |r: &mut RecoveryRequest| r.workloads[0].holds = vec![Hold::ManualMode];
     let paused = |r: &mut RecoveryRequest| r.workloads[0].paused = true;
     let rolling = |r: &mut RecoveryRequest| r.workloads[0].rolling_out = true;
-    let changes: [(&dyn Fn(&mut RecoveryRequest), [&str; 2]); 3] = [
-        (&held, ["held", "held_for_long"]),
-        (&paused, ["paused", "paused_for_long"]),
-        (&rolling, ["rollout_in_progress", "rollout_for_long"]),
+    type Change = fn(&mut RecoveryRequest);
+    let changes: [(Change, [&str; 2]); 3] = [
+        (held, ["held", "held_for_long"]),
+        (paused, ["paused", "paused_for_long"]),
+        (rolling, ["rollout_in_progress", "rollout_for_long"]),
     ];
     for (change, [soon, late]) in changes {
         let mut desk = Desk::new();

@@ -2,11 +2,14 @@
 //! resets and people's interventions, in two clusters at once.
 
 mod rules;
+mod steps;
+mod truth;
 mod world;
 
 use proptest::prelude::*;
 
-use self::world::{Answer, Setting, Step, World};
+use self::steps::{Answer, Step};
+use self::world::{Setting, World};
 
 const COMPONENTS: usize = 6;
 
@@ -14,22 +17,26 @@ fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         4 => Just(Answer::Accepted),
         1 => Just(Answer::Refused),
-        1 => Just(Answer::Lost { arrived: true }),
+        2 => Just(Answer::Lost { arrived: true }),
         1 => Just(Answer::Lost { arrived: false }),
         1 => Just(Answer::Shown),
+        1 => Just(Answer::Withheld),
         1 => any::<bool>().prop_map(|arrived| Answer::None { arrived }),
     ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let which = || 0..COMPONENTS;
+    // Some are in the thick of it.
+    let which = || prop_oneof![0..COMPONENTS, Just(0), Just(1), Just(4)];
     prop_oneof![
-        14 => (which(), any::<bool>(), 0..4_u8, 0..8_u8, answer()).prop_map(
+        14 => (which(), any::<bool>(), 0..4_u8, 0..16_u8, answer()).prop_map(
             |(component, anew, serves, pods, answer)| {
                 Step::Report { component, anew, serves: serves == 0, pods, answer }
             }
         ),
-        8 => (1..600_u64).prop_map(|seconds| Step::Pass { seconds }),
+        8 => prop_oneof![1..60_u64, 60..900_u64, Just(300), Just(600), Just(3600)]
+            .prop_map(|seconds| Step::Pass { seconds }),
+        3 => which().prop_map(|component| Step::Cure { component }),
         2 => which().prop_map(|component| Step::Healthy { component }),
         3 => (which(), any::<bool>())
             .prop_map(|(component, complete)| Step::Rollout { component, complete }),
@@ -48,12 +55,14 @@ fn setting() -> impl Strategy<Value = Setting> {
         (1..4_usize, 1..5_usize, 1..6_usize),
         1..3_usize,
         any::<bool>(),
+        any::<bool>(),
     )
-        .prop_map(|(ladder, budgets, max_concurrent, force)| Setting {
+        .prop_map(|(ladder, budgets, max_concurrent, force, repeats)| Setting {
             ladder,
             budgets,
             max_concurrent,
             force,
+            repeats,
         })
 }
 
@@ -88,7 +97,9 @@ fn the_histories_are_eventful() {
     for _ in 0..150 {
         let (setting, steps) = histories.new_tree(&mut runner).expect("a history").current();
         let mut world = World::new(&setting);
-        steps.iter().for_each(|step| world.take(step));
+        for step in &steps {
+            world.take(step);
+        }
         story.push_str(&world.story());
     }
     for event in [
@@ -99,6 +110,7 @@ fn the_histories_are_eventful() {
         "Lost { arrived: true }",
         "None { arrived: true }",
         "Shown",
+        "Withheld",
         "retries",
         "recovered",
         "pod replaced",

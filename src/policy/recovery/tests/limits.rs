@@ -83,8 +83,13 @@ fn a_lost_request_may_be_at_work_so_its_neighbours_wait_for_as_long_as_it_would_
     let components = vec![first.component.clone()];
     let refused = desk.refusal(&second, START + minutes(9));
     assert_eq!(refused, RefusalReason::AnotherInFlight { components, max_concurrent: 1 });
-    // Its own next try is not in its way.
-    assert!(matches!(desk.decide(&first, START + minutes(9)), RecoveryDecision::Act(_)));
+    // Its own next try is not in its way, and is one action and not two.
+    let retried = desk.decide(&first, START + minutes(9));
+    let RecoveryDecision::Act(again) = retried else { panic!("not {retried:?}") };
+    let mut other = Desk { ledger: desk.ledger.clone(), ..Desk::new() };
+    other.begin(&first, &again, START + minutes(9));
+    other.global.max_concurrent = 2;
+    assert!(matches!(other.decide(&second, START + minutes(9)), RecoveryDecision::Act(_)));
     assert!(matches!(desk.decide(&second, START + minutes(10)), RecoveryDecision::Act(_)));
 }
 
@@ -113,4 +118,45 @@ fn a_breaker_stays_open_until_a_person_resets_it_and_the_components_own_limits_h
     let back = request("proxy", START + minutes(3));
     assert_eq!(desk.refusal(&back, START + minutes(3)).as_str(), "cooldown");
     desk.act(&second, START + minutes(3));
+}
+
+#[test]
+fn a_lost_request_that_another_step_has_overtaken_is_the_same_but_waits_for_the_others_cooldown() {
+    let mut desk = Desk::new();
+    desk.settings.force_delete_after = Some(minutes(10));
+    let mut one = request("querynode", START);
+    let RecoveryDecision::Act(plan) = desk.decide(&one, START) else { panic!("no action") };
+    desk.begin(&one, &plan, START);
+    desk.ledger.postponed(&one.component, &desk.settings.clone(), START);
+    one.pods = vec![well("a"), ending("b", START.minus(minutes(30)))];
+    assert_eq!(desk.act(&one, START + minutes(5)).step, ActionStep::ForceDelete);
+    desk.ledger.not_recovered(&one.component, START + minutes(6));
+    let left = minutes(2);
+    assert_eq!(desk.refusal(&one, START + minutes(8)), RefusalReason::Cooldown { left });
+    // What is written is what was written at first, so that it is not done twice.
+    assert_eq!(desk.decide(&one, START + minutes(10)), RecoveryDecision::Act(plan));
+}
+
+#[test]
+fn what_was_withdrawn_takes_no_room_and_an_earlier_try_of_it_keeps_its_own() {
+    let mut desk = Desk::new();
+    desk.settings.budget.actions = 1;
+    let one = request("querynode", START);
+    let RecoveryDecision::Act(plan) = desk.decide(&one, START) else { panic!("no action") };
+    desk.begin(&one, &plan, START);
+    desk.ledger.withdrawn(&one.component);
+    let counts = |desk: &Desk| {
+        let (ledger, id, per) = (&desk.ledger, &one.component, minutes(60));
+        let now = START + minutes(1);
+        let own = ledger.component_actions(id, per, now);
+        (own, ledger.cluster_actions("a", per, now), ledger.global_actions(per, now))
+    };
+    assert_eq!(counts(&desk), (0, 0, 0));
+    assert_eq!(desk.decide(&one, START), RecoveryDecision::Act(plan.clone()));
+    desk.begin(&one, &plan, START);
+    desk.ledger.postponed(&one.component, &desk.settings.clone(), START);
+    desk.begin(&one, &plan, START + minutes(1));
+    desk.ledger.withdrawn(&one.component);
+    assert_eq!(counts(&desk), (1, 1, 1));
+    assert_eq!(desk.decide(&one, START + minutes(1)), RecoveryDecision::Act(plan));
 }

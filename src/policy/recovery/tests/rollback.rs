@@ -131,6 +131,21 @@ fn a_rollback_whose_answer_was_lost_is_tried_again_but_not_the_other_way() {
 }
 
 #[test]
+fn a_rollback_that_may_have_arrived_is_not_tried_again_from_what_was_deployed_since() {
+    let mut desk = rolling_back();
+    let mut one = bad_rollout(START);
+    let RecoveryDecision::Act(plan) = desk.decide(&one, START) else { panic!("no action") };
+    assert!(plan.idempotency_key.ends_with("/0-rollback/7"), "{}", plan.idempotency_key);
+    desk.begin(&one, &plan, START);
+    desk.ledger.postponed(&one.component, &desk.settings.clone(), START);
+    // It had arrived as revision 8, and somebody deployed revision 9.
+    let mut newer = revision(START);
+    (newer.number, newer.previous) = (9, Some(8));
+    one.workloads[0].revision = Some(newer);
+    assert_eq!(change(desk.decide(&one, START + minutes(1))), None);
+}
+
+#[test]
 fn nobody_is_brought_back_to_a_revision_that_was_sick_a_moment_ago() {
     let mut desk = rolling_back();
     desk.settings.ladder = vec![LadderStep::Rollback];

@@ -195,6 +195,28 @@ fn pods_on_their_way_out_do_not_count() {
 }
 
 #[test]
+fn a_pod_that_hangs_in_its_end_degrades_what_is_well_and_is_told_beside_what_is_not() {
+    let since = Timestamp::from_millis(1_767_225_600_000);
+    let after = Duration::from_mins(10);
+    let mut hung = pod(0, Terminating);
+    let grace = Duration::from_hours(30 * 24);
+    hung.life.terminating = Some(crate::model::Terminating { since, grace });
+    let inventory =
+        ComponentInventory { pods: vec![hung, pod(1, Ready)], ..ComponentInventory::default() };
+    let judged = |verdict: Outcome, time| judge_with_hung(verdict, &inventory, after, since + time);
+    assert_eq!(judged(OK, Duration::from_secs(599)), OK);
+    let degraded = judged(OK, after);
+    let reason = degraded.reason().expect("a reason");
+    assert_eq!((degraded.as_str(), reason.kind), ("degraded", ReasonKind::Terminating));
+    assert!(reason.text.contains("does not end: deleted at 2026-01-01T00:00:00.000Z"), "{reason}");
+    assert_eq!(judged(OK, after * 2), degraded, "the same words for as long as it hangs");
+    let failed = judged(late(), after);
+    let reason = failed.reason().expect("a reason");
+    assert_eq!((failed.as_str(), reason.kind), ("failed", late().reason().unwrap().kind));
+    assert!(reason.text.contains("does not end"), "{reason}");
+}
+
+#[test]
 fn a_component_without_pods_says_why() {
     let text = "no pods but 1 being deleted";
     let verdict = verdict_of(1, false, vec![(Terminating, late())]);

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
-use super::world::{Answer, Begun, FORBIDDING, World};
+use super::steps::Answer;
+use super::truth::FORBIDDING;
+use super::world::{Begun, World};
 
 type Rule = fn(&World) -> Result<(), String>;
 
@@ -141,13 +143,16 @@ fn within(whose: &str, times: &[Timestamp], budget: Budget) -> Result<(), String
 fn one_key_is_one_action(world: &World) -> Result<(), String> {
     let Some(begun) = newest(world) else { return Ok(()) };
     let key = &begun.plan.idempotency_key;
-    let earlier = &world.begun[..world.begun.len() - 1];
-    for other in earlier.iter().filter(|other| other.plan.idempotency_key == *key) {
+    let may_have_arrived =
+        |answer: Answer| !matches!(answer, Answer::Shown | Answer::Refused | Answer::Withheld);
+    let earlier = world.begun[..world.begun.len() - 1].iter();
+    let same_key = earlier.filter(|other| other.plan.idempotency_key == *key);
+    for other in same_key.filter(|other| may_have_arrived(other.answer)) {
         let (first, second) = (&other.plan, &begun.plan);
         let same = first.step == second.step
             && first.pod == second.pod
             && first.revisions == second.revisions
-            && (first.at == second.at || !begun.retry);
+            && first.at == second.at;
         require(same, || format!("{key} is not the same action: {first:?}, {second:?}"))?;
     }
     // Once it has arrived it is begun anew only by one who cannot know that.
@@ -205,12 +210,12 @@ fn ladders_are_climbed_and_never_run_down(world: &World) -> Result<(), String> {
             continue;
         }
         let per_pod = plan.step == ActionStep::DeletePod && other.plan.step == plan.step;
+        let twice = per_pod && plan.pod == other.plan.pod;
+        require(!twice, || format!("{:?} was removed twice", plan.pod))?;
         let climbs = other.plan.index < plan.index || (per_pod && other.plan.index == plan.index);
         require(climbs, || {
             format!("{} after {}", plan.idempotency_key, other.plan.idempotency_key)
         })?;
-        let twice = per_pod && plan.index == other.plan.index && plan.pod == other.plan.pod;
-        require(!twice, || format!("{:?} was removed twice", plan.pod))?;
     }
     Ok(())
 }

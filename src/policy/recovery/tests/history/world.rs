@@ -4,63 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
-use crate::model::{Hold, Role};
-
-/// What becomes of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// The platform took it.
-    Accepted,
-    /// Never.
-    Refused,
-    /// An error, after which it may have arrived all the same.
-    Lost { arrived: bool },
-    /// A dry run.
-    Shown,
-    /// None before falconer is made anew.
-    None { arrived: bool },
-}
-
-/// One thing that happens.
-#[derive(Debug, Clone)]
-pub enum Step {
-    /// A component is reported sick; `pods` says which of its three are.
-    Report {
-        component: usize,
-        anew: bool,
-        serves: bool,
-        pods: u8,
-        answer: Answer,
-    },
-    Pass {
-        seconds: u64,
-    },
-    Healthy {
-        component: usize,
-    },
-    /// The platform tells that a rollout has ended.
-    Rollout {
-        component: usize,
-        complete: bool,
-    },
-    /// Somebody deploys another revision.
-    Deploy {
-        component: usize,
-    },
-    /// Something speaks against every action on the component, or on its cluster.
-    Forbid {
-        component: usize,
-        what: u8,
-    },
-    /// Nothing does any more.
-    Allow,
-    Respawn,
-    /// All that is left is what was saved.
-    Kill,
-    Reset {
-        cluster: usize,
-    },
-}
+use super::steps::{Answer, Step};
+use super::truth::Truth;
+use crate::model::Role;
 
 /// The limits of one history.
 #[derive(Debug, Clone)]
@@ -70,6 +16,8 @@ pub struct Setting {
     pub budgets: (usize, usize, usize),
     pub max_concurrent: usize,
     pub force: bool,
+    /// Whether a step that helped for a while may be taken again.
+    pub repeats: bool,
 }
 
 /// An action that was begun, with what was known then.
@@ -83,20 +31,6 @@ pub struct Begun {
     pub beside: usize,
     pub retry: bool,
     pub answer: Answer,
-}
-
-/// What is true of a component, whoever knows it.
-pub struct Truth {
-    pub id: ComponentId,
-    pub role: Role,
-    pub since: Timestamp,
-    /// Of each of its pods, how often it was replaced.
-    pub lives: [u32; 3],
-    /// The revisions: number and content, the newest last.
-    pub revisions: Vec<(u64, u32)>,
-    pub revised_at: Timestamp,
-    /// What speaks against any action on it, as in [`FORBIDDING`].
-    pub forbidden: Option<u8>,
 }
 
 /// The whole.
@@ -135,7 +69,9 @@ impl World {
         let (component, cluster, global) = setting.budgets;
         desk.settings.budget = Budget { actions: component, per };
         desk.settings.force_delete_after = setting.force.then(|| minutes(2));
-        desk.settings.explicit_ladder = true;
+        if setting.repeats {
+            desk.settings.recurrence_window = Duration::ZERO;
+        }
         desk.global = GlobalSettings {
             budget: Budget { actions: global, per },
             cluster_budget: Budget { actions: cluster, per },
@@ -187,6 +123,11 @@ impl World {
                 let id = self.components[*component].id.clone();
                 self.desk.ledger.saw_healthy(&id, self.now);
             }
+            Step::Cure { component } => {
+                self.rolled_out(*component, true);
+                let id = self.components[*component].id.clone();
+                self.desk.ledger.saw_healthy(&id, self.now);
+            }
             Step::Rollout { component, complete } => self.rolled_out(*component, *complete),
             Step::Deploy { component } => {
                 let truth = &mut self.components[*component];
@@ -200,14 +141,14 @@ impl World {
             Step::Allow => self.components.iter_mut().for_each(|truth| truth.forbidden = None),
             Step::Respawn => {
                 self.tell("respawned");
-                self.desk.ledger.resume(self.now);
+                self.resume();
             }
             Step::Kill => {
                 self.tell("killed");
                 let (ledger, problems) = RecoveryLedger::import(&self.saved);
                 assert_eq!(problems, []);
                 self.desk.ledger = ledger;
-                self.desk.ledger.resume(self.now);
+                self.resume();
             }
             Step::Reset { cluster } => {
                 let name: Arc<str> = ["a", "b"][*cluster].into();
@@ -234,6 +175,23 @@ impl World {
                 None => self.saved.remove(&key),
             };
         }
+    }
+
+    /// What had no answer is looked up in the cluster.
+    fn resume(&mut self) {
+        for action in self.desk.ledger.resume(self.now) {
+            let (id, key) = (&action.component, &action.idempotency_key);
+            if self.has_arrived(key) {
+                self.desk.ledger.accepted(id, self.now);
+            } else {
+                let settings = self.desk.settings.clone();
+                self.desk.ledger.postponed(id, &settings, self.now);
+            }
+        }
+    }
+
+    fn has_arrived(&self, key: &str) -> bool {
+        self.arrived.iter().any(|(index, _)| self.begun[*index].plan.idempotency_key == *key)
     }
 
     fn judge(&mut self) {
@@ -351,7 +309,7 @@ impl World {
         let arrives = match answer {
             Answer::Accepted => true,
             Answer::Lost { arrived } | Answer::None { arrived } => arrived,
-            Answer::Refused | Answer::Shown => false,
+            Answer::Refused | Answer::Shown | Answer::Withheld => false,
         };
         if arrives {
             self.arrive(component, &key);
@@ -363,6 +321,7 @@ impl World {
             Answer::Refused => drop(ledger.not_recovered(&id, at)),
             Answer::Lost { .. } => drop(ledger.postponed(&id, &settings, at)),
             Answer::Shown => drop(ledger.shown(&id, at)),
+            Answer::Withheld => drop(ledger.withdrawn(&id)),
             Answer::None { .. } => {}
         }
     }
@@ -392,9 +351,7 @@ impl World {
     /// The platform carries the newest action out, unless it has done so before.
     fn arrive(&mut self, component: usize, key: &str) {
         let index = self.begun.len() - 1;
-        let is_known =
-            self.arrived.iter().any(|(other, _)| self.begun[*other].plan.idempotency_key == *key);
-        if is_known {
+        if self.has_arrived(key) {
             return;
         }
         self.arrived.push((index, self.now));
@@ -402,7 +359,8 @@ impl World {
         let truth = &mut self.components[component];
         if let Some(pod) = &plan.pod {
             let place = usize::from(pod.name.as_bytes()[2] - b'0');
-            truth.lives[place] += 1;
+            // The last one has come to stay.
+            truth.lives[place] += u32::from(place < 2);
         } else {
             truth.lives = truth.lives.map(|life| life + 1);
         }
@@ -413,57 +371,6 @@ impl World {
             let (_, content) = truth.revisions.remove(place.expect("a revision that exists"));
             truth.revisions.push((change.from + 1, content));
             truth.revised_at = self.now;
-        }
-    }
-}
-
-/// What speaks against any action, by the number that is generated.
-pub const FORBIDDING: [&str; 8] = [
-    "dependency_sick",
-    "not_leader",
-    "held",
-    "paused",
-    "quiet",
-    "below_threshold",
-    "platform_unavailable",
-    "common_cause",
-];
-
-impl Truth {
-    fn pod(&self, place: usize, pods: u8, now: Timestamp) -> PodState {
-        let life = self.lives[place];
-        let name = match self.role {
-            // As of a StatefulSet: the same name each time.
-            Role::DataNode => format!("p-{place}"),
-            _ => format!("p-{place}-{life}"),
-        };
-        let is_sick = pods & (1 << place) != 0;
-        let mut one = if is_sick { sick(&name, ReasonKind::Timeout) } else { well(&name) };
-        if place == 2 && pods & 3 == 3 {
-            one = ending(&name, now.minus(minutes(30)));
-        }
-        let content = self.revisions.last().map_or(0, |(_, content)| *content);
-        one.pod.life.uid = Some(format!("{name}-{life}").into());
-        one.pod.life.template = Some(format!("content-{content}").into());
-        one
-    }
-
-    fn forbid(&self, one: &mut RecoveryRequest, now: Timestamp) {
-        let Some(what) = self.forbidden else { return };
-        match FORBIDDING[usize::from(what)] {
-            "dependency_sick" => one.sick_dependencies = vec![ComponentId::new("a", "etcd")],
-            "not_leader" => one.not_leader = Some("another is".to_owned()),
-            "held" => one.workloads[0].holds = vec![Hold::ClusterPaused],
-            "paused" => one.workloads[0].paused = true,
-            "quiet" => {
-                let until = now + minutes(1);
-                one.quiet = Some(Quiet { why: "the window".to_owned(), until });
-            }
-            "below_threshold" => one.failures = one.failure_threshold - 1,
-            "platform_unavailable" => {
-                one.platform_error = Some(Reason::new(ReasonKind::PlatformUnavailable, "gone"));
-            }
-            _ => one.sick_components = one.watched_components,
         }
     }
 }

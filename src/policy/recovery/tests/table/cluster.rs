@@ -3,7 +3,8 @@
 use super::*;
 
 fn beside(role: Role) -> SickComponent {
-    SickComponent { component: ComponentId::new("a", role.as_str()), role: Some(role) }
+    let component = ComponentId::new("a", role.as_str());
+    SickComponent { component, role: Some(role), serves: false }
 }
 
 fn depends(name: &str) -> Case {
@@ -121,6 +122,14 @@ fn causes() -> Vec<Scenario> {
             "the same up to 2.5, where coordinators have processes of their own",
             "refuse dependency_sick",
             Case::of(Role::DataNode).given(|r| r.sick_others = vec![beside(Role::DataCoord)]),
+        ),
+        scenario(
+            Guard::Dependency,
+            "only the standby of the coordinator is sick",
+            "act delete_pod pod-a",
+            Case::of(Role::QueryNode).given(|r| {
+                r.sick_others = vec![SickComponent { serves: true, ..beside(Role::MixCoord) }];
+            }),
         ),
         scenario(
             Guard::Dependency,
