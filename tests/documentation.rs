@@ -9,7 +9,9 @@ use falconer::config::settings::{
     ClusterSettings, ProberSettings, ProcessSettings, Settings, WebhookSettings,
 };
 use falconer::effects::journal::{JournalLimits, SqliteJournal, SqliteSettings};
-use falconer::metrics::{ActionKind, ActionOutcome, CircuitParty, Metrics, MetricsSettings};
+use falconer::metrics::{
+    ActionKind, ActionOutcome, CircuitParty, Metrics, MetricsSettings, StateSave,
+};
 use falconer::model::{
     AlertStatus, CollectionProbe, ComponentId, HealthState, JournalKind, Outcome,
     PerformanceReport, PodUsage, ProberKind, ReasonKind, ReloadOutcome, Severity, Timestamp,
@@ -115,6 +117,7 @@ fn feed(metrics: &Metrics) {
     metrics.leads(true, false);
     metrics.breaker(&id.cluster, true);
     metrics.action_unwritten();
+    metrics.state_saved("disk", StateSave::Saved);
     metrics.journal_recorded(JournalKind::Probe, 1);
     metrics.journal_dropped(1);
     metrics.journal_is(false, 4_096);

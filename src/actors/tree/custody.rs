@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::branches::Lasting;
 use crate::actors::keeper::{Loaded, Patience, StateKeeper};
@@ -156,10 +156,10 @@ impl Custody {
     }
 
     async fn read_patiently(&self) -> Loaded {
-        let begun = Instant::now();
+        let begun = self.clock.monotonic();
         let mut is_logged = false;
         loop {
-            let is_patient = begun.elapsed() < PATIENT_FOR;
+            let is_patient = self.clock.monotonic() < begun + PATIENT_FOR;
             let patience =
                 if is_patient { Patience::WaitForAll } else { Patience::WaitForDecisive };
             match self.keeper.load(patience).await {
