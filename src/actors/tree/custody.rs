@@ -156,10 +156,10 @@ impl Custody {
     }
 
     async fn read_patiently(&self) -> Loaded {
-        let patient_until = self.clock.now() + PATIENT_FOR;
+        let begun = self.clock.monotonic();
         let mut is_logged = false;
         loop {
-            let is_patient = self.clock.now() < patient_until;
+            let is_patient = self.clock.monotonic() < begun + PATIENT_FOR;
             let patience =
                 if is_patient { Patience::WaitForAll } else { Patience::WaitForDecisive };
             match self.keeper.load(patience).await {
