@@ -137,8 +137,9 @@ impl Alerter {
         while let Some(RaiseAlert(alert)) = self.inbox.raise.next() {
             is_decision_due |= self.raise(alert);
         }
-        while let Some(UpdateAlert { incident, action }) = self.inbox.update.next() {
-            self.update(&incident, action);
+        while let Some(UpdateAlert { incident, action, calls_person }) = self.inbox.update.next() {
+            self.update(&incident, action, calls_person);
+            is_decision_due |= calls_person;
         }
         while let Some(resolve) = self.inbox.resolve.next() {
             is_decision_due |= self.resolve(&resolve);

@@ -244,7 +244,9 @@ impl Supervisor {
         }
         self.memory().recovery_progressed(&progress.component.component, progress.phase);
         self.view.recovery(&progress.component, progress.summary.clone());
-        let update = UpdateAlert { incident: progress.incident, action: progress.summary };
+        let calls_person = progress.phase == RecoveryPhase::Escalated;
+        let (incident, action) = (progress.incident, progress.summary);
+        let update = UpdateAlert { incident, action, calls_person };
         self.parts.peers.update.send(update);
     }
 

@@ -22,6 +22,8 @@ pub struct UpdateAlert {
     pub incident: IncidentId,
     /// What falconer does, did, or refuses to do and why.
     pub action: String,
+    /// Whether a person must hear of it now, and not with the next reminder.
+    pub calls_person: bool,
 }
 
 /// An incident is over.

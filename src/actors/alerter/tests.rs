@@ -195,8 +195,11 @@ fn an_incident_is_told_repeated_and_resolved() {
         let email = stage.fake("email", &[]);
         let _alerter = stage.start(&[&email]);
         stage.raise(Severity::Critical).await;
-        let update =
-            UpdateAlert { incident: incident(), action: "restarting deployment/querynode".into() };
+        let update = UpdateAlert {
+            incident: incident(),
+            action: "restarting deployment/querynode".into(),
+            calls_person: false,
+        };
         stage.inbox.update.send(update);
         pass(400).await;
         stage.resolve(400).await;
@@ -206,6 +209,27 @@ fn an_incident_is_told_repeated_and_resolved() {
         assert_eq!(last.action, "restarting deployment/querynode");
         assert_eq!(last.ended_at, Some(START + Duration::from_secs(400)));
         assert!(stage.board.snapshot().alerter.alerts.is_empty());
+    });
+}
+
+#[test]
+fn what_is_left_to_a_person_is_told_at_once_and_once() {
+    in_virtual_time(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[]);
+        let _alerter = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
+        pass(60).await;
+        for _ in 0..3 {
+            stage.inbox.update.send(UpdateAlert {
+                incident: incident(),
+                action: "left to a person: 2 automatic steps did not help".to_owned(),
+                calls_person: true,
+            });
+            pass(10).await;
+        }
+        assert_eq!(email.accepted(), [(5, Firing), (60, Firing)]);
+        assert_eq!(email.last().action, "left to a person: 2 automatic steps did not help");
     });
 }
 

@@ -27,13 +27,13 @@ impl Alerter {
     }
 
     /// What is done about an incident, where that is news.
-    pub(super) fn update(&self, incident: &IncidentId, action: String) {
+    pub(super) fn update(&self, incident: &IncidentId, action: String, calls_person: bool) {
         let (id, severity) = {
             let mut book = self.book();
             let Some(known) = book.alert(incident) else { return };
             let is_news = known.action != action;
             let about = (known.component.clone(), known.severity);
-            book.update(incident, action.clone());
+            book.update(incident, action.clone(), calls_person && is_news);
             if !is_news {
                 return;
             }

@@ -23,7 +23,11 @@ impl Supervisor {
         }
         for incident in memory.take_orphans() {
             tracing::info!(%incident, "incident is over, its component no longer exists");
-            let update = UpdateAlert { incident: incident.clone(), action: GONE.to_owned() };
+            let update = UpdateAlert {
+                incident: incident.clone(),
+                action: GONE.to_owned(),
+                calls_person: false,
+            };
             self.parts.peers.update.send(update);
             self.resolve(incident);
         }

@@ -148,7 +148,11 @@ impl Supervisor {
     fn give_up(&mut self, component: &Arc<str>) {
         let open = self.memory().get(component).and_then(|known| known.incident.clone());
         if let Some(open) = open {
-            let update = UpdateAlert { incident: open.id, action: NOT_WATCHED.to_owned() };
+            let update = UpdateAlert {
+                incident: open.id,
+                action: NOT_WATCHED.to_owned(),
+                calls_person: false,
+            };
             self.parts.peers.update.send(update);
         }
         self.parts.metrics.reconfigured("prober");

@@ -299,7 +299,11 @@ impl Common {
         let ended_at = self.clock.now();
         for open in memory.iter().filter_map(|(_, known)| known.incident.as_ref()) {
             let (incident, action) = (open.id.clone(), NOT_WATCHED.to_owned());
-            self.peers.update.send(UpdateAlert { incident: incident.clone(), action });
+            self.peers.update.send(UpdateAlert {
+                incident: incident.clone(),
+                action,
+                calls_person: false,
+            });
             self.peers.resolve.send(ResolveAlert { incident, ended_at });
         }
     }

@@ -143,10 +143,16 @@ impl AlertBook {
         raised
     }
 
-    /// What falconer does about an incident has changed. False where the incident is unknown.
-    pub fn update(&mut self, incident: &IncidentId, action: String) -> bool {
+    /// What falconer does about an incident has changed. False where the incident is unknown. Where
+    /// it `calls_person`, whoever was told of the incident is told again, at once.
+    pub fn update(&mut self, incident: &IncidentId, action: String, calls_person: bool) -> bool {
         let Some(open) = self.alerts.get_mut(incident) else { return false };
         open.alert.action = action;
+        for delivery in open.deliveries.values_mut() {
+            if let Delivery::Delivered { told } = delivery {
+                told.is_outdated |= calls_person;
+            }
+        }
         self.touched.insert(incident.clone());
         true
     }
@@ -379,9 +385,9 @@ impl AlertBook {
 
 fn accepted(draft: Draft, now: Timestamp) -> Delivery {
     match draft.status {
-        AlertStatus::Firing => {
-            Delivery::Delivered { told: Told { at: now, severity: draft.severity } }
-        }
+        AlertStatus::Firing => Delivery::Delivered {
+            told: Told { at: now, severity: draft.severity, is_outdated: false },
+        },
         AlertStatus::Resolved => Delivery::Closed { reason: CloseReason::ResolvedDelivered },
     }
 }

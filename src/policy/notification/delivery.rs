@@ -18,6 +18,9 @@ pub struct Told {
     pub at: Timestamp,
     /// The severity that it carried.
     pub severity: Severity,
+    /// Whether it was left to a person since, who must hear of that before the next reminder.
+    #[serde(default)]
+    pub is_outdated: bool,
 }
 
 /// A message that is being delivered. Its attempts share `made_at`, so that a receiver can
@@ -224,7 +227,9 @@ pub fn decide(
         Delivery::Delivered { told } => match resolution {
             Some(_) if settings.send_resolved => send(AlertStatus::Resolved, SendReason::Resolved),
             Some(_) => close(CloseReason::ResolvedNotWanted),
-            None if severity > told.severity => send(AlertStatus::Firing, SendReason::Escalated),
+            None if severity > told.severity || told.is_outdated => {
+                send(AlertStatus::Firing, SendReason::Escalated)
+            }
             None => repeat(told.at + settings.repeat_interval, now),
         },
         Delivery::Retrying { retry_at, told, is_last, .. } => {
@@ -313,7 +318,9 @@ mod tests {
     }
 
     fn delivered() -> Delivery {
-        Delivery::Delivered { told: Told { at: at(5), severity: Severity::Warning } }
+        Delivery::Delivered {
+            told: Told { at: at(5), severity: Severity::Warning, is_outdated: false },
+        }
     }
 
     fn sending() -> Delivery {
@@ -328,7 +335,11 @@ mod tests {
             failed_at: at(10),
             retry_at: at(20),
             error: "connection refused".into(),
-            told: told.then_some(Told { at: at(5), severity: Severity::Warning }),
+            told: told.then_some(Told {
+                at: at(5),
+                severity: Severity::Warning,
+                is_outdated: false,
+            }),
             is_last: false,
         }
     }
