@@ -20,6 +20,9 @@ pub const BUDGET: usize = 4;
 /// … in this time.
 pub const BUDGET_PER: Duration = Duration::from_secs(20);
 
+/// What a message says of an incident for which falconer has no step left.
+const FOR_PERSON: &str = "left to a person";
+
 /// A message as a receiver got it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Message {
@@ -27,6 +30,8 @@ pub struct Message {
     pub incident: String,
     pub status: String,
     pub severity: String,
+    /// Whether it says that the incident is left to a person, which is news of its own.
+    pub is_for_person: bool,
     /// By which the receiver recognises a message that it has got before.
     pub id: String,
 }
@@ -40,6 +45,7 @@ pub fn webhooks(sim: &Simulation) -> Vec<Message> {
         incident: text(&one["incident"]),
         status: text(&one["status"]),
         severity: text(&one["severity"]),
+        is_for_person: one.to_string().contains(FOR_PERSON),
         id: format!(
             "{} {} {}",
             text(&one["incident"]),
@@ -64,6 +70,7 @@ pub fn mails(sim: &Simulation) -> Vec<Message> {
             incident: thread.unwrap_or_default().to_owned(),
             status: status.unwrap_or_default().to_owned(),
             severity: mail.subject(),
+            is_for_person: body.contains(FOR_PERSON),
             id,
         }
     };
@@ -252,13 +259,14 @@ impl Verdict {
 
     fn judge_messages(&mut self, receiver: &'static str, messages: &[Message]) {
         let mut ids: BTreeSet<&str> = BTreeSet::new();
-        let mut said: BTreeSet<(&str, &str, &str)> = BTreeSet::new();
+        let mut said: BTreeSet<(&str, &str, &str, bool)> = BTreeSet::new();
         let (mut repeated, mut doubled) = (0, 0);
         for message in messages {
+            let Message { incident, status, severity, is_for_person, .. } = message;
             if !ids.insert(&message.id) {
                 // It was being sent when falconer was killed: a receiver knows it by its identity.
                 repeated += 1;
-            } else if !said.insert((&message.incident, &message.status, &message.severity)) {
+            } else if !said.insert((incident, status, severity, *is_for_person)) {
                 doubled += 1;
                 self.wrong(format!("{receiver} was told twice: {message:?}"));
             }
