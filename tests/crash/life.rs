@@ -179,8 +179,8 @@ format = "falconer"
 
 [recoverer]
 cooldown = "{cooldown}ms"
-verify_timeout = "6s"
-recurrence_window = "10s"
+verify_timeout = "12s"
+recurrence_window = "1s"
 budget = {{ actions = {BUDGET}, per = "{budget_per}s" }}
 cluster_budget = {{ actions = 10000, per = "1h" }}
 global_budget = {{ actions = 10000, per = "1h" }}

@@ -34,6 +34,7 @@ fn simulation() -> Simulation {
         (Role::QueryNode, 3),
         (Role::DataNode, 2),
         (Role::IndexNode, 2),
+        (Role::StreamingNode, 2),
         (Role::MixCoord, 1),
     ];
     let components = roles.map(|(role, replicas)| ComponentSettings::of(role, replicas));

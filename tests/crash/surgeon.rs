@@ -73,24 +73,29 @@ impl Surgeon {
         Operation { fault: name, component, told, ended }
     }
 
+    /// Each component has a fault of its own: the ladder remembers for long what did not help.
     fn choose(&mut self) -> (&'static str, Fault) {
-        let pick = |dice: &mut fastrand::Rng, of: &[&'static str]| of[dice.usize(..of.len())];
-        let workers = ["proxy", "querynode", "datanode", "indexnode"];
-        let component = pick(&mut self.dice, &workers);
-        let named = component.to_owned();
+        let pick = |dice: &mut fastrand::Rng, of: [&'static str; 2]| of[dice.usize(..2)];
         match self.dice.u8(..10) {
-            0..=2 => (component, Fault::Component500 { component: named }),
-            3..=6 => {
+            // A new revision helps.
+            0..=3 => {
+                let component = pick(&mut self.dice, ["proxy", "streamingnode"]);
+                (component, Fault::Component500 { component: component.to_owned() })
+            }
+            // Another pod helps.
+            4..=7 => {
+                let component = pick(&mut self.dice, ["querynode", "datanode"]);
                 let pods = self.sim.pods(component);
-                let pods: Vec<_> = pods.into_iter().filter(|pod| pod.ready).collect();
-                let Some(pod) = pods.first() else { return self.choose() };
+                let Some(pod) = pods.iter().find(|pod| pod.ready) else { return self.choose() };
                 (component, Fault::HangPod { pod: pod.name.clone() })
             }
-            7 => {
-                let after = Duration::from_millis(1_500);
-                (component, Fault::RestartStorm { component: named, after })
+            // Nothing helps, or not for long.
+            8 => {
+                let (component, after) = ("indexnode".to_owned(), Duration::from_millis(1_500));
+                let storm = Fault::RestartStorm { component: component.clone(), after };
+                let crashes = Fault::CrashLoopForever { component };
+                ("indexnode", if self.dice.bool() { storm } else { crashes })
             }
-            8 => (component, Fault::CrashLoopForever { component: named }),
             _ => ("etcd", Fault::DependencyDown),
         }
     }

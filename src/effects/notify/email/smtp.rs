@@ -64,8 +64,9 @@ pub(super) async fn deliver(
     };
     let mut connection = server.connect().await?;
     let said = server.say(&mut connection, password.as_deref(), envelope, mail).await;
-    // The mail's fate is known; a server that is slow to say goodbye does not change it.
-    let _ = timeout(QUIT_TIMEOUT, connection.abort()).await;
+    // The mail's fate is known, and must not wait for a server that is slow to say goodbye: who is
+    // killed before it is on record sends the mail again.
+    tokio::spawn(async move { timeout(QUIT_TIMEOUT, connection.abort()).await });
     said.map_err(|failure| failure.without(password.as_deref()))
 }
 
