@@ -33,10 +33,10 @@ impl Alerter {
             let Some(known) = book.alert(incident) else { return };
             let is_news = known.action != action;
             let about = (known.component.clone(), known.severity);
-            book.update(incident, action.clone(), calls_person && is_news);
             if !is_news {
                 return;
             }
+            book.update(incident, action.clone(), calls_person);
             about
         };
         let (change, title) = (AlertChange::Updated, String::new().into());

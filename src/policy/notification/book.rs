@@ -144,13 +144,14 @@ impl AlertBook {
     }
 
     /// What falconer does about an incident has changed. False where the incident is unknown. Where
-    /// it `calls_person`, whoever was told of the incident is told again, at once.
+    /// it `calls_person`, whoever was told of the incident is told again, at once; where it does not
+    /// any more, a call that has not begun is not made.
     pub fn update(&mut self, incident: &IncidentId, action: String, calls_person: bool) -> bool {
         let Some(open) = self.alerts.get_mut(incident) else { return false };
         open.alert.action = action;
         for delivery in open.deliveries.values_mut() {
             if let Delivery::Delivered { told } = delivery {
-                told.is_outdated |= calls_person;
+                told.is_outdated = calls_person;
             }
         }
         self.touched.insert(incident.clone());

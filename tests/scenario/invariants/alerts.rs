@@ -8,7 +8,7 @@ use falconer::model::{AlertStatus, Notification, Severity, Timestamp};
 use falconer::policy::notification::Delivery;
 
 use crate::world::death::Actor;
-use crate::world::receiver::{Accepted, Mood, Story};
+use crate::world::receiver::{Accepted, Mood, Story, is_for_person};
 use crate::world::{At, State};
 
 /// A report can reach its supervisor this much later than it was made.
@@ -22,13 +22,21 @@ impl State {
     pub fn check_message(&mut self, index: usize, message: &Notification) {
         let mut wrong = self.wrong_timing(index, message);
         wrong.extend(self.wrong_cause(message));
+        // What a message says may have changed since it was tried first, and judged.
+        let is_retry = {
+            let tried = &mut self.receivers[index].tried;
+            !tried.insert((message.incident.clone(), message.sent_at))
+        };
         if let Some(story) = self.receivers[index].stories.get(&message.incident) {
-            wrong.extend(self.wrong_again(story, message));
+            wrong.extend(self.wrong_again(story, message, is_retry));
         }
         let (name, incident) = (self.receivers[index].name.clone(), &message.incident);
         let (status, severity) = (message.status.as_str(), message.severity.as_str());
         for why in wrong {
-            self.violate(format!("{name} is sent {status} {severity} {incident}: {why}"));
+            self.violate(format!(
+                "{name} is sent {status} {severity} {incident}: {why} ({})",
+                message.action
+            ));
         }
     }
 
@@ -86,7 +94,7 @@ impl State {
     }
 
     /// Whether the receiver had to be told this after what it was told before.
-    fn wrong_again(&self, story: &Story, message: &Notification) -> Vec<String> {
+    fn wrong_again(&self, story: &Story, message: &Notification, is_retry: bool) -> Vec<String> {
         let mut wrong = Vec::new();
         let same = |accepted: &Accepted| {
             accepted.made_at == message.sent_at && accepted.severity == message.severity
@@ -107,9 +115,10 @@ impl State {
                 wrong.push("it has accepted this very message".to_owned());
             }
             let worse = message.severity > accepted.severity;
+            let is_news = worse || (is_for_person(message) && !accepted.is_for_person);
             let told_at = if accepted.known { accepted.at } else { accepted.made_at };
             let too_soon = message.sent_at.since(told_at) < repeat;
-            if !same(accepted) && !worse && too_soon {
+            if !is_retry && !is_news && too_soon {
                 wrong.push("repeat_interval is not over".to_owned());
             }
         }

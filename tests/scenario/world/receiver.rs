@@ -1,7 +1,7 @@
 //! People's receivers: they accept, refuse, hang, break, or accept without saying so; and they keep
 //! what they were told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,8 +42,15 @@ pub struct Accepted {
     pub at: Timestamp,
     /// How bad it said it is.
     pub severity: Severity,
+    /// Whether it said that the incident is left to a person, which is news of its own.
+    pub is_for_person: bool,
     /// Whether falconer knows.
     pub known: bool,
+}
+
+/// Whether the message says that the incident is left to a person.
+pub fn is_for_person(message: &Notification) -> bool {
+    message.action.starts_with("left to a person")
 }
 
 /// What a receiver was told of an incident.
@@ -78,6 +85,8 @@ pub struct Receiver {
     pub on_the_way: u32,
     /// When it last turned a message down.
     pub failed_at: Option<Timestamp>,
+    /// The messages that were tried, whatever became of it: whose, and when they were made.
+    pub tried: BTreeSet<(IncidentId, Timestamp)>,
     /// Everything that it was told.
     pub stories: BTreeMap<IncidentId, Story>,
 }
@@ -92,6 +101,7 @@ impl Receiver {
             calm_since: now,
             on_the_way: 0,
             failed_at: None,
+            tried: BTreeSet::new(),
             stories: BTreeMap::new(),
         }
     }
@@ -210,17 +220,20 @@ impl State {
             resolved: None,
         });
         let severity = message.severity;
-        let accepted = Accepted { made_at: message.sent_at, at, severity, known };
+        let is_for_person = is_for_person(message);
+        let made_at = message.sent_at;
+        let accepted = Accepted { made_at, at, severity, is_for_person, known };
         match message.status {
             falconer::model::AlertStatus::Firing => story.firing.push(accepted),
             falconer::model::AlertStatus::Resolved => story.resolved = Some(accepted),
         }
         let name = Arc::clone(&receiver.name);
         self.say(format_args!(
-            "{name} TAKES {} {} {}{}",
+            "{name} TAKES {} {} {}: {}{}",
             message.status.as_str(),
             severity.as_str(),
             message.incident,
+            message.action,
             if known { "" } else { ", unknown to falconer" }
         ));
     }
