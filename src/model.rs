@@ -15,7 +15,9 @@ pub mod state;
 pub mod time;
 pub mod workload;
 
-pub use alert::{AlertStatus, IncidentId, Notification, Severity};
+pub use alert::{
+    Acknowledgement, AlertMessage, AlertStatus, IncidentId, Notification, Receipt, Severity,
+};
 pub use component::{ComponentId, ProberKind, Role};
 pub use health::{ComponentHealth, HealthState};
 pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};

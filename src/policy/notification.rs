@@ -19,7 +19,7 @@ pub use delivery::{
     WaitReason, decide,
 };
 pub use reroute::{Dropped, Rerouted};
-pub use route::{NotificationSettings, Route};
+pub use route::{NotificationSettings, ReceiverPolicy, Route};
 pub use stored::Adopted;
 
 #[cfg(test)]
