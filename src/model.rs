@@ -16,7 +16,8 @@ pub mod time;
 pub mod workload;
 
 pub use alert::{
-    Acknowledgement, AlertMessage, AlertStatus, IncidentId, Notification, Receipt, Severity,
+    Acknowledgement, Affected, AlertMessage, AlertStatus, IncidentId, Notification, Receipt,
+    Severity, Sighting,
 };
 pub use component::{ComponentId, ProberKind, Role};
 pub use health::{ComponentHealth, HealthState};

@@ -41,6 +41,10 @@ impl Supervisor {
             details: evidence(report),
             action: action.to_owned(),
             causes: Vec::new(),
+            suspicion: None,
+            affects: Vec::new(),
+            seen: Vec::new(),
+            look_closer: Vec::new(),
             is_flapping: false,
             started_at: open.since,
         };
