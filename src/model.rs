@@ -3,6 +3,7 @@
 
 pub mod alert;
 pub mod component;
+pub mod condition;
 pub mod explanation;
 pub mod health;
 mod hung;
@@ -21,6 +22,7 @@ pub use alert::{
     Severity, Sighting,
 };
 pub use component::{ComponentId, ProberKind, Role};
+pub use condition::Condition;
 pub use health::{ComponentHealth, HealthState};
 pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
 pub use leadership::{Leadership, LeaseRecord, StoredLease};

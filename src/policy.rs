@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod circuit;
 pub mod health;
+pub mod heartbeat;
 pub mod leadership;
 pub mod maintenance;
 pub mod notification;

@@ -128,6 +128,7 @@ impl Plan {
                 recoverer: recoverer(dice, dry_run),
                 scaler: scaler(dice, dry_run),
                 respawns: Respawns::default(),
+                ..TreeSettings::default()
             },
             receivers,
         }

@@ -1,6 +1,8 @@
 //! How each actor of the tree is made, again and again: what its incarnations share, where each
 //! publishes its address, and which settings the next one gets.
 
+mod onlookers;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,7 +22,7 @@ use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
 use crate::actors::platform::PlatformCircuits;
 use crate::actors::post::Post;
-use crate::actors::recorder::{JournalAlert, Recorder, RecorderParts};
+use crate::actors::recorder::JournalAlert;
 use crate::actors::recoverer::{self, Recoverer, SupervisorWays};
 use crate::actors::registry::{ActionRegistry, Surroundings};
 use crate::actors::root::RootChild;
@@ -172,20 +174,6 @@ impl Common {
             metrics: self.metrics.clone(),
             journal: Arc::clone(&self.journal),
         }
-    }
-
-    /// Looks after the journal.
-    pub(super) fn recorder(&self) -> RootChild {
-        let parts = RecorderParts {
-            journal: Arc::clone(&self.journal),
-            alert: self.lasting.journal_alert.clone(),
-            raise: self.peers.raise.clone(),
-            resolve: self.peers.resolve.clone(),
-            board: self.board.clone(),
-            clock: self.clock,
-        };
-        let make = move |_: &mut Context<Recorder>| Recorder::new(parts.clone());
-        child(Kept::peer("recorder", RespawnSettings::default()), make, |_| {})
     }
 
     pub(super) fn recoverer(
