@@ -20,7 +20,7 @@ pub use alert::{
     Severity, Sighting,
 };
 pub use component::{ComponentId, ProberKind, Role};
-pub use health::{ComponentHealth, HealthState};
+pub use health::{AlertState, ComponentHealth, HealthState};
 pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
 pub use leadership::{Leadership, LeaseRecord, StoredLease};
 pub use recovery::Evidence;
