@@ -49,6 +49,9 @@ pub struct Alert {
     /// What may be its cause, and is not decided yet.
     #[serde(default)]
     pub suspicion: Option<Suspicion>,
+    /// How long after its cause is over it may take to be found healthy as well, in seconds.
+    #[serde(default)]
+    pub settle_secs: u64,
     /// What fails because of it and has no alert yet.
     #[serde(default)]
     pub affects: Vec<Affected>,

@@ -129,6 +129,7 @@ mod tests {
             action: String::new(),
             causes: Vec::new(),
             suspicion: None,
+            settle_secs: 0,
             affects: Vec::new(),
             seen: Vec::new(),
             look_closer: Vec::new(),

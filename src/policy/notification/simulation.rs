@@ -36,6 +36,7 @@ fn alert(component: &str, severity: Severity) -> Alert {
         action: String::new(),
         causes: Vec::new(),
         suspicion: None,
+        settle_secs: 0,
         affects: Vec::new(),
         seen: Vec::new(),
         look_closer: Vec::new(),
