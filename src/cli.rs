@@ -8,6 +8,7 @@ mod instance;
 pub mod probe;
 pub mod resume;
 pub mod run;
+pub mod whatif;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ Examples:
   falconer probe                         probe everything once and print a table
   falconer run --dry-run                 supervise, but only show what would be changed
   falconer explain querynode             why something was done about it, or was not
+  falconer whatif scaling --input FILE   how many replicas would there be?
 
 Environment:
   FALCONER__TABLE__KEY=value overrides any key of the file, for example
@@ -61,6 +63,7 @@ pub enum Command {
     Probe(probe::ProbeArgs),
     Explain(explain::ExplainArgs),
     Resume(resume::ResumeArgs),
+    Whatif(whatif::WhatifArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -75,6 +78,7 @@ pub fn run() -> ExitCode {
         Command::Probe(args) => probe::execute(args),
         Command::Explain(args) => explain::execute(args),
         Command::Resume(args) => resume::execute(args),
+        Command::Whatif(args) => whatif::execute(args),
         Command::Demo(args) => demo::execute(args),
     };
     match outcome {
