@@ -98,7 +98,9 @@ impl ScalingLedger {
         let changes = record.changes.iter();
         Past {
             recommendations: record.recommendations.iter().copied().collect(),
-            changes: changes.map(|(at, from, to)| (*at, i64::from(*to) - i64::from(*from))).collect(),
+            changes: changes
+                .map(|(at, from, to)| (*at, i64::from(*to) - i64::from(*from)))
+                .collect(),
         }
     }
 

@@ -6,7 +6,9 @@
 
 use crate::model::Timestamp;
 
-use super::settings::{ChangeLimit, ChangeLimitKind, LimitSelect, ScalingBehavior, ScalingSettings};
+use super::settings::{
+    ChangeLimit, ChangeLimitKind, LimitSelect, ScalingBehavior, ScalingSettings,
+};
 
 /// What was recommended and done before, in any order.
 #[derive(Debug, Clone, Copy, Default)]
@@ -118,12 +120,7 @@ fn stricter(
 }
 
 /// The most replicas that the limits upwards allow; without any there is none.
-fn ceiling(
-    current: u32,
-    history: &History<'_>,
-    behavior: &ScalingBehavior,
-    now: Timestamp,
-) -> i64 {
+fn ceiling(current: u32, history: &History<'_>, behavior: &ScalingBehavior, now: Timestamp) -> i64 {
     let limits = behavior.policies.iter().map(|policy| {
         let start = history.at_start(current, policy, now);
         match policy.kind {

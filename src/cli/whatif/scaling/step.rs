@@ -2,8 +2,8 @@
 
 use super::answer::{Answer, Decided};
 use crate::model::{
-    ComponentId, HealthState, Owner, Percent, Pod, PodCondition, PodLife, PodUsage, Resources, Role,
-    Timestamp, Workload, WorkloadKind, WorkloadRef,
+    ComponentId, HealthState, Owner, Percent, Pod, PodCondition, PodLife, PodUsage, Resources,
+    Role, Timestamp, Workload, WorkloadKind, WorkloadRef,
 };
 use crate::policy::scaling::limits::{History, Limiter, limit};
 use crate::policy::scaling::load::{PodLoad, PodPhase};

@@ -64,13 +64,18 @@ fn a_problem_names_its_field() {
     };
     let cases: [(fn(&mut Value), &str); 8] = [
         (|q| q["settings"]["min_replicas"] = json!(-1), "settings.min_replicas: invalid value"),
-        (|q| q["settings"]["max_replicas"] = json!(0), "settings.max_replicas: must not be smaller"),
+        (
+            |q| q["settings"]["max_replicas"] = json!(0),
+            "settings.max_replicas: must not be smaller",
+        ),
         (|q| q["settings"]["cpu_threshold"] = json!(0), "settings.cpu_threshold: must be at least"),
         (|q| q["settings"]["mode"] = json!("magic"), "settings.mode: unknown variant `magic`"),
         (|q| q["pods"][0]["requests"]["cpu"] = json!(1), "pods[0].requests.cpu: unknown field"),
         (|q| q["pods"][0]["phase"] = json!("Gone"), "pods[0].phase: unknown variant"),
-        (|q| q["settings"]["scale_up"]["policies"][0]["period"] = json!("soon"),
-         "settings.scale_up.policies[0].period: invalid value"),
+        (
+            |q| q["settings"]["scale_up"]["policies"][0]["period"] = json!("soon"),
+            "settings.scale_up.policies[0].period: invalid value",
+        ),
         (|q| drop(q.as_object_mut().unwrap().remove("pods")), "missing field `pods`"),
     ];
     for (change, words) in cases {

@@ -146,8 +146,7 @@ pub(super) fn propose(
         return Ok(keep);
     }
     let replicas = rounded_up(careful, all.pods);
-    let backwards =
-        (careful < 1.0 && replicas > current) || (careful > 1.0 && replicas < current);
+    let backwards = (careful < 1.0 && replicas > current) || (careful > 1.0 && replicas < current);
     Ok(if backwards { keep } else { Proposal { replicas, utilization } })
 }
 

@@ -77,7 +77,9 @@ impl TargetReason {
             Self::BelowMinimum => "there are fewer than min_replicas",
             Self::ScaledToZero => "it is scaled to zero on purpose",
             Self::NoMetrics => "the load is not known: no pod that counts has a sample",
-            Self::MissingRequest => "a container has no request, so there is nothing to compare with",
+            Self::MissingRequest => {
+                "a container has no request, so there is nothing to compare with"
+            }
         }
     }
 

@@ -48,7 +48,8 @@ impl fmt::Display for Summary {
         for (name, used, target) in named {
             if let (Some(used), Some(target)) = (used, target) {
                 let gap = if measured.is_empty() { "" } else { ", " };
-                measured.push_str(&format!("{gap}{name} {used}% of the requests (target {target}%)"));
+                measured
+                    .push_str(&format!("{gap}{name} {used}% of the requests (target {target}%)"));
             }
         }
         if !measured.is_empty() {
