@@ -34,8 +34,9 @@ pub(super) struct Question<'a> {
     now: Timestamp,
     settings: Settings,
     current_replicas: u32,
-    #[serde(default)]
-    status_replicas: Option<u32>,
+    /// Only metrics of other objects than pods would look at it, and there are none here.
+    #[serde(default, rename = "status_replicas")]
+    _status_replicas: Option<u32>,
     #[serde(borrow)]
     pods: Vec<Pod<'a>>,
     #[serde(deserialize_with = "required")]
