@@ -5,6 +5,7 @@
 //! component that is no longer watched end with it. Counters and histograms stay until the process
 //! ends, as Prometheus expects.
 
+mod alerts;
 mod circuits;
 mod export;
 mod gauges;
@@ -348,6 +349,9 @@ mod tests {
         metrics.config_loaded(Timestamp::default());
         metrics.config_reloaded(ReloadOutcome::Rejected, Timestamp::default());
         metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
+        metrics.digest_sent("email", true);
+        metrics.alert_groups("email", 2);
+        metrics.alerts_held("inhibited", 3);
         metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);
         metrics.replicas(&id, 3, 2);
         metrics.performance(
@@ -505,6 +509,9 @@ mod tests {
             r#"falconer_mailbox_depth{actor="supervisor"} 3"#.to_owned(),
             r#"falconer_mailbox_dropped_total{actor="supervisor"} 1"#.to_owned(),
             r#"falconer_actor_respawns_total{actor="prober"} 1"#.to_owned(),
+            r#"falconer_alert_digests_total{outcome="delivered",receiver="email"} 1"#.to_owned(),
+            r#"falconer_alert_groups{receiver="email"} 2"#.to_owned(),
+            r#"falconer_alerts_held{kind="inhibited"} 3"#.to_owned(),
             r#"falconer_alerts_total{outcome="delivered",receiver="email",severity="critical",status="firing"} 1"#.to_owned(),
         ] {
             assert!(page.lines().any(|line| line == expected), "{expected} is missing in\n{page}");

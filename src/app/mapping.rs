@@ -25,10 +25,15 @@ pub fn given(path: &Path) -> Option<PathBuf> {
 
 /// The alerter's settings; it adds the receivers itself.
 pub fn alerter(settings: &settings::AlerterSettings) -> AlerterSettings {
-    let route = |route: &settings::Route| Route { severity: route.severity, to: route.to.clone() };
+    let route = |route: &settings::Route| Route {
+        severity: route.severity,
+        to: route.to.clone(),
+        ..Route::default()
+    };
     AlerterSettings {
         repeat_interval: settings.repeat_interval.get(),
         group_wait: settings.group_wait.get(),
+        group_interval: settings.group_interval.get(),
         send_resolved: settings.send_resolved,
         routes: settings.routes.iter().map(route).collect(),
         send_timeout: settings.email.timeout.get() + Duration::from_secs(5),

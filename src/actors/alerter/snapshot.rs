@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Alerter;
 use crate::model::Timestamp;
-use crate::policy::notification::{OpenAlert, Pace, ReceiverState};
+use crate::policy::notification::{GroupView, HoldKind, OpenAlert, Pace, ReceiverState};
 
 /// Open alerts and their delivery.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -15,6 +15,8 @@ pub struct AlerterSnapshot {
     /// Every open alert with its state at each receiver: when it was told, when it is retried, and
     /// why the newest attempt failed.
     pub alerts: Vec<OpenAlert>,
+    /// What is told together: when it was told, and when it is told next.
+    pub groups: Vec<GroupView>,
     /// By the receiver's name.
     pub receivers: BTreeMap<Arc<str>, ReceiverSnapshot>,
     /// Whether this falconer tells people, or leaves that to the leader.
@@ -49,6 +51,7 @@ impl Alerter {
         };
         let snapshot = AlerterSnapshot {
             alerts: book.alerts().cloned().collect(),
+            groups: book.groups(self.clock.now()),
             receivers: self
                 .receivers
                 .keys()
@@ -58,6 +61,19 @@ impl Alerter {
             speaks: self.speaks(),
         };
         drop(book);
+        self.measure(&snapshot);
         self.board.update(|status| status.alerter = snapshot.into());
+    }
+
+    fn measure(&self, snapshot: &AlerterSnapshot) {
+        for receiver in self.receivers.keys() {
+            let groups = snapshot.groups.iter().filter(|group| group.receiver == *receiver);
+            self.metrics.alert_groups(receiver, groups.count());
+        }
+        for kind in HoldKind::ALL {
+            let is_held = |open: &&OpenAlert| open.held.values().any(|hold| hold.kind == kind);
+            let held = snapshot.alerts.iter().filter(is_held).count();
+            self.metrics.alerts_held(kind.as_str(), held);
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! reason itself: each kind of hold decides in a file of its own.
 //!
 //! A hold keeps first messages, news of what goes on and reminders away, never the end of what a
-//! receiver was told. What is over before it was ever told is never mentioned.
+//! receiver was told, and never what a receiver would take for over if it were not told again. What is over before it was ever told is never mentioned.
 
 use std::sync::Arc;
 
@@ -26,6 +26,9 @@ pub enum HoldKind {
 }
 
 impl HoldKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Inhibited, Self::Silenced, Self::Muted];
+
     /// Lower case, as in metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -105,18 +108,22 @@ impl AlertBook {
     pub(super) fn look_at_holds(&mut self, holds: &dyn Holds, now: Timestamp) {
         for Changed { incident, receiver, hold } in self.changed_holds(holds, now) {
             let Some(open) = self.alerts.get_mut(&incident) else { continue };
-            match hold {
+            self.touched.incident(&incident);
+            let until_now = match hold {
                 Some(hold) => {
                     open.held.insert(receiver, hold);
+                    continue;
                 }
-                None => {
-                    open.held.remove(&receiver);
-                    if let Some(Delivery::Waiting { due }) = open.deliveries.get_mut(&receiver) {
-                        *due = now.max(*due);
-                    }
-                }
+                None => open.held.remove(&receiver),
+            };
+            if let (Some(hold), Some(Delivery::Waiting { due })) =
+                (until_now, open.deliveries.get_mut(&receiver))
+            {
+                let key = open.groups.get(&receiver);
+                let group = key.and_then(|key| self.groups.get(&receiver)?.get(key));
+                let flush = group.map_or(now, |group| group.flush_from(now));
+                *due = if hold.kind.ends_at_once() { now.max(*due) } else { flush };
             }
-            self.touched.insert(incident);
         }
     }
 
@@ -138,7 +145,7 @@ impl AlertBook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ComponentId, Reason, ReasonKind, Severity};
+    use crate::model::{ComponentId, Reason, ReasonKind, Receipt, Severity};
     use crate::policy::notification::{Alert, NextStep, NotificationSettings, Pace};
 
     /// Holds everything back while it is on.
@@ -209,10 +216,11 @@ mod tests {
     fn the_end_of_what_was_told_is_told_whatever_is_held_back() {
         let (mut book, incident) = raised();
         book.settle(&settings(), &NoHolds, Pace::Normal, at(5));
-        let NextStep::Send { .. } = book.next("email", &settings(), Pace::Normal, at(5)) else {
+        let step = book.next("email", &settings(), Pace::Normal, at(5));
+        let NextStep::Send { notification, .. } = step else {
             panic!("a message");
         };
-        book.finish(&incident, "email", Ok(()), &settings(), 0.5, at(5));
+        book.finish("email", &notification, Ok(Receipt::default()), &settings(), 0.5, at(5));
         assert!(!is_told(&mut book, true, at(5_000)));
         book.resolve(&incident, at(5_001), at(5_001));
         assert!(is_told(&mut book, true, at(5_100)));

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use falconer::effects::{Notifier, NotifyError};
-use falconer::model::{ComponentId, IncidentId, Notification, Receipt, Severity, Timestamp};
+use falconer::model::{
+    AlertMessage, ComponentId, IncidentId, Notification, Receipt, Severity, Timestamp,
+};
 
 use super::death::Actor;
 use super::{State, World};
@@ -49,8 +51,8 @@ pub struct Accepted {
 }
 
 /// Whether the message says that the incident is left to a person.
-pub fn is_for_person(message: &Notification) -> bool {
-    message.lead.action.starts_with("left to a person")
+pub fn is_for_person(message: &AlertMessage) -> bool {
+    message.action.starts_with("left to a person")
 }
 
 /// What a receiver was told of an incident.
@@ -212,26 +214,38 @@ impl State {
 
     fn accept(&mut self, index: usize, message: &Notification, known: bool) {
         self.counts.messages += 1;
+        for alert in message.alerts() {
+            self.accept_about(index, (message.sent_at, alert), known);
+        }
+    }
+
+    fn accept_about(
+        &mut self,
+        index: usize,
+        (made_at, message): (Timestamp, &AlertMessage),
+        known: bool,
+    ) {
         let at = self.now();
         let receiver = &mut self.receivers[index];
-        let story = receiver.stories.entry(message.lead.incident.clone()).or_insert_with(|| {
-            Story { component: message.lead.component.clone(), firing: Vec::new(), resolved: None }
+        let story = receiver.stories.entry(message.incident.clone()).or_insert_with(|| Story {
+            component: message.component.clone(),
+            firing: Vec::new(),
+            resolved: None,
         });
-        let severity = message.lead.severity;
+        let severity = message.severity;
         let is_for_person = is_for_person(message);
-        let made_at = message.sent_at;
         let accepted = Accepted { made_at, at, severity, is_for_person, known };
-        match message.lead.status {
+        match message.status {
             falconer::model::AlertStatus::Firing => story.firing.push(accepted),
             falconer::model::AlertStatus::Resolved => story.resolved = Some(accepted),
         }
         let name = Arc::clone(&receiver.name);
         self.say(format_args!(
             "{name} TAKES {} {} {}: {}{}",
-            message.lead.status.as_str(),
+            message.status.as_str(),
             severity.as_str(),
-            message.lead.incident,
-            message.lead.action,
+            message.incident,
+            message.action,
             if known { "" } else { ", unknown to falconer" }
         ));
     }

@@ -97,7 +97,7 @@ impl Lasting {
             (OWN, super::alert::STATE) => self.state_alert.adopt(id),
             _ => {
                 let mut book = lock(&self.book);
-                book.update(&id, NOT_WATCHED.to_owned(), false);
+                book.update(&id, NOT_WATCHED.to_owned(), false, now);
                 book.resolve(&id, now, now);
             }
         }
