@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 use crate::model::{
     ClusterEvent, Evidence, Inventory, JournalEntry, JournalQuery, LeaseRecord, Notification,
-    ProbeObservation, RolloutStatus, StoredLease, Timestamp, WorkloadRef,
+    ProbeObservation, Receipt, RolloutStatus, StoredLease, Timestamp, WorkloadRef,
 };
 
 pub use cluster::ClusterError;
@@ -213,7 +213,7 @@ pub trait Notifier: Send + Sync {
     fn name(&self) -> &str;
 
     /// Delivers one message. `Ok` only after the far side has accepted it.
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError>;
 }
 
 /// Where everything that was seen, decided, done and told is written down. The adapter has a thread

@@ -22,7 +22,7 @@ use super::throttle::{Throttle, Turn};
 use crate::clock::Clock;
 use crate::effects::{Journal, Notifier, NotifyError};
 use crate::metrics::{CircuitParty, Metrics};
-use crate::model::{Notification, Timestamp};
+use crate::model::{Notification, Receipt, Timestamp};
 use crate::policy::circuit::CircuitChange;
 use crate::policy::notification::{
     Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, Raised, SendFailure,
@@ -277,12 +277,12 @@ impl Alerter {
         receiver: &Arc<str>,
         notification: &Notification,
         reason: SendReason,
-        result: Result<(), NotifyError>,
+        result: Result<Receipt, NotifyError>,
     ) {
         self.in_flight.remove(receiver);
         self.note_delivery(receiver, notification, reason, &result);
-        let incident = &notification.incident;
-        let result = result.map_err(|error| SendFailure {
+        let incident = &notification.lead.incident;
+        let result = result.map(drop).map_err(|error| SendFailure {
             outage: error.is_retryable(),
             error: error.to_string(),
         });
@@ -325,7 +325,7 @@ async fn deliver(
     notifier: &dyn Notifier,
     notification: &Notification,
     limit: Duration,
-) -> Result<(), NotifyError> {
+) -> Result<Receipt, NotifyError> {
     let receiver = || notifier.name().to_owned();
     let sending = AssertUnwindSafe(notifier.notify(notification)).catch_unwind();
     match tokio::time::timeout(limit, sending).await {

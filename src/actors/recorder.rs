@@ -118,6 +118,12 @@ fn alert(incident: IncidentId, component: ComponentId, trouble: &JournalTrouble)
         action: "falconer goes on; what happens is kept in memory as far as there is room, and \
                  written when the journal can be"
             .to_owned(),
+        causes: Vec::new(),
+        suspicion: None,
+        affects: Vec::new(),
+        seen: Vec::new(),
+        look_closer: Vec::new(),
+        is_flapping: false,
         started_at: trouble.since,
     }
 }

@@ -40,20 +40,19 @@ pub struct Message {
 pub fn webhooks(sim: &Simulation) -> Vec<Message> {
     let all = sim.webhook().requests().all().into_iter().filter_map(|one| one.json());
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let message = |one: serde_json::Value| Message {
-        component: text(&one["component"]["component"]),
-        incident: text(&one["incident"]),
-        status: text(&one["status"]),
-        severity: text(&one["severity"]),
-        is_for_person: one.to_string().contains(FOR_PERSON),
-        id: format!(
-            "{} {} {}",
-            text(&one["incident"]),
-            text(&one["status"]),
-            text(&one["sent_at"])
-        ),
+    let messages = |one: serde_json::Value| {
+        let alerts = one["alerts"].as_array().cloned().unwrap_or_default().into_iter();
+        let message = |alert: serde_json::Value| Message {
+            component: text(&alert["component"]["component"]),
+            incident: text(&alert["incident"]),
+            status: text(&alert["status"]),
+            severity: text(&alert["severity"]),
+            is_for_person: alert.to_string().contains(FOR_PERSON),
+            id: format!("{} {}", text(&one["id"]), text(&alert["incident"])),
+        };
+        alerts.map(message).collect::<Vec<_>>()
     };
-    all.map(message).collect()
+    all.flat_map(messages).collect()
 }
 
 /// What the mail server got, in order.

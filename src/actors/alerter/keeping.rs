@@ -62,7 +62,7 @@ impl Alerter {
         error: &StateError,
     ) {
         self.in_flight.remove(receiver);
-        let incident = &notification.incident;
+        let incident = &notification.lead.incident;
         tracing::warn!(%receiver, %incident, %error, "message withheld");
         let retry_at = self.clock.now() + WITHHELD_FOR;
         self.book().put_back(incident, receiver, &error.to_string(), retry_at);

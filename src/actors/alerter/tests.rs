@@ -47,7 +47,7 @@ impl Fake {
     /// Seconds since the start and status of what was accepted.
     fn accepted(&self) -> Vec<(u64, AlertStatus)> {
         let accepted = self.accepted.lock().unwrap();
-        accepted.iter().map(|(at, notification)| (*at, notification.status)).collect()
+        accepted.iter().map(|(at, notification)| (*at, notification.lead.status)).collect()
     }
 
     fn last(&self) -> Notification {
@@ -61,13 +61,13 @@ impl Notifier for Fake {
         self.name
     }
 
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
-        self.tried.lock().unwrap().push((self.seconds(), notification.status));
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
+        self.tried.lock().unwrap().push((self.seconds(), notification.lead.status));
         let answer = self.script.lock().unwrap().pop_front().unwrap_or(Answer::Accept);
         match answer {
             Answer::Accept => {
                 self.accepted.lock().unwrap().push((self.seconds(), notification.clone()));
-                Ok(())
+                Ok(Receipt::default())
             }
             Answer::Unavailable => Err(NotifyError::Unavailable {
                 receiver: self.name.into(),
@@ -79,7 +79,7 @@ impl Notifier for Fake {
                 pass(5).await;
                 self.busy.fetch_sub(1, Ordering::Relaxed);
                 self.accepted.lock().unwrap().push((self.seconds(), notification.clone()));
-                Ok(())
+                Ok(Receipt::default())
             }
             Answer::Hang => std::future::pending().await,
             Answer::Panic => panic!("a bug in a receiver"),
@@ -178,6 +178,12 @@ fn raise(severity: Severity) -> RaiseAlert {
         reason: Reason::new(ReasonKind::Timeout, "no answer within 5 s"),
         details: vec!["querynode-abc: timeout after 5s".into()],
         action: String::new(),
+        causes: Vec::new(),
+        suspicion: None,
+        affects: Vec::new(),
+        seen: Vec::new(),
+        look_closer: Vec::new(),
+        is_flapping: false,
         started_at: START,
     })
 }
@@ -206,8 +212,8 @@ fn an_incident_is_told_repeated_and_resolved() {
         pass(1_000).await;
         assert_eq!(email.accepted(), [(5, Firing), (305, Firing), (400, Resolved)]);
         let last = email.last();
-        assert_eq!(last.action, "restarting deployment/querynode");
-        assert_eq!(last.ended_at, Some(START + Duration::from_secs(400)));
+        assert_eq!(last.lead.action, "restarting deployment/querynode");
+        assert_eq!(last.lead.ended_at, Some(START + Duration::from_secs(400)));
         assert!(stage.board.snapshot().alerter.alerts.is_empty());
     });
 }
@@ -229,7 +235,7 @@ fn what_is_left_to_a_person_is_told_at_once_and_once() {
             pass(10).await;
         }
         assert_eq!(email.accepted(), [(5, Firing), (60, Firing)]);
-        assert_eq!(email.last().action, "left to a person: 2 automatic steps did not help");
+        assert_eq!(email.last().lead.action, "left to a person: 2 automatic steps did not help");
     });
 }
 
@@ -370,7 +376,7 @@ fn a_raised_severity_is_told_at_once() {
         stage.raise(Severity::Critical).await;
         pass(10).await;
         assert_eq!(email.accepted(), [(5, Firing), (60, Firing)]);
-        assert_eq!(email.last().severity, Severity::Critical);
+        assert_eq!(email.last().lead.severity, Severity::Critical);
     });
 }
 
@@ -392,7 +398,7 @@ fn a_respawned_alerter_goes_on_from_the_book() {
         assert_eq!(email.accepted(), [(5, Firing)], "what may be under way is not doubled");
         pass(20).await;
         assert_eq!(email.accepted(), [(5, Firing), (91, Firing)]);
-        assert_eq!(email.last().severity, Severity::Critical);
+        assert_eq!(email.last().lead.severity, Severity::Critical);
     });
 }
 

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use super::{Alerter, ResolveAlert};
 use crate::effects::NotifyError;
 use crate::model::journal::{AlertChange, AlertRecord, DeliveryRecord};
-use crate::model::{ComponentId, IncidentId, JournalEntry, JournalRecord, Notification, Severity};
+use crate::model::{
+    AlertMessage, ComponentId, IncidentId, JournalEntry, JournalRecord, Notification, Receipt,
+    Severity,
+};
 use crate::policy::notification::{Alert, Finished, Raised, SendReason};
 
 impl Alerter {
@@ -69,13 +72,13 @@ impl Alerter {
         receiver: &Arc<str>,
         notification: &Notification,
         reason: SendReason,
-        result: &Result<(), NotifyError>,
+        result: &Result<Receipt, NotifyError>,
     ) {
-        let Notification { incident, component, severity, status, .. } = notification;
+        let AlertMessage { incident, component, severity, status, .. } = &notification.lead;
         self.metrics.alert_sent(receiver, *severity, *status, result.is_ok());
         let (severity, status_name) = (severity.as_str(), status.as_str());
         match result {
-            Ok(()) => {
+            Ok(_) => {
                 tracing::info!(%receiver, %incident, severity, status = status_name, ?reason, "alert delivered");
             }
             Err(error) => {

@@ -40,6 +40,12 @@ impl Supervisor {
             reason: open.reason.clone(),
             details: evidence(report),
             action: action.to_owned(),
+            causes: Vec::new(),
+            suspicion: None,
+            affects: Vec::new(),
+            seen: Vec::new(),
+            look_closer: Vec::new(),
+            is_flapping: false,
             started_at: open.since,
         };
         self.parts.peers.raise.send(RaiseAlert(alert));

@@ -19,7 +19,7 @@ use crate::effects::journal::MemoryJournal;
 use crate::effects::{NotifyError, Probe};
 use crate::model::{
     AlertStatus, ComponentInventory, IncidentId, Inventory, Notification, Outcome,
-    ProbeObservation, ProberKind, ReasonKind, Role, Timestamp,
+    ProbeObservation, ProberKind, ReasonKind, Receipt, Role, Timestamp,
 };
 use crate::policy::backoff::{BackoffSettings, Intensity};
 use crate::policy::health::HealthSettings;
@@ -87,10 +87,10 @@ impl Notifier for Letterbox {
         "email"
     }
 
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
-        let letter = (notification.incident.clone(), notification.status);
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
+        let letter = (notification.lead.incident.clone(), notification.lead.status);
         self.letters.lock().unwrap().push(letter);
-        Ok(())
+        Ok(Receipt::default())
     }
 }
 

@@ -22,7 +22,7 @@ use crate::effects::{
 };
 use crate::model::{
     AlertStatus, ClusterEvent, ComponentInventory, Evidence, HealthState, Inventory, Notification,
-    Outcome, ProbeObservation, ProberKind, ReasonKind, RolloutStatus, Timestamp, Touched,
+    Outcome, ProbeObservation, ProberKind, ReasonKind, Receipt, RolloutStatus, Timestamp, Touched,
     WorkloadRef,
 };
 use crate::policy::health::HealthSettings;
@@ -145,7 +145,7 @@ impl Mailbox {
     }
 
     fn statuses(&self) -> Vec<AlertStatus> {
-        self.received.lock().unwrap().iter().map(|message| message.status).collect()
+        self.received.lock().unwrap().iter().map(|message| message.lead.status).collect()
     }
 }
 
@@ -155,12 +155,12 @@ impl Notifier for Mailbox {
         self.name
     }
 
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
         self.received.lock().unwrap().push(notification.clone());
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        Ok(())
+        Ok(Receipt::default())
     }
 }
 
@@ -454,7 +454,7 @@ fn the_incident_of_a_component_that_is_configured_no_longer_ends_and_says_why() 
         let probes_of_c1 = fixture.starts()["c1"].len();
         seconds(30).await;
         assert_eq!(fixture.mail.statuses(), [AlertStatus::Firing, AlertStatus::Resolved]);
-        let action = fixture.mail.received.lock().unwrap()[1].action.clone();
+        let action = fixture.mail.received.lock().unwrap()[1].lead.action.clone();
         assert_eq!(action, "no longer watched: the configuration was changed");
         assert_eq!(fixture.starts()["c1"].len(), probes_of_c1);
         assert_eq!(fixture.health("c1"), None);

@@ -15,7 +15,7 @@ use lettre::message::Mailbox;
 use super::{NotifyError, SetupError};
 use crate::effects::Notifier;
 use crate::effects::secret::SecretFile;
-use crate::model::Notification;
+use crate::model::{Notification, Receipt};
 
 /// How the connection to the mail server is protected; a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,7 +127,7 @@ impl EmailNotifier {
         let refused = smtp::deliver(&self.settings, mail.envelope(), &mail.formatted()).await?;
         for smtp::RefusedRecipient { address, answer } in refused {
             tracing::warn!(
-                incident = %notification.incident, recipient = %address, answer,
+                incident = %notification.lead.incident, recipient = %address, answer,
                 "mail accepted for some recipients only"
             );
         }
@@ -141,11 +141,11 @@ impl Notifier for EmailNotifier {
         Self::NAME
     }
 
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
         let limit = self.settings.timeout;
         let sent = tokio::time::timeout(limit, self.send(notification)).await;
         match sent.unwrap_or(Err(smtp::Failure::Timeout)) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Receipt::default()),
             Err(smtp::Failure::Timeout) => Err(NotifyError::timeout(Self::NAME, limit)),
             Err(smtp::Failure::Unavailable(message)) => {
                 Err(NotifyError::unavailable(Self::NAME, message))

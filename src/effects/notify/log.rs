@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{NotifyError, render};
 use crate::effects::Notifier;
-use crate::model::{AlertStatus, Notification, Severity};
+use crate::model::{AlertMessage, AlertStatus, Notification, Receipt, Severity};
 
 /// Writes each notification to the log. Never fails.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,10 +23,10 @@ impl Notifier for LogNotifier {
         "log"
     }
 
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
-        let Notification { incident, component, title, reason, action, .. } = notification;
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
+        let AlertMessage { incident, component, title, reason, action, .. } = &notification.lead;
         let lasted = render::lasted(notification);
-        match (notification.status, notification.severity) {
+        match (notification.lead.status, notification.lead.severity) {
             (AlertStatus::Firing, Severity::Critical) => {
                 tracing::error!(%incident, %component, title, %reason, action, "alert firing");
             }
@@ -37,6 +37,6 @@ impl Notifier for LogNotifier {
                 tracing::info!(%incident, %component, title, lasted, action, "alert over");
             }
         }
-        Ok(())
+        Ok(Receipt::default())
     }
 }

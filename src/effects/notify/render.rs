@@ -40,15 +40,15 @@ fn is_invisible(c: char) -> bool {
 
 /// The word in the subject's brackets: the severity, or `RESOLVED`.
 pub fn tag(notification: &Notification) -> String {
-    match notification.status {
-        AlertStatus::Firing => notification.severity.as_str().to_uppercase(),
+    match notification.lead.status {
+        AlertStatus::Firing => notification.lead.severity.as_str().to_uppercase(),
         AlertStatus::Resolved => "RESOLVED".to_owned(),
     }
 }
 
 /// The title, safe for a header.
 pub fn title(notification: &Notification) -> String {
-    one_line(&notification.title, TITLE_LIMIT)
+    one_line(&notification.lead.title, TITLE_LIMIT)
 }
 
 /// `[CRITICAL] Milvus Alert: querynode is unhealthy`.
@@ -59,8 +59,8 @@ pub fn subject(notification: &Notification) -> String {
 /// How long the incident lasted, or has lasted when the message was made; in whole seconds, or in
 /// milliseconds where it is shorter than one.
 pub fn lasted(notification: &Notification) -> String {
-    let until = notification.ended_at.unwrap_or(notification.sent_at);
-    let exact = until.since(notification.started_at);
+    let until = notification.lead.ended_at.unwrap_or(notification.sent_at);
+    let exact = until.since(notification.lead.started_at);
     let shown =
         if exact < Duration::from_secs(1) { exact } else { Duration::from_secs(exact.as_secs()) };
     humantime::format_duration(shown).to_string()
@@ -70,21 +70,21 @@ pub fn lasted(notification: &Notification) -> String {
 pub fn facts(notification: &Notification) -> Vec<(&'static str, String)> {
     let lasted = lasted(notification);
     let mut facts = vec![
-        ("Severity", notification.severity.as_str().to_uppercase()),
+        ("Severity", notification.lead.severity.as_str().to_uppercase()),
         ("Title", title(notification)),
-        ("Status", notification.status.as_str().to_owned()),
+        ("Status", notification.lead.status.as_str().to_owned()),
         ("Time", notification.sent_at.to_string()),
-        ("Cluster", one_line(&notification.component.cluster, TITLE_LIMIT)),
-        ("Component", one_line(&notification.component.component, TITLE_LIMIT)),
+        ("Cluster", one_line(&notification.lead.component.cluster, TITLE_LIMIT)),
+        ("Component", one_line(&notification.lead.component.component, TITLE_LIMIT)),
     ];
-    match (notification.status, notification.ended_at) {
+    match (notification.lead.status, notification.lead.ended_at) {
         (AlertStatus::Resolved, Some(ended)) => facts.extend([
-            ("Since", notification.started_at.to_string()),
+            ("Since", notification.lead.started_at.to_string()),
             ("Until", ended.to_string()),
             ("Lasted", lasted),
         ]),
         (AlertStatus::Resolved, None) | (AlertStatus::Firing, _) => {
-            facts.push(("Since", format!("{} (for {lasted})", notification.started_at)));
+            facts.push(("Since", format!("{} (for {lasted})", notification.lead.started_at)));
         }
     }
     facts
@@ -93,25 +93,27 @@ pub fn facts(notification: &Notification) -> Vec<(&'static str, String)> {
 /// The paragraphs below the facts, each with its heading.
 pub fn paragraphs(notification: &Notification) -> Vec<(&'static str, Vec<String>)> {
     let mut details: Vec<String> = notification
+        .lead
         .details
         .iter()
         .take(MAX_LINES)
         .map(|line| one_line(line, LINE_LIMIT))
         .filter(|line| !line.is_empty())
         .collect();
-    let left_out = notification.details.len().saturating_sub(MAX_LINES);
+    let left_out = notification.lead.details.len().saturating_sub(MAX_LINES);
     if left_out > 0 {
         details.push(format!("and {left_out} more"));
     }
-    let action = match one_line(&notification.action, LINE_LIMIT) {
+    let action = match one_line(&notification.lead.action, LINE_LIMIT) {
         nothing if nothing.is_empty() => "nothing so far".to_owned(),
         action => action,
     };
-    let mut paragraphs = vec![("Reason", vec![one_line(&notification.reason.text, LINE_LIMIT)])];
+    let mut paragraphs =
+        vec![("Reason", vec![one_line(&notification.lead.reason.text, LINE_LIMIT)])];
     if !details.is_empty() {
         paragraphs.push(("Details", details));
     }
-    let heading = match notification.status {
+    let heading = match notification.lead.status {
         AlertStatus::Firing => "What falconer does",
         AlertStatus::Resolved => "What falconer did",
     };
@@ -131,13 +133,14 @@ pub fn text(notification: &Notification) -> String {
             let _ = writeln!(text, "  - {line}");
         }
     }
-    let _ = write!(text, "\nIncident {}\n", one_line(notification.incident.as_str(), LINE_LIMIT));
+    let _ =
+        write!(text, "\nIncident {}\n", one_line(notification.lead.incident.as_str(), LINE_LIMIT));
     text
 }
 
 /// The message as HTML; every value is escaped.
 pub fn html(notification: &Notification) -> String {
-    let colour = match (notification.status, notification.severity) {
+    let colour = match (notification.lead.status, notification.lead.severity) {
         (AlertStatus::Resolved, _) => "#1a7f37",
         (AlertStatus::Firing, crate::model::Severity::Critical) => "#b42318",
         (AlertStatus::Firing, crate::model::Severity::Warning) => "#b54708",
@@ -160,7 +163,7 @@ pub fn html(notification: &Notification) -> String {
         }
         html.push_str("</ul>\n");
     }
-    let incident = one_line(notification.incident.as_str(), LINE_LIMIT);
+    let incident = one_line(notification.lead.incident.as_str(), LINE_LIMIT);
     let _ = write!(html, "<p><small>Incident {}</small></p>\n</body></html>\n", escape(&incident));
     html
 }
@@ -192,15 +195,24 @@ pub fn fingerprint(text: &str) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::{ComponentId, IncidentId, Reason, ReasonKind, Severity, Timestamp};
+    use std::collections::BTreeMap;
+
+    use crate::model::{
+        AlertMessage, ComponentId, IncidentId, Reason, ReasonKind, Severity, Timestamp,
+    };
 
     pub(crate) const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
     /// A notification of a querynode that has been sick for 35 s, or was for 400 s.
     pub(crate) fn notification(status: AlertStatus) -> Notification {
         let component = ComponentId::new("milvus-ha", "querynode");
-        Notification {
-            incident: IncidentId::new(&component, START),
+        let incident = IncidentId::new(&component, START);
+        let sent_at = match status {
+            AlertStatus::Firing => START + Duration::from_secs(35),
+            AlertStatus::Resolved => START + Duration::from_millis(400_300),
+        };
+        let lead = AlertMessage {
+            incident: incident.clone(),
             component,
             severity: Severity::Critical,
             status,
@@ -211,15 +223,28 @@ pub(crate) mod tests {
                 "querynode-def: status 500 <b>\"no\"</b>".into(),
             ],
             action: "rollout restart of deployment/milvus-querynode (1 of 3 this hour)".into(),
+            seen: vec![],
+            causes: vec![],
+            affects: vec![],
+            look_closer: vec![],
+            is_flapping: false,
+            acknowledged: None,
             started_at: START,
             ended_at: match status {
                 AlertStatus::Firing => None,
                 AlertStatus::Resolved => Some(START + Duration::from_millis(400_250)),
             },
-            sent_at: match status {
-                AlertStatus::Firing => START + Duration::from_secs(35),
-                AlertStatus::Resolved => START + Duration::from_millis(400_300),
-            },
+        };
+        Notification {
+            id: format!("{incident}/{}/{}", status.as_str(), sent_at.as_millis()).into(),
+            thread: incident.as_str().into(),
+            group: BTreeMap::new(),
+            is_digest: false,
+            lead,
+            others: vec![],
+            still_firing: usize::from(status == AlertStatus::Firing),
+            reference: None,
+            sent_at,
         }
     }
 

@@ -12,7 +12,7 @@ use super::http::Post;
 use super::{NotifyError, render};
 use crate::effects::Notifier;
 use crate::effects::secret::SecretFile;
-use crate::model::Notification;
+use crate::model::{Notification, Receipt};
 
 /// Settings of the receiver `slack`.
 #[derive(Debug, Clone)]
@@ -56,13 +56,14 @@ impl Notifier for SlackNotifier {
         Self::NAME
     }
 
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
         let url = self.url().await?;
         let body = serde_json::json!({ "text": message(notification), "mrkdwn": false });
         let body = body.to_string().into_bytes();
         let timeout = self.settings.timeout;
         let headers = HeaderMap::new();
-        Post { receiver: Self::NAME, url, headers, body, timeout, ca_file: None }.send().await
+        Post { receiver: Self::NAME, url, headers, body, timeout, ca_file: None }.send().await?;
+        Ok(Receipt::default())
     }
 }
 
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn nobody_is_mentioned_by_what_a_server_says() {
         let mut notification = notification(AlertStatus::Firing);
-        notification.details = vec!["<!channel> boo".into()];
+        notification.lead.details = vec!["<!channel> boo".into()];
         let text = message(&notification);
         assert!(text.contains("&lt;!channel&gt;"), "{text}");
         assert!(!text.contains("<!"), "{text}");

@@ -14,7 +14,7 @@ use super::http::Post;
 use super::{NotifyError, SetupError};
 use crate::effects::Notifier;
 use crate::effects::secret::SecretFile;
-use crate::model::Notification;
+use crate::model::{Notification, Receipt};
 
 /// The shape of the JSON; a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -183,7 +183,7 @@ impl Notifier for WebhookNotifier {
         &self.receiver
     }
 
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
         let post = Post {
             receiver: &self.receiver,
             url: self.url().await?,
@@ -192,7 +192,8 @@ impl Notifier for WebhookNotifier {
             timeout: self.settings.timeout,
             ca_file: self.settings.ca_file.as_ref(),
         };
-        post.send().await
+        post.send().await?;
+        Ok(Receipt::default())
     }
 }
 

@@ -9,9 +9,20 @@ use serde::{Deserialize, Serialize};
 use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
 use super::route::NotificationSettings;
 use crate::model::{
-    AlertStatus, ComponentId, IncidentId, Notification, Reason, Severity, Timestamp,
+    Acknowledgement, Affected, AlertMessage, AlertStatus, ComponentId, IncidentId, Notification,
+    Reason, Severity, Sighting, Timestamp,
 };
 use crate::policy::circuit::{Circuit, CircuitDecision};
+
+/// What may be the cause of an incident: it fails, and has not failed often enough yet to be called
+/// unhealthy, or it was not asked since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspicion {
+    /// What.
+    pub of: Vec<ComponentId>,
+    /// By when it is decided.
+    pub until: Timestamp,
+}
 
 /// What is known of one incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +41,25 @@ pub struct Alert {
     pub details: Vec<String>,
     /// What falconer does about it.
     pub action: String,
+    /// What is known to be its cause, the most basic first: while that is told, this is not told by
+    /// itself.
+    #[serde(default)]
+    pub causes: Vec<ComponentId>,
+    /// What may be its cause, and is not decided yet.
+    #[serde(default)]
+    pub suspicion: Option<Suspicion>,
+    /// What fails because of it and has no alert yet.
+    #[serde(default)]
+    pub affects: Vec<Affected>,
+    /// What was seen of late, the newest last.
+    #[serde(default)]
+    pub seen: Vec<Sighting>,
+    /// Commands that show more of it.
+    #[serde(default)]
+    pub look_closer: Vec<String>,
+    /// Whether it has come and gone so often that it is told as one.
+    #[serde(default)]
+    pub is_flapping: bool,
     /// Since when.
     pub started_at: Timestamp,
 }
@@ -43,6 +73,9 @@ pub struct OpenAlert {
     pub raised_at: Timestamp,
     /// Its end, if it is over.
     pub resolution: Option<Resolution>,
+    /// Who looks after it, if somebody has said so.
+    #[serde(default)]
+    pub acknowledged: Option<Acknowledgement>,
     /// By the receiver's name.
     pub deliveries: BTreeMap<Arc<str>, Delivery>,
 }
@@ -86,9 +119,26 @@ impl ReceiverState {
 impl OpenAlert {
     /// The message of this draft, with what is known now.
     pub(super) fn message(&self, draft: Draft) -> Notification {
-        let Alert { incident, component, title, reason, details, action, started_at, .. } =
-            self.alert.clone();
+        let Draft { status, made_at, .. } = draft;
+        let incident = &self.alert.incident;
         Notification {
+            id: format!("{incident}/{}/{}", status.as_str(), made_at.as_millis()).into(),
+            thread: incident.as_str().into(),
+            group: BTreeMap::new(),
+            is_digest: false,
+            lead: self.said(draft),
+            others: Vec::new(),
+            still_firing: usize::from(status == AlertStatus::Firing),
+            reference: None,
+            sent_at: made_at,
+        }
+    }
+
+    /// What a message says of it.
+    fn said(&self, draft: Draft) -> AlertMessage {
+        let Alert { incident, component, title, reason, details, action, .. } = self.alert.clone();
+        let Alert { causes, affects, seen, look_closer, .. } = self.alert.clone();
+        AlertMessage {
             incident,
             component,
             severity: draft.severity,
@@ -97,12 +147,17 @@ impl OpenAlert {
             reason,
             details,
             action,
-            started_at,
+            seen,
+            causes,
+            affects,
+            look_closer,
+            is_flapping: self.alert.is_flapping,
+            acknowledged: self.acknowledged.clone(),
+            started_at: self.alert.started_at,
             ended_at: self.resolution.map(|end| end.ended_at).filter(|_| match draft.status {
                 AlertStatus::Resolved => true,
                 AlertStatus::Firing => false,
             }),
-            sent_at: draft.made_at,
         }
     }
 

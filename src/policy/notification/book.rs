@@ -133,7 +133,9 @@ impl AlertBook {
             }
             std::collections::btree_map::Entry::Vacant(entry) => {
                 let deliveries = BTreeMap::new();
-                let open = OpenAlert { alert, raised_at: now, resolution: None, deliveries };
+                let (resolution, acknowledged) = (None, None);
+                let open =
+                    OpenAlert { alert, raised_at: now, resolution, acknowledged, deliveries };
                 (entry.insert(open), now + settings.group_wait, Raised::New)
             }
         };

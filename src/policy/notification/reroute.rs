@@ -125,6 +125,12 @@ mod tests {
             reason: Reason::new(ReasonKind::Timeout, "timeout after 5s"),
             details: Vec::new(),
             action: String::new(),
+            causes: Vec::new(),
+            suspicion: None,
+            affects: Vec::new(),
+            seen: Vec::new(),
+            look_closer: Vec::new(),
+            is_flapping: false,
             started_at: at(0),
         };
         book.raise(alert, settings, at(0));
@@ -141,7 +147,7 @@ mod tests {
     ) -> Option<SendReason> {
         let step = book.next(receiver, settings, Pace::Normal, now);
         let NextStep::Send { notification, reason } = step else { return None };
-        book.finish(&notification.incident, receiver, result, settings, 0.5, now);
+        book.finish(&notification.lead.incident, receiver, result, settings, 0.5, now);
         Some(reason)
     }
 

@@ -1,6 +1,6 @@
 //! The settings of notification and who is told about which severity.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,17 @@ pub struct Route {
     pub to: Vec<String>,
 }
 
+/// What is peculiar to one receiver.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct ReceiverPolicy {
+    /// It forgets what it is not told again: everything that fires is sent anew so often, whatever
+    /// `repeat_interval` says.
+    pub resend_every: Option<Duration>,
+    /// It shows one message per matter and changes it: an acknowledgement or another action of
+    /// falconer's is news to it.
+    pub keeps_current: bool,
+}
+
 /// When and to whom messages go.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NotificationSettings {
@@ -35,6 +46,8 @@ pub struct NotificationSettings {
     pub routes: Vec<Route>,
     /// The names of all configured receivers.
     pub receivers: Vec<Arc<str>>,
+    /// What is peculiar to some of them.
+    pub peculiar: BTreeMap<Arc<str>, ReceiverPolicy>,
     /// The deadline of one attempt to deliver one message.
     pub send_timeout: Duration,
     /// The time between attempts while a receiver cannot be reached or cannot take messages.
@@ -54,6 +67,7 @@ impl Default for NotificationSettings {
             send_resolved: true,
             routes: Vec::new(),
             receivers: Vec::new(),
+            peculiar: BTreeMap::new(),
             send_timeout: Duration::from_secs(30),
             backoff: BackoffSettings::default(),
             refused_backoff: BackoffSettings {

@@ -34,6 +34,12 @@ fn alert(component: &str, severity: Severity) -> Alert {
         reason: Reason::new(ReasonKind::Timeout, "no answer within 5 s"),
         details: vec![],
         action: String::new(),
+        causes: Vec::new(),
+        suspicion: None,
+        affects: Vec::new(),
+        seen: Vec::new(),
+        look_closer: Vec::new(),
+        is_flapping: false,
         started_at: START,
     }
 }
@@ -69,14 +75,14 @@ fn a_receiver_out_of_reach_is_tried_with_one_message_at_a_time() {
         book.raise(alert(component, Severity::Warning), &settings, at(0));
     }
     let first = sent(book.next("email", &settings, Pace::Normal, at(5)));
-    book.finish(&first.incident, "email", Err(outage()), &settings, 0.5, at(5));
+    book.finish(&first.lead.incident, "email", Err(outage()), &settings, 0.5, at(5));
     assert_eq!(
         book.next("email", &settings, Pace::Normal, at(5)),
         NextStep::WaitUntil(at(6)),
         "the other messages wait for the receiver"
     );
     let second = sent(book.next("email", &settings, Pace::Normal, at(6)));
-    book.finish(&second.incident, "email", Err(outage()), &settings, 0.5, at(6));
+    book.finish(&second.lead.incident, "email", Err(outage()), &settings, 0.5, at(6));
     assert_eq!(book.next("email", &settings, Pace::Normal, at(6)), NextStep::WaitUntil(at(8)));
     sent(book.next("webhook.oncall", &settings, Pace::Normal, at(6)));
 }
@@ -88,9 +94,9 @@ fn a_refused_message_does_not_hold_up_the_others() {
     book.raise(alert("querynode", Severity::Warning), &settings, at(0));
     let refused = sent(book.next("email", &settings, Pace::Normal, at(5)));
     let failure = SendFailure { outage: false, error: "550 no".into() };
-    book.finish(&refused.incident, "email", Err(failure), &settings, 0.5, at(5));
+    book.finish(&refused.lead.incident, "email", Err(failure), &settings, 0.5, at(5));
     let other = sent(book.next("email", &settings, Pace::Normal, at(5)));
-    assert_ne!(other.incident, refused.incident);
+    assert_ne!(other.lead.incident, refused.lead.incident);
 }
 
 #[test]
@@ -98,7 +104,7 @@ fn a_retried_message_keeps_its_time_so_that_a_receiver_can_recognise_it() {
     let (settings, mut book) = (settings(), AlertBook::default());
     book.raise(alert("proxy", Severity::Warning), &settings, at(0));
     let first = sent(book.next("email", &settings, Pace::Normal, at(5)));
-    book.finish(&first.incident, "email", Err(outage()), &settings, 0.5, at(6));
+    book.finish(&first.lead.incident, "email", Err(outage()), &settings, 0.5, at(6));
     let again = sent(book.next("email", &settings, Pace::Normal, at(7)));
     assert_eq!(again.sent_at, first.sent_at);
 }
@@ -114,12 +120,12 @@ fn a_raised_severity_reaches_the_receivers_of_both_severities() {
     book.raise(alert("proxy", Severity::Warning), &settings, at(0));
     assert_eq!(book.next("webhook.oncall", &settings, Pace::Normal, at(5)), NextStep::Idle);
     let warned = sent(book.next("email", &settings, Pace::Normal, at(5)));
-    book.finish(&warned.incident, "email", Ok(()), &settings, 0.5, at(5));
+    book.finish(&warned.lead.incident, "email", Ok(()), &settings, 0.5, at(5));
     let raised = book.raise(alert("proxy", Severity::Critical), &settings, at(20));
     assert_eq!(raised, Raised::Worse);
     for receiver in ["email", "webhook.oncall"] {
         let message = sent(book.next(receiver, &settings, Pace::Normal, at(20)));
-        assert_eq!(message.severity, Severity::Critical);
+        assert_eq!(message.lead.severity, Severity::Critical);
     }
 }
 
@@ -129,7 +135,7 @@ fn the_most_severe_message_goes_first() {
     book.raise(alert("datanode", Severity::Warning), &settings, at(0));
     book.raise(alert("querynode", Severity::Critical), &settings, at(1));
     let first = sent(book.next("email", &settings, Pace::Normal, at(10)));
-    assert_eq!(first.severity, Severity::Critical);
+    assert_eq!(first.lead.severity, Severity::Critical);
 }
 
 /// What one receiver accepted about one incident.
@@ -198,7 +204,7 @@ fn play(
             if let NextStep::Send { notification, .. } =
                 book.next(receiver, &settings, Pace::Normal, now)
             {
-                let flight = (notification.incident, notification.status, second + took);
+                let flight = (notification.lead.incident, notification.lead.status, second + took);
                 in_flight.insert(Arc::clone(receiver), flight);
             }
         }

@@ -14,7 +14,7 @@ use falconer::effects::Notifier;
 use falconer::effects::journal::MemoryJournal;
 use falconer::effects::notify::{EmailNotifier, LogNotifier, WebhookNotifier, WebhookSettings};
 use falconer::metrics::Metrics;
-use falconer::model::{IncidentId, Notification, Severity};
+use falconer::model::{AlertMessage, IncidentId, Severity};
 use falconer::policy::notification::{Alert, AlertBook};
 use falconer::sim::smtp::{ReceivedMail, SmtpBehaviour, SmtpSink};
 use falconer::sim::webhook::{WebhookAnswer, WebhookSink};
@@ -69,7 +69,7 @@ impl Stage {
     }
 
     fn raise(&self) -> RaiseAlert {
-        let Notification { incident, component, title, reason, details, .. } = notification();
+        let AlertMessage { incident, component, title, reason, details, .. } = notification().lead;
         let (severity, started_at) = (Severity::Critical, self.clock.now());
         let action = String::new();
         RaiseAlert(Alert {
@@ -80,6 +80,12 @@ impl Stage {
             reason,
             details,
             action,
+            causes: vec![],
+            suspicion: None,
+            affects: Vec::new(),
+            seen: Vec::new(),
+            look_closer: Vec::new(),
+            is_flapping: false,
             started_at,
         })
     }
@@ -110,7 +116,7 @@ impl Stage {
 }
 
 fn incident() -> IncidentId {
-    notification().incident
+    notification().lead.incident
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Notifications to send and servers to send them to.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::time::Duration;
 
 use falconer::effects::notify::{EmailSettings, SmtpSecurity};
 use falconer::model::{
-    AlertStatus, ComponentId, IncidentId, Notification, Reason, ReasonKind, Severity, Timestamp,
+    AlertMessage, AlertStatus, ComponentId, IncidentId, Notification, Reason, ReasonKind, Severity,
+    Timestamp,
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
@@ -21,18 +23,35 @@ pub(super) const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 pub(super) fn notification() -> Notification {
     let component = ComponentId::new("milvus-ha", "querynode");
+    let incident = IncidentId::new(&component, START);
+    let sent_at = START + Duration::from_secs(35);
     Notification {
-        incident: IncidentId::new(&component, START),
-        component,
-        severity: Severity::Critical,
-        status: AlertStatus::Firing,
-        title: "querynode is unhealthy".into(),
-        reason: Reason::new(ReasonKind::Timeout, "no answer within 5 s"),
-        details: vec!["querynode-abc: no answer within 5 s".into()],
-        action: "rollout restart of deployment/milvus-querynode".into(),
-        started_at: START,
-        ended_at: None,
-        sent_at: START + Duration::from_secs(35),
+        id: format!("{incident}/firing/{}", sent_at.as_millis()).into(),
+        thread: incident.as_str().into(),
+        group: BTreeMap::new(),
+        is_digest: false,
+        lead: AlertMessage {
+            incident,
+            component,
+            severity: Severity::Critical,
+            status: AlertStatus::Firing,
+            title: "querynode is unhealthy".into(),
+            reason: Reason::new(ReasonKind::Timeout, "no answer within 5 s"),
+            details: vec!["querynode-abc: no answer within 5 s".into()],
+            action: "rollout restart of deployment/milvus-querynode".into(),
+            seen: vec![],
+            causes: vec![],
+            affects: vec![],
+            look_closer: vec![],
+            is_flapping: false,
+            acknowledged: None,
+            started_at: START,
+            ended_at: None,
+        },
+        others: vec![],
+        still_firing: 1,
+        reference: None,
+        sent_at,
     }
 }
 

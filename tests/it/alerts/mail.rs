@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use super::fixtures::{converse, email, notification, server};
 
 async fn send(settings: EmailSettings) -> Result<(), NotifyError> {
-    EmailNotifier::new(settings).unwrap().notify(&notification()).await
+    EmailNotifier::new(settings).unwrap().notify(&notification()).await.map(drop)
 }
 
 /// The text of a failure that passes by itself.
@@ -72,9 +72,9 @@ async fn a_mail_arrives_once_for_all_recipients() {
 async fn what_a_server_said_adds_no_header_and_ends_no_mail() {
     let sink = SmtpSink::start().unwrap();
     let mut hostile = notification();
-    hostile.title = "down\r\nBcc: spy@example.com".into();
-    hostile.details = vec!["\r\n.\r\nMAIL FROM:<spy@example.com>".into(), ".".into()];
-    hostile.action = "\n.\nQUIT".into();
+    hostile.lead.title = "down\r\nBcc: spy@example.com".into();
+    hostile.lead.details = vec!["\r\n.\r\nMAIL FROM:<spy@example.com>".into(), ".".into()];
+    hostile.lead.action = "\n.\nQUIT".into();
     let notifier = EmailNotifier::new(email(sink.address())).unwrap();
     notifier.notify(&hostile).await.unwrap();
     let mails = sink.mails().all();

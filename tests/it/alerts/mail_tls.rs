@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::fixtures::{Authority, converse, email, notification, server};
 
 async fn send(settings: EmailSettings) -> Result<(), NotifyError> {
-    EmailNotifier::new(settings).unwrap().notify(&notification()).await
+    EmailNotifier::new(settings).unwrap().notify(&notification()).await.map(drop)
 }
 
 fn sink_with_login() -> SmtpSink {

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::fixtures::{Authority, notification};
 
 async fn post(settings: WebhookSettings) -> Result<(), NotifyError> {
-    WebhookNotifier::new(settings).unwrap().notify(&notification()).await
+    WebhookNotifier::new(settings).unwrap().notify(&notification()).await.map(drop)
 }
 
 #[tokio::test]
@@ -36,8 +36,8 @@ async fn both_formats_arrive_as_json_with_their_headers() {
         assert_eq!(request.header("authorization"), Some("Bearer s3cret"));
     }
     let ours = requests[0].json().unwrap();
-    assert_eq!(ours["title"], "querynode is unhealthy");
-    assert_eq!(ours["version"], 1);
+    assert_eq!(ours["alerts"][0]["title"], "querynode is unhealthy");
+    assert_eq!(ours["version"], 2);
     let theirs = requests[1].json().unwrap();
     assert_eq!(theirs["receiver"], "oncall");
     assert_eq!(theirs["alerts"][0]["labels"]["severity"], "critical");

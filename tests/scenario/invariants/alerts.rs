@@ -25,17 +25,17 @@ impl State {
         // What a message says may have changed since it was tried first, and judged.
         let is_retry = {
             let tried = &mut self.receivers[index].tried;
-            !tried.insert((message.incident.clone(), message.sent_at))
+            !tried.insert((message.lead.incident.clone(), message.sent_at))
         };
-        if let Some(story) = self.receivers[index].stories.get(&message.incident) {
+        if let Some(story) = self.receivers[index].stories.get(&message.lead.incident) {
             wrong.extend(self.wrong_again(story, message, is_retry));
         }
-        let (name, incident) = (self.receivers[index].name.clone(), &message.incident);
-        let (status, severity) = (message.status.as_str(), message.severity.as_str());
+        let (name, incident) = (self.receivers[index].name.clone(), &message.lead.incident);
+        let (status, severity) = (message.lead.status.as_str(), message.lead.severity.as_str());
         for why in wrong {
             self.violate(format!(
                 "{name} is sent {status} {severity} {incident}: {why} ({})",
-                message.action
+                message.lead.action
             ));
         }
     }
@@ -46,7 +46,7 @@ impl State {
         if receiver.on_the_way > 0 {
             wrong.push("another message is on its way there".to_owned());
         }
-        let told = settings.receivers_for(message.severity);
+        let told = settings.receivers_for(message.lead.severity);
         let told_before = settings.receivers_for(Severity::Warning);
         if !told.contains(&receiver.name) && !told_before.contains(&receiver.name) {
             wrong.push("no route leads there".to_owned());
@@ -54,8 +54,8 @@ impl State {
         if self.ending_since.is_some() {
             return wrong;
         }
-        if message.status == AlertStatus::Firing
-            && now.since(message.started_at) < settings.group_wait
+        if message.lead.status == AlertStatus::Firing
+            && now.since(message.lead.started_at) < settings.group_wait
         {
             wrong.push("group_wait is not over".to_owned());
         }
@@ -67,26 +67,26 @@ impl State {
 
     /// Whether what the message says is so.
     fn wrong_cause(&self, message: &Notification) -> Vec<String> {
-        let Some(at) = self.place_of_incident(&message.incident) else {
+        let Some(at) = self.place_of_incident(&message.lead.incident) else {
             return vec!["there is no such component".to_owned()];
         };
         let (log, mut wrong) = (&self.target(at).log, Vec::new());
-        let earliest = message.started_at.minus(REPORTING);
+        let earliest = message.lead.started_at.minus(REPORTING);
         let since = |instant: Option<Timestamp>| instant.is_some_and(|at| at >= earliest);
         if !log.ever_sick {
             wrong.push("the component was always healthy".to_owned());
         }
-        let cause = match message.severity {
+        let cause = match message.lead.severity {
             Severity::Critical => since(log.last_unhealthy),
             Severity::Warning => since(log.last_degraded) || since(log.last_unhealthy),
         };
         if !cause {
             wrong.push("its probes gave no cause".to_owned());
         }
-        if message.status == AlertStatus::Resolved
+        if message.lead.status == AlertStatus::Resolved
             && self.target(at).gone_since.is_none()
-            && log.began_anew.is_none_or(|at| at < message.started_at)
-            && log.last_healthy.is_none_or(|at| at < message.started_at)
+            && log.began_anew.is_none_or(|at| at < message.lead.started_at)
+            && log.last_healthy.is_none_or(|at| at < message.lead.started_at)
         {
             wrong.push("its probes were not healthy again".to_owned());
         }
@@ -97,16 +97,16 @@ impl State {
     fn wrong_again(&self, story: &Story, message: &Notification, is_retry: bool) -> Vec<String> {
         let mut wrong = Vec::new();
         let same = |accepted: &Accepted| {
-            accepted.made_at == message.sent_at && accepted.severity == message.severity
+            accepted.made_at == message.sent_at && accepted.severity == message.lead.severity
         };
         if let Some(resolved) = &story.resolved {
             if resolved.known {
                 wrong.push("it was told that it is over".to_owned());
-            } else if message.status == AlertStatus::Firing || !same(resolved) {
+            } else if message.lead.status == AlertStatus::Firing || !same(resolved) {
                 wrong.push("it may know that it is over, and cannot recognise this".to_owned());
             }
         }
-        if message.status == AlertStatus::Resolved {
+        if message.lead.status == AlertStatus::Resolved {
             return wrong;
         }
         let repeat = self.plan.settings.alerter.repeat_interval;
@@ -114,7 +114,7 @@ impl State {
             if accepted.known && same(accepted) {
                 wrong.push("it has accepted this very message".to_owned());
             }
-            let worse = message.severity > accepted.severity;
+            let worse = message.lead.severity > accepted.severity;
             let is_news = worse || (is_for_person(message) && !accepted.is_for_person);
             let told_at = if accepted.known { accepted.at } else { accepted.made_at };
             let too_soon = message.sent_at.since(told_at) < repeat;

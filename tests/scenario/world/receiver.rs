@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use falconer::effects::{Notifier, NotifyError};
-use falconer::model::{ComponentId, IncidentId, Notification, Severity, Timestamp};
+use falconer::model::{ComponentId, IncidentId, Notification, Receipt, Severity, Timestamp};
 
 use super::death::Actor;
 use super::{State, World};
@@ -50,7 +50,7 @@ pub struct Accepted {
 
 /// Whether the message says that the incident is left to a person.
 pub fn is_for_person(message: &Notification) -> bool {
-    message.action.starts_with("left to a person")
+    message.lead.action.starts_with("left to a person")
 }
 
 /// What a receiver was told of an incident.
@@ -148,7 +148,7 @@ impl Notifier for WorldNotifier {
         &self.name
     }
 
-    async fn notify(&self, message: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, message: &Notification) -> Result<Receipt, NotifyError> {
         let (mood, delay) = {
             let mut state = self.world.lock();
             state.check_message(self.index, message);
@@ -161,7 +161,7 @@ impl Notifier for WorldNotifier {
         match mood {
             Mood::Fine | Mood::Slow => {
                 self.world.lock().accept(self.index, message, true);
-                Ok(())
+                Ok(Receipt::default())
             }
             Mood::Hangs => {
                 self.world.lock().turned_down(self.index);
@@ -214,26 +214,24 @@ impl State {
         self.counts.messages += 1;
         let at = self.now();
         let receiver = &mut self.receivers[index];
-        let story = receiver.stories.entry(message.incident.clone()).or_insert_with(|| Story {
-            component: message.component.clone(),
-            firing: Vec::new(),
-            resolved: None,
+        let story = receiver.stories.entry(message.lead.incident.clone()).or_insert_with(|| {
+            Story { component: message.lead.component.clone(), firing: Vec::new(), resolved: None }
         });
-        let severity = message.severity;
+        let severity = message.lead.severity;
         let is_for_person = is_for_person(message);
         let made_at = message.sent_at;
         let accepted = Accepted { made_at, at, severity, is_for_person, known };
-        match message.status {
+        match message.lead.status {
             falconer::model::AlertStatus::Firing => story.firing.push(accepted),
             falconer::model::AlertStatus::Resolved => story.resolved = Some(accepted),
         }
         let name = Arc::clone(&receiver.name);
         self.say(format_args!(
             "{name} TAKES {} {} {}: {}{}",
-            message.status.as_str(),
+            message.lead.status.as_str(),
             severity.as_str(),
-            message.incident,
-            message.action,
+            message.lead.incident,
+            message.lead.action,
             if known { "" } else { ", unknown to falconer" }
         ));
     }

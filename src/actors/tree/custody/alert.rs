@@ -59,6 +59,12 @@ fn alert(keeper: &KeeperSnapshot, since: Timestamp) -> Alert {
             "falconer goes on; if it is killed meanwhile, it does not know what it has done and \
                  told since"
                 .to_owned(),
+        causes: Vec::new(),
+        suspicion: None,
+        affects: Vec::new(),
+        seen: Vec::new(),
+        look_closer: Vec::new(),
+        is_flapping: false,
         started_at: since,
     }
 }

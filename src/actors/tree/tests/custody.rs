@@ -46,7 +46,10 @@ impl Mailbox {
     /// What was said of which incident.
     fn told(&self) -> Vec<(AlertStatus, IncidentId)> {
         let received = self.received.lock().unwrap();
-        received.iter().map(|message| (message.status, message.incident.clone())).collect()
+        received
+            .iter()
+            .map(|message| (message.lead.status, message.lead.incident.clone()))
+            .collect()
     }
 }
 
@@ -88,7 +91,8 @@ fn a_message_that_was_being_sent_at_the_kill_is_sent_again_as_the_same_message()
         seconds(60).await;
         let received = around.mail.received.lock().unwrap();
         assert_eq!(received.len(), 2);
-        let identity = |one: &Notification| (one.incident.clone(), one.status, one.sent_at);
+        let identity =
+            |one: &Notification| (one.lead.incident.clone(), one.lead.status, one.sent_at);
         assert_eq!(identity(&received[0]), identity(&received[1]));
     });
 }
@@ -121,7 +125,10 @@ fn an_incident_of_a_component_that_is_gone_is_told_to_be_over_with_that_word() {
         seconds(20).await;
         let received = around.mail.received.lock().unwrap();
         assert_eq!(received.len(), 2);
-        assert_eq!((received[1].status, &*received[1].action), (AlertStatus::Resolved, GONE));
+        assert_eq!(
+            (received[1].lead.status, &*received[1].lead.action),
+            (AlertStatus::Resolved, GONE)
+        );
     });
 }
 

@@ -17,10 +17,10 @@ pub(super) fn build(
     to: &[Mailbox],
     notification: &Notification,
 ) -> Result<Message, lettre::error::Error> {
-    let thread = render::fingerprint(notification.incident.as_str());
+    let thread = render::fingerprint(notification.lead.incident.as_str());
     let domain = from.email.domain();
     let sent_at = Duration::from_millis(notification.sent_at.as_millis());
-    let status = notification.status.as_str();
+    let status = notification.lead.status.as_str();
     // All mails of an incident answer one message that was never sent: clients thread by that,
     // and no mail needs to know which was the first.
     let root = format!("<falconer.{thread}@{domain}>");
@@ -94,11 +94,11 @@ mod tests {
     #[test]
     fn a_hostile_text_adds_no_header_no_part_and_no_markup() {
         let mut hostile = notification(AlertStatus::Firing);
-        hostile.title = "down\r\nBcc: everybody@example.com\r\n\r\n<script>".into();
-        hostile.reason =
+        hostile.lead.title = "down\r\nBcc: everybody@example.com\r\n\r\n<script>".into();
+        hostile.lead.reason =
             Reason::new(ReasonKind::BadAnswer, "500\r\n.\r\nMAIL FROM:<x@example.com>");
-        let thread = render::fingerprint(hostile.incident.as_str());
-        hostile.details = vec![
+        let thread = render::fingerprint(hostile.lead.incident.as_str());
+        hostile.lead.details = vec![
             format!("\r\n--falconer-{thread}--\r\n"),
             "<script>alert(1)</script>".into(),
             "größer als \u{202e}erlaubt".into(),

@@ -6,7 +6,7 @@ use crate::effects::notify::render;
 use crate::model::{AlertStatus, Notification};
 
 /// The version of falconer's own format; grows when a field changes its meaning.
-const FALCONER_VERSION: u32 = 1;
+const FALCONER_VERSION: u32 = 2;
 /// The version of Alertmanager's webhook format.
 const ALERTMANAGER_VERSION: &str = "4";
 /// What Alertmanager calls the rule; the same for every incident.
@@ -16,37 +16,46 @@ const NOT_ENDED: &str = "0001-01-01T00:00:00Z";
 
 /// The notification, with a version and the receiver's name.
 pub(super) fn falconer(receiver: &str, notification: &Notification) -> Value {
-    let mut value = serde_json::to_value(notification).unwrap_or_default();
-    if let Value::Object(fields) = &mut value {
-        fields.insert("version".to_owned(), json!(FALCONER_VERSION));
-        fields.insert("receiver".to_owned(), json!(receiver));
-        fields.insert("lasted".to_owned(), json!(render::lasted(notification)));
-    }
-    value
+    json!({
+        "version": FALCONER_VERSION,
+        "receiver": receiver,
+        "id": notification.id,
+        "thread": notification.thread,
+        "group": notification.group,
+        "is_digest": notification.is_digest,
+        "status": notification.status(),
+        "severity": notification.severity(),
+        "still_firing": notification.still_firing,
+        "alerts": notification.alerts().collect::<Vec<_>>(),
+        "lasted": render::lasted(notification),
+        "sent_at": notification.sent_at,
+    })
 }
 
 /// The notification as a group with one alert. The group and the fingerprint do not depend on the
 /// severity, so that a worse or a resolved incident replaces what the far side holds of it.
 pub(super) fn alertmanager(receiver: &str, external: &str, notification: &Notification) -> Value {
-    let (cluster, component) =
-        (notification.component.cluster.as_ref(), notification.component.component.as_ref());
+    let (cluster, component) = (
+        notification.lead.component.cluster.as_ref(),
+        notification.lead.component.component.as_ref(),
+    );
     let group_labels =
         json!({ "alertname": ALERT_NAME, "cluster": cluster, "component": component });
     let labels = json!({
         "alertname": ALERT_NAME,
         "cluster": cluster,
         "component": component,
-        "severity": notification.severity.as_str(),
+        "severity": notification.lead.severity.as_str(),
     });
     let annotations = json!({
         "summary": render::title(notification),
         "description": description(notification),
-        "reason": notification.reason.kind.as_str(),
-        "action": notification.action,
-        "incident": notification.incident.as_str(),
+        "reason": notification.lead.reason.kind.as_str(),
+        "action": notification.lead.action,
+        "incident": notification.lead.incident.as_str(),
     });
     let group = format!("alertname={ALERT_NAME:?}, cluster={cluster:?}, component={component:?}");
-    let ends_at = match (notification.status, notification.ended_at) {
+    let ends_at = match (notification.lead.status, notification.lead.ended_at) {
         (AlertStatus::Resolved, Some(ended)) => ended.to_string(),
         (AlertStatus::Resolved, None) => notification.sent_at.to_string(),
         (AlertStatus::Firing, _) => NOT_ENDED.to_owned(),
@@ -55,17 +64,17 @@ pub(super) fn alertmanager(receiver: &str, external: &str, notification: &Notifi
         "version": ALERTMANAGER_VERSION,
         "groupKey": format!("{{}}:{{{group}}}"),
         "truncatedAlerts": 0,
-        "status": notification.status.as_str(),
+        "status": notification.lead.status.as_str(),
         "receiver": receiver,
         "groupLabels": group_labels,
         "commonLabels": labels,
         "commonAnnotations": annotations,
         "externalURL": external,
         "alerts": [{
-            "status": notification.status.as_str(),
+            "status": notification.lead.status.as_str(),
             "labels": labels,
             "annotations": annotations,
-            "startsAt": notification.started_at.to_string(),
+            "startsAt": notification.lead.started_at.to_string(),
             "endsAt": ends_at,
             "generatorURL": external,
             "fingerprint": render::fingerprint(&group),
@@ -88,11 +97,11 @@ mod tests {
     #[test]
     fn our_own_format_is_the_notification_with_a_version() {
         let value = falconer("webhook.oncall", &notification(AlertStatus::Resolved));
-        assert_eq!(value["version"], 1);
+        assert_eq!(value["version"], 2);
         assert_eq!(value["status"], "resolved");
         assert_eq!(value["severity"], "critical");
-        assert_eq!(value["component"]["component"], "querynode");
-        assert_eq!(value["ended_at"], "2026-01-01T00:06:40.250Z");
+        assert_eq!(value["alerts"][0]["component"]["component"], "querynode");
+        assert_eq!(value["alerts"][0]["ended_at"], "2026-01-01T00:06:40.250Z");
         assert_eq!(value["lasted"], "6m 40s");
     }
 
@@ -100,7 +109,7 @@ mod tests {
     fn alertmanagers_format_keeps_group_and_fingerprint_through_an_incident() {
         let firing = alertmanager("oncall", "", &notification(AlertStatus::Firing));
         let mut warning = notification(AlertStatus::Firing);
-        warning.severity = Severity::Warning;
+        warning.lead.severity = Severity::Warning;
         let warning = alertmanager("oncall", "", &warning);
         let resolved = alertmanager("oncall", "", &notification(AlertStatus::Resolved));
         for other in [&warning, &resolved] {

@@ -35,6 +35,12 @@ fn alert(component: &str, since: Timestamp) -> Alert {
         reason: Reason::new(ReasonKind::Timeout, "no answer within 5 s"),
         details: vec!["proxy-1: timeout".into()],
         action: String::new(),
+        causes: Vec::new(),
+        suspicion: None,
+        affects: Vec::new(),
+        seen: Vec::new(),
+        look_closer: Vec::new(),
+        is_flapping: false,
         started_at: since,
     }
 }
@@ -69,7 +75,7 @@ fn next(
 }
 
 fn accept(book: &mut AlertBook, receiver: &str, sent: &Notification, now: Timestamp) {
-    book.finish(&sent.incident, receiver, Ok(()), &settings(), 0.5, now);
+    book.finish(&sent.lead.incident, receiver, Ok(()), &settings(), 0.5, now);
 }
 
 /// Raised at 0, and sent to the first receiver at 5, which has not answered.
@@ -110,16 +116,16 @@ fn what_was_accepted_is_told_again_only_after_the_repeat_interval() {
 fn an_end_that_was_not_told_before_the_kill_is_told_after_it() {
     let (mut book, sent) = sending();
     accept(&mut book, "email", &sent, at(6));
-    assert!(book.resolve(&sent.incident, at(9), at(9)));
+    assert!(book.resolve(&sent.lead.incident, at(9), at(9)));
     let mut after = started(&book.export(), at(10));
     let (end, _) = next(&mut after, "email", at(10)).expect("the end");
-    assert_eq!((end.status, end.ended_at), (AlertStatus::Resolved, Some(at(9))));
+    assert_eq!((end.lead.status, end.lead.ended_at), (AlertStatus::Resolved, Some(at(9))));
     accept(&mut after, "email", &end, at(10));
     let (story, reason) = next(&mut after, "webhook.oncall", at(10)).expect("the whole story");
     assert_eq!(reason, SendReason::WholeStory);
     accept(&mut after, "webhook.oncall", &story, at(10));
     after.settle(&settings(), Pace::Normal, at(10));
-    assert_eq!(after.take_changes(), StateChanges::from([(key(&sent.incident), None)]));
+    assert_eq!(after.take_changes(), StateChanges::from([(key(&sent.lead.incident), None)]));
 }
 
 #[test]
@@ -132,9 +138,9 @@ fn the_new_leader_goes_on_with_the_old_ones_incidents_under_their_names() {
     new.raise(alert("etcd", at(30)), &settings(), at(30));
     let adopted = new.adopt(&old.export(), at(40));
     let own = alert("proxy", at(1)).incident;
-    assert_eq!(adopted.superseded, BTreeMap::from([(own, sent.incident.clone())]));
+    assert_eq!(adopted.superseded, BTreeMap::from([(own, sent.lead.incident.clone())]));
     let (told, _) = next(&mut new, "email", at(40)).expect("a message");
-    assert_eq!(&*told.component.component, "etcd");
+    assert_eq!(&*told.lead.component.component, "etcd");
     assert_eq!(next(&mut new, "email", at(40)), None);
 }
 
@@ -156,7 +162,7 @@ fn what_another_falconer_has_told_of_is_forgotten_and_what_happened_since_is_not
 fn an_alert_is_kept_in_this_form() {
     let (mut book, _) = sending();
     let text = book.take_changes().into_values().next().flatten().expect("an alert");
-    let expected = r#"{"form":1,"alert":{"incident":"milvus-ha/proxy@2026-01-01T00:00:00.000Z","component":{"cluster":"milvus-ha","component":"proxy"},"severity":"critical","title":"proxy is unhealthy","reason":{"kind":"timeout","text":"no answer within 5 s"},"details":["proxy-1: timeout"],"action":"","started_at":"2026-01-01T00:00:00.000Z"},"raised_at":"2026-01-01T00:00:00.000Z","resolution":null,"deliveries":{"email":{"state":"sending","draft":{"status":"firing","severity":"critical","made_at":"2026-01-01T00:00:05.000Z"},"failures":0,"since":"2026-01-01T00:00:05.000Z","told":null},"webhook.oncall":{"state":"waiting","due":"2026-01-01T00:00:05.000Z"}}}"#;
+    let expected = r#"{"form":1,"alert":{"incident":"milvus-ha/proxy@2026-01-01T00:00:00.000Z","component":{"cluster":"milvus-ha","component":"proxy"},"severity":"critical","title":"proxy is unhealthy","reason":{"kind":"timeout","text":"no answer within 5 s"},"details":["proxy-1: timeout"],"action":"","causes":[],"suspicion":null,"affects":[],"seen":[],"look_closer":[],"is_flapping":false,"started_at":"2026-01-01T00:00:00.000Z"},"raised_at":"2026-01-01T00:00:00.000Z","resolution":null,"acknowledged":null,"deliveries":{"email":{"state":"sending","draft":{"status":"firing","severity":"critical","made_at":"2026-01-01T00:00:05.000Z"},"failures":0,"since":"2026-01-01T00:00:05.000Z","told":null},"webhook.oncall":{"state":"waiting","due":"2026-01-01T00:00:05.000Z"}}}"#;
     assert_eq!(text, expected);
 }
 
@@ -227,9 +233,9 @@ proptest! {
                 Event::Answer(who, ok) => if let Some(sent) = in_flight[who].take() {
                     let failed = SendFailure { outage: true, error: "refused".into() };
                     let result = if ok { Ok(()) } else { Err(failed) };
-                    book.finish(&sent.incident, RECEIVERS[who], result, &settings, 0.5, at(now));
+                    book.finish(&sent.lead.incident, RECEIVERS[who], result, &settings, 0.5, at(now));
                     if ok {
-                        let message = (who, sent.status, sent.sent_at);
+                        let message = (who, sent.lead.status, sent.sent_at);
                         prop_assert!(!accepted.contains(&message), "told twice: {:?}", message);
                         accepted.push(message);
                     }
