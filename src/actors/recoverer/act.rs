@@ -214,7 +214,7 @@ impl Recoverer {
             RecoveryPhase::Started => ActionOutcome::Started,
             RecoveryPhase::DryRun => ActionOutcome::DryRun,
             RecoveryPhase::Recovered => ActionOutcome::Succeeded,
-            RecoveryPhase::Refused => ActionOutcome::Refused,
+            RecoveryPhase::Refused | RecoveryPhase::Stopped => ActionOutcome::Refused,
             RecoveryPhase::NotRecovered | RecoveryPhase::Escalated => ActionOutcome::Error,
         };
         let (outcome, step) = (Some(outcome), Some(sent.deed.step));

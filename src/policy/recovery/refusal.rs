@@ -33,6 +33,8 @@ pub enum RefusalReason {
         cluster: Arc<str>,
         /// When it opened.
         since: Timestamp,
+        /// What was spent.
+        why: String,
     },
     /// People want nothing to be done now.
     Quiet {

@@ -18,10 +18,10 @@ impl fmt::Display for RefusalReason {
                 )
             }
             Self::NotLeader { why } => write!(f, "nothing is done by this falconer: {why}"),
-            Self::BreakerOpen { cluster, since } => write!(
+            Self::BreakerOpen { cluster, since, why } => write!(
                 f,
-                "nothing is done: recovery of {cluster} is stopped since {since}, because more was \
-                 done than its budget allows; look at the cluster, then `falconer resume {cluster}`"
+                "nothing is done: recovery of {cluster} is stopped since {since}: {why}; nothing \
+                 more is done there until a person has looked and says `falconer resume {cluster}`"
             ),
             Self::Quiet { why, until } => write!(f, "nothing is done: {why} until {until}"),
             Self::Held { workload, hold, sick_for } => {
