@@ -12,7 +12,7 @@ use crate::model::{
     ProberKind, Reason, ReasonKind, Severity, TargetReport, Timestamp, Workload,
 };
 use crate::policy::notification::Alert;
-use crate::policy::recovery::{PodState, RecoveryRequest, SickComponent};
+use crate::policy::recovery::{PodState, RecoveryRequest, SickComponent, Trouble};
 
 /// At most this many lines of evidence go into an alert.
 const MAX_DETAILS: usize = 10;
@@ -92,6 +92,7 @@ impl Supervisor {
             workloads: self.workloads_of(&id.component),
             pods: known.map_or_else(Vec::new, |known| pod_states(known, &sick_pods)),
             serves: open.severity == Severity::Warning,
+            trouble: Trouble::of(open.reason.kind),
             unhealthy_since: open.since,
             failures,
             failure_threshold: settings.failure_threshold,

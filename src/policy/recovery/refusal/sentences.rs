@@ -32,6 +32,11 @@ impl fmt::Display for RefusalReason {
                 "nothing is done: the only {role} would be gone meanwhile; write a ladder under \
                  [recoverer.{role}] to allow it"
             ),
+            Self::NoStandby { role, replicas } => write!(
+                f,
+                "nothing is done: only one of {replicas} replicas of the {role} is ready, and would \
+                 be gone meanwhile; write a ladder under [recoverer.{role}] to allow it"
+            ),
             Self::StillServes { skipped } => {
                 f.write_str(
                     "nothing is done: it still serves, and no step is for its sick pods alone",
