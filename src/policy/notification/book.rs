@@ -154,8 +154,12 @@ impl AlertBook {
         let Some(open) = self.alerts.get_mut(incident) else { return false };
         open.alert.action = action;
         for delivery in open.deliveries.values_mut() {
-            if let Delivery::Delivered { told } = delivery {
-                told.is_outdated = calls_person;
+            match delivery {
+                Delivery::Delivered { told } => told.is_outdated = calls_person,
+                // What is under way may have been written before this.
+                Delivery::Sending { draft, .. } => draft.is_outdated = calls_person,
+                // What is still to be written says it anyway.
+                Delivery::Waiting { .. } | Delivery::Retrying { .. } | Delivery::Closed { .. } => {}
             }
         }
         self.touched.insert(incident.clone());
@@ -330,8 +334,10 @@ impl AlertBook {
         let severity = open.alert.severity;
         let (known, failures, told) = delivery.progress();
         let draft = match known {
-            Some(draft) if draft.status == status && draft.severity == severity => draft,
-            Some(_) | None => Draft { status, severity, made_at: now },
+            Some(draft) if draft.status == status && draft.severity == severity => {
+                Draft { is_outdated: false, ..draft }
+            }
+            Some(_) | None => Draft { status, severity, made_at: now, is_outdated: false },
         };
         let is_last = pace == Pace::Draining;
         *delivery = Delivery::Sending { draft, failures, since: now, told, is_last };
@@ -410,7 +416,7 @@ impl AlertBook {
 fn accepted(draft: Draft, now: Timestamp) -> Delivery {
     match draft.status {
         AlertStatus::Firing => Delivery::Delivered {
-            told: Told { at: now, severity: draft.severity, is_outdated: false },
+            told: Told { at: now, severity: draft.severity, is_outdated: draft.is_outdated },
         },
         AlertStatus::Resolved => Delivery::Closed { reason: CloseReason::ResolvedDelivered },
     }
