@@ -12,12 +12,14 @@ pub mod leadership;
 pub mod recovery;
 pub mod reload;
 pub mod report;
+pub mod shown;
 pub mod state;
 pub mod time;
 pub mod workload;
 
 pub use alert::{
-    Acknowledgement, AlertMessage, AlertStatus, IncidentId, Notification, Receipt, Severity,
+    Acknowledgement, Affected, AlertMessage, AlertStatus, IncidentId, Notification, Receipt,
+    Severity, Sighting,
 };
 pub use component::{ComponentId, ProberKind, Role};
 pub use condition::Condition;
@@ -30,6 +32,7 @@ pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
     ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
 };
+pub use shown::{AlertShown, AlertsShown};
 pub use state::{StateChanges, StoredState};
 pub use time::Timestamp;
 pub use workload::{

@@ -10,6 +10,7 @@ mod outbox;
 mod parts;
 mod reconfigure;
 mod reports;
+mod sickness;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use memory::{ClusterMemory, StoredIncident};
 pub use outbox::ReportOutbox;
 pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
 pub use reconfigure::{NOT_WATCHED, Reconfigure, Retire};
+pub use sickness::GetSickness;
 use view::ClusterView;
 
 /// A probe has ended.

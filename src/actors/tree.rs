@@ -24,19 +24,19 @@ use super::exit_guard::{self, Running};
 use super::keeper::StateKeeper;
 use super::leadership::LeadershipHandle;
 use super::link::Link;
-use super::recoverer::{self, RecovererSettings, RecoveryProgressed};
+use super::recoverer::{self, RecovererSettings};
 use super::root::{Fatal, Root, RootChild, RootParts, root_ended};
-use super::scaler::{self, ScalerSettings, ScalingProgressed};
+use super::scaler::{self, ScalerSettings};
 use super::status::StatusBoard;
 use super::supervisor::{
-    self, ClusterMemory, InventoryChanged, Planner, ProbeCompleted, Retire, StopProbing,
-    SupervisorInbox,
+    self, ClusterMemory, GetSickness, InventoryChanged, Planner, ProbeCompleted, Retire,
+    StopProbing, SupervisorInbox,
 };
 use crate::clock::Clock;
 use crate::effects::{Cluster, Journal, Notifier};
 use crate::metrics::Metrics;
 use crate::policy::backoff::RespawnSettings;
-use branches::{Branch, Common, PostsByCluster, progress_posts};
+use branches::{Branch, Common, WaysByCluster, ways_to_supervisors};
 use custody::Custody;
 
 /// Room in the root's mailbox; what its children's guards say is never refused.
@@ -153,6 +153,7 @@ struct SupervisorLinks {
     inventory: Link<InventoryChanged>,
     inbox: SupervisorInbox,
     retire: Link<Retire>,
+    sickness: Link<GetSickness>,
 }
 
 impl Tree {
@@ -174,8 +175,8 @@ impl Tree {
             .iter()
             .map(|cluster| (Arc::clone(&cluster.name), SupervisorLinks::default()))
             .collect();
-        let (recovery, scaling) = progress_posts(links.iter());
-        let (alerter, recoverer, scaler) = plans_of_the_acting(&plan, recovery, scaling);
+        let ways = ways_to_supervisors(links.iter());
+        let (alerter, recoverer, scaler) = plans_of_the_acting(&plan, ways);
         let (first, alerter, drain_alerter) = common.alerter(alerter, respawns.alerter);
         let (second, recoverer, drain_recoverer) = common.recoverer(recoverer, respawns.recoverer);
         let (third, scaler, drain_scaler) = common.scaler(scaler, respawns.scaler);
@@ -238,8 +239,7 @@ impl Drop for Tree {
 /// The settings of the actors that act, as they take them.
 fn plans_of_the_acting(
     plan: &TreePlan,
-    recovery: PostsByCluster<RecoveryProgressed>,
-    scaling: PostsByCluster<ScalingProgressed>,
+    (supervisors, scaling): WaysByCluster,
 ) -> (alerter::Reconfigure, recoverer::Reconfigure, scaler::Reconfigure) {
     let platforms = |of: fn(&ClusterParts) -> &Arc<dyn Cluster>| {
         let named = |cluster: &ClusterParts| (Arc::clone(&cluster.name), Arc::clone(of(cluster)));
@@ -253,7 +253,7 @@ fn plans_of_the_acting(
     let recoverer = recoverer::Reconfigure {
         settings: settings.recoverer.clone(),
         clusters: platforms(|cluster| &cluster.recoverer_platform),
-        progress: recovery,
+        supervisors,
     };
     let scaler = scaler::Reconfigure {
         settings: settings.scaler.clone(),

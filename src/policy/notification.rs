@@ -12,7 +12,7 @@ mod reroute;
 mod route;
 mod stored;
 
-pub use alert::{Alert, OpenAlert, ReceiverState};
+pub use alert::{Alert, OpenAlert, ReceiverState, Suspicion};
 pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure, Undelivered};
 pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,

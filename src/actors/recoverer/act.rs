@@ -77,7 +77,7 @@ impl Recoverer {
                 reason
             ),
         );
-        let answer = carry_out(self.gate(), cluster, event, deed.clone(), plan);
+        let answer = carry_out(self.gate(&component), cluster, event, deed.clone(), plan);
         let sent = Sent { request, deed };
         self.asking.insert(component);
         ctx.spawn(
@@ -287,7 +287,7 @@ async fn carry_out(
     if let Some(event) = event {
         record(cluster.as_ref(), &event, gate.event_deadline()).await;
     }
-    if let Err(why) = gate.may_request() {
+    if let Err(why) = gate.may_request().await {
         return Answer::Withheld(why);
     }
     Answer::Platform(deed.carry_out(cluster.as_ref(), gate.request_deadline()).await)

@@ -41,6 +41,10 @@ impl Supervisor {
             details: evidence(report),
             action: action.to_owned(),
             causes: Vec::new(),
+            suspicion: None,
+            affects: Vec::new(),
+            seen: Vec::new(),
+            look_closer: Vec::new(),
             is_flapping: false,
             started_at: open.since,
         };
@@ -65,6 +69,12 @@ impl Supervisor {
     }
 
     pub(super) fn ask_for_recovery(&self, ask: Ask, memory: &mut ClusterMemory, now: Timestamp) {
+        // Level-triggered: a later report asks again.
+        let _ = self.parts.peers.recover.try_send(self.recover(ask, memory, now));
+    }
+
+    /// What the recoverer is asked about a component, with what is known of the cluster now.
+    pub(super) fn recover(&self, ask: Ask, memory: &mut ClusterMemory, now: Timestamp) -> Recover {
         let Ask { id, open, sick_pods } = ask;
         let depends_on = &self.parts.depends_on;
         let is_sick = |name: &Arc<str>| {
@@ -98,9 +108,7 @@ impl Supervisor {
             not_leader: None,
             quiet: None,
         };
-        // Level-triggered: a later report asks again.
-        let recover = Recover { request, reason: open.reason, milvus_failing };
-        let _ = self.parts.peers.recover.try_send(recover);
+        Recover { request, reason: open.reason, milvus_failing }
     }
 
     /// Whether Milvus as a whole fails while nothing but `component` is known to be sick.
@@ -145,11 +153,14 @@ pub(super) struct Ask {
     /// Its incident.
     pub(super) open: OpenIncident,
     /// What its newest probe found of its pods, by name.
-    pub(super) sick_pods: HashMap<String, Reason>,
+    pub(super) sick_pods: SickPods,
 }
 
+/// Why pods are sick, by name.
+pub(super) type SickPods = HashMap<String, Reason>;
+
 /// The targets that a probe found not to do their work.
-pub(super) fn sick_targets(report: &ProbeReport) -> HashMap<String, Reason> {
+pub(super) fn sick_targets(report: &ProbeReport) -> SickPods {
     let failed = report.observation.targets.iter().filter(|target| target.outcome.is_failed());
     failed
         .filter_map(|target| Some((target.name.clone(), target.outcome.reason()?.clone())))
@@ -157,7 +168,7 @@ pub(super) fn sick_targets(report: &ProbeReport) -> HashMap<String, Reason> {
 }
 
 /// What is known of each pod: its own probe's word first, then the platform's.
-fn pod_states(known: &ComponentInventory, sick: &HashMap<String, Reason>) -> Vec<PodState> {
+fn pod_states(known: &ComponentInventory, sick: &SickPods) -> Vec<PodState> {
     let state = |pod: &Pod| {
         let platform = match &pod.condition {
             PodCondition::CrashLoop { message } => {

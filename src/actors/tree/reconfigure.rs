@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
 
-use super::branches::{progress_posts, supervisor_key, supervisor_settings};
+use super::branches::{supervisor_key, supervisor_settings, ways_to_supervisors};
 use super::{ClusterParts, Respawns, SupervisorLinks, Tree, TreePlan, plans_of_the_acting};
 use crate::actors::beacon;
 use crate::actors::root::{AddChild, RemoveChild, SetRespawn};
@@ -20,8 +20,8 @@ impl Tree {
     pub async fn reconfigure(&mut self, plan: TreePlan) -> Touched {
         let mut touched = Touched::default();
         let links = self.links_for(&plan);
-        let (recovery, scaling) = progress_posts(links.iter());
-        let (alerter, recoverer, scaler) = plans_of_the_acting(&plan, recovery, scaling);
+        let ways = ways_to_supervisors(links.iter());
+        let (alerter, recoverer, scaler) = plans_of_the_acting(&plan, ways);
 
         compare_receivers(&self.plan.receivers, &plan.receivers, &mut touched);
         if same_receivers(&self.plan.receivers, &plan.receivers)

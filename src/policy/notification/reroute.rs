@@ -126,6 +126,10 @@ mod tests {
             details: Vec::new(),
             action: String::new(),
             causes: Vec::new(),
+            suspicion: None,
+            affects: Vec::new(),
+            seen: Vec::new(),
+            look_closer: Vec::new(),
             is_flapping: false,
             started_at: at(0),
         };

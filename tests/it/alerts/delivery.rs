@@ -81,6 +81,10 @@ impl Stage {
             details,
             action,
             causes: vec![],
+            suspicion: None,
+            affects: Vec::new(),
+            seen: Vec::new(),
+            look_closer: Vec::new(),
             is_flapping: false,
             started_at,
         })
