@@ -25,14 +25,15 @@ use crate::metrics::{CircuitParty, Metrics};
 use crate::model::{Notification, Receipt, Timestamp};
 use crate::policy::circuit::CircuitChange;
 use crate::policy::notification::{
-    Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, Raised, SendFailure,
-    SendReason,
+    Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, Raised, ReceiverWatch,
+    SendFailure, SendReason,
 };
 
 mod inbox;
 mod keeping;
 mod leading;
 mod parts;
+mod receivers;
 mod reconfigure;
 mod snapshot;
 #[cfg(test)]
@@ -84,6 +85,7 @@ pub struct Alerter {
     /// The timer of the next `NotificationDue`.
     due: Option<SpawnHandle>,
     pace: Pace,
+    watch: ReceiverWatch,
     drained: Vec<oneshot::Sender<()>>,
     advancing: Throttle,
     publishing: Throttle,
@@ -121,6 +123,7 @@ impl Alerter {
             in_flight: BTreeSet::new(),
             due: None,
             pace: Pace::Normal,
+            watch: ReceiverWatch::default(),
             drained: Vec::new(),
             advancing: Throttle::new(ADVANCE_EVERY),
             publishing: Throttle::new(PUBLISH_EVERY),
@@ -204,6 +207,7 @@ impl Alerter {
         let round = self.decide();
         for finished in &round.finished {
             written::log_finished(finished);
+            self.note_given_up(finished);
         }
         for (receiver, notification, reason) in round.sends {
             self.begin_send(receiver, notification, reason, ctx);
@@ -253,6 +257,7 @@ impl Alerter {
     ) {
         let Some(notifier) = self.receivers.get(&receiver).map(Arc::clone) else { return };
         self.in_flight.insert(Arc::clone(&receiver));
+        self.note_made(&receiver, &notification);
         let limit = self.settings.send_timeout;
         let recorded = self.record();
         let sending = async move {
@@ -281,6 +286,7 @@ impl Alerter {
     ) {
         self.in_flight.remove(receiver);
         self.note_delivery(receiver, notification, reason, &result);
+        self.note_attempt(receiver, &result);
         let incident = &notification.lead.incident;
         let result = result.map(drop).map_err(|error| SendFailure {
             outage: error.is_retryable(),
@@ -346,6 +352,7 @@ impl Actor for Alerter {
         super::fault_injection::arm("alerter", &ctx.address());
         self.spoke = self.speaks();
         Self::follow(self.leadership.clone(), ctx);
+        Self::watch_receivers(ctx);
         // The receivers may be others than those that the former incarnation had.
         self.follow_settings(&[]);
         let open = self.book().alerts().count();

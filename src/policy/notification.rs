@@ -8,6 +8,8 @@
 mod alert;
 mod book;
 mod delivery;
+pub mod own;
+mod receiver_watch;
 mod reroute;
 mod route;
 mod stored;
@@ -18,6 +20,8 @@ pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
+pub use own::OwnAlerts;
+pub use receiver_watch::{Backlog, Loss, LossReason, ReceiverNews, ReceiverWatch};
 pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, ReceiverPolicy, Route};
 pub use stored::Adopted;
