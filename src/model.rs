@@ -23,7 +23,7 @@ pub use alert::{
 };
 pub use component::{ComponentId, ProberKind, Role};
 pub use condition::Condition;
-pub use health::{ComponentHealth, HealthState};
+pub use health::{AlertState, ComponentHealth, HealthState};
 pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
 pub use leadership::{Leadership, LeaseRecord, StoredLease};
 pub use recovery::Evidence;

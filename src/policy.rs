@@ -3,6 +3,8 @@
 
 pub mod backoff;
 pub mod circuit;
+pub mod dependency;
+pub mod flapping;
 pub mod health;
 pub mod heartbeat;
 pub mod leadership;

@@ -16,8 +16,8 @@ use super::recoverer::RecovererSnapshot;
 use super::scaler::ScalerSnapshot;
 use crate::effects::JournalHealth;
 use crate::model::{
-    ComponentHealth, ComponentInventory, Leadership, MilvusReport, PodUsage, ProberKind, Reason,
-    TargetReport, Timestamp,
+    AlertState, ComponentHealth, ComponentInventory, Leadership, MilvusReport, PodUsage,
+    ProberKind, Reason, TargetReport, Timestamp,
 };
 
 /// Everything observable of this process; what `/api/v1/status` shows.
@@ -131,6 +131,8 @@ pub struct ComponentSnapshot {
     pub kind: ProberKind,
     /// State, since, reason and counters.
     pub health: ComponentHealth,
+    /// Whether its trouble is pending or firing.
+    pub alert: AlertState,
     /// When the newest probe began.
     pub probed_at: Option<Timestamp>,
     /// How long it took, in milliseconds.
@@ -155,6 +157,7 @@ impl ComponentSnapshot {
         Self {
             kind,
             health,
+            alert: AlertState::Inactive,
             probed_at: None,
             latency_ms: None,
             targets: Vec::new(),

@@ -1,10 +1,12 @@
 //! One per Milvus cluster: judges every report, keeps incidents, and tells the Alerter, the
 //! Recoverer and the Scaler. Parent of the cluster's probers and of its discovery.
 
+mod causes;
 mod inbox;
 mod inconclusive;
 mod inventory;
 mod keeping;
+mod look_closer;
 mod memory;
 mod outbox;
 mod parts;

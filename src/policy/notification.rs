@@ -5,9 +5,11 @@
 //! - [`Delivery`] and [`decide`]: the state machine of one alert at one receiver.
 //! - [`AlertBook`]: all open alerts, all receivers; what survives a respawn of the alerter.
 
+mod absence;
 mod alert;
 mod book;
 mod delivery;
+mod hold;
 pub mod own;
 mod receiver_watch;
 mod reroute;
@@ -20,6 +22,7 @@ pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
+pub use hold::{Hold, HoldKind, Holds, NoHolds};
 pub use own::OwnAlerts;
 pub use receiver_watch::{Backlog, Loss, LossReason, ReceiverNews, ReceiverWatch};
 pub use reroute::{Dropped, Rerouted};

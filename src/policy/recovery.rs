@@ -6,7 +6,7 @@ pub mod decision;
 pub mod guards;
 pub mod ladder;
 pub mod ledger;
-mod order;
+pub(super) mod order;
 pub mod refusal;
 pub mod request;
 pub mod settings;

@@ -180,6 +180,7 @@ fn raise(severity: Severity) -> RaiseAlert {
         action: String::new(),
         causes: Vec::new(),
         suspicion: None,
+        settle_secs: 0,
         affects: Vec::new(),
         seen: Vec::new(),
         look_closer: Vec::new(),

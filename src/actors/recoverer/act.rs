@@ -6,6 +6,7 @@ use actix::prelude::*;
 
 use super::deed::Deed;
 use super::gate::{Gate, Withheld};
+use super::lookup::Unanswered;
 use super::prepare::Prepared;
 use super::written::Subject;
 use super::{News, Recover, Recoverer, RecoveryPhase};
@@ -168,7 +169,7 @@ impl Recoverer {
             // It may have arrived all the same.
             let lost = self.ledger().in_flight(component).cloned();
             if let Some(action) = lost {
-                self.look_up(&action, error.to_string(), ctx);
+                self.look_up(&action, Unanswered::Platform(error.to_string()), ctx);
             }
             return;
         }

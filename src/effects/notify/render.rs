@@ -228,6 +228,7 @@ pub(crate) mod tests {
             affects: vec![],
             look_closer: vec![],
             is_flapping: false,
+            is_news: true,
             acknowledged: None,
             started_at: START,
             ended_at: match status {
@@ -242,6 +243,7 @@ pub(crate) mod tests {
             is_digest: false,
             lead,
             others: vec![],
+            left_out: 0,
             still_firing: usize::from(status == AlertStatus::Firing),
             reference: None,
             sent_at,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
+use super::hold::Hold;
 use super::route::NotificationSettings;
 use crate::model::{
     Acknowledgement, Affected, AlertMessage, AlertStatus, ComponentId, IncidentId, Notification,
@@ -48,6 +49,9 @@ pub struct Alert {
     /// What may be its cause, and is not decided yet.
     #[serde(default)]
     pub suspicion: Option<Suspicion>,
+    /// How long after its cause is over it may take to be found healthy as well, in seconds.
+    #[serde(default)]
+    pub settle_secs: u64,
     /// What fails because of it and has no alert yet.
     #[serde(default)]
     pub affects: Vec<Affected>,
@@ -76,6 +80,9 @@ pub struct OpenAlert {
     /// Who looks after it, if somebody has said so.
     #[serde(default)]
     pub acknowledged: Option<Acknowledgement>,
+    /// Why it is not told at some receivers at present, as of the newest look at that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<Arc<str>, Hold>,
     /// By the receiver's name.
     pub deliveries: BTreeMap<Arc<str>, Delivery>,
 }
@@ -128,6 +135,7 @@ impl OpenAlert {
             is_digest: false,
             lead: self.said(draft),
             others: Vec::new(),
+            left_out: 0,
             still_firing: usize::from(status == AlertStatus::Firing),
             reference: None,
             sent_at: made_at,
@@ -152,6 +160,7 @@ impl OpenAlert {
             affects,
             look_closer,
             is_flapping: self.alert.is_flapping,
+            is_news: true,
             acknowledged: self.acknowledged.clone(),
             started_at: self.alert.started_at,
             ended_at: self.resolution.map(|end| end.ended_at).filter(|_| match draft.status {

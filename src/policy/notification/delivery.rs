@@ -232,13 +232,12 @@ pub fn decide(
             }
             None => repeat(told.at + settings.repeat_interval, now),
         },
-        Delivery::Retrying { failed_at, retry_at, told, is_last, .. } => {
+        Delivery::Retrying { retry_at, told, is_last, .. } => {
             if let Some(end) = resolution {
                 if told.is_some() && !settings.send_resolved {
                     return close(CloseReason::ResolvedNotWanted);
                 }
-                // Counted to the newest attempt: a falconer that was dead meanwhile tries once more.
-                if failed_at.since(end.seen_at) >= settings.give_up_after {
+                if now.since(end.seen_at) >= settings.give_up_after {
                     return close(CloseReason::GaveUp);
                 }
             }

@@ -113,6 +113,7 @@ pub(super) fn alert(
         affects: Vec::new(),
         seen: Vec::new(),
         look_closer: Vec::new(),
+        settle_secs: 0,
         is_flapping: false,
         started_at: now,
     }

@@ -82,6 +82,7 @@ impl Stage {
             action,
             causes: vec![],
             suspicion: None,
+            settle_secs: 0,
             affects: Vec::new(),
             seen: Vec::new(),
             look_closer: Vec::new(),

@@ -61,6 +61,7 @@ fn alert(keeper: &KeeperSnapshot, since: Timestamp) -> Alert {
                 .to_owned(),
         causes: Vec::new(),
         suspicion: None,
+        settle_secs: 0,
         affects: Vec::new(),
         seen: Vec::new(),
         look_closer: Vec::new(),

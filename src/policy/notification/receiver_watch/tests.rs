@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::ComponentId;
-use crate::policy::notification::{NextStep, Pace, SendFailure};
+use crate::policy::notification::{NextStep, NoHolds, Pace, SendFailure};
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis((1_767_225_600 + seconds) * 1_000)
@@ -64,7 +64,7 @@ impl Stage {
                 }
                 heard.push((now, news));
             }
-            self.book.settle(&self.settings, Pace::Normal, at(now));
+            self.book.settle(&self.settings, &NoHolds, Pace::Normal, at(now));
         }
         heard
     }
