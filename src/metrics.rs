@@ -16,6 +16,7 @@ mod mailboxes;
 mod pieces;
 mod probes;
 mod process;
+mod receivers;
 mod recovery;
 mod state;
 mod table;
@@ -36,6 +37,7 @@ pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
 pub use heartbeat::HeartbeatOutcome;
 pub use mailboxes::MailboxCount;
 pub use probes::ProbeMetrics;
+pub use receivers::MessageLoss;
 pub use state::StateSave;
 use table::aggregate_performance;
 

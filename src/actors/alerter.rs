@@ -25,8 +25,8 @@ use crate::metrics::{CircuitParty, Metrics};
 use crate::model::{Notification, Receipt, Timestamp};
 use crate::policy::circuit::CircuitChange;
 use crate::policy::notification::{
-    Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, Raised, SendFailure,
-    SendReason,
+    Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, Raised, ReceiverWatch,
+    SendFailure, SendReason,
 };
 
 mod holding;
@@ -34,6 +34,7 @@ mod inbox;
 mod keeping;
 mod leading;
 mod parts;
+mod receivers;
 mod reconfigure;
 mod snapshot;
 #[cfg(test)]
@@ -85,6 +86,7 @@ pub struct Alerter {
     /// The timer of the next `NotificationDue`.
     due: Option<SpawnHandle>,
     pace: Pace,
+    watch: ReceiverWatch,
     drained: Vec<oneshot::Sender<()>>,
     advancing: Throttle,
     publishing: Throttle,
@@ -122,6 +124,7 @@ impl Alerter {
             in_flight: BTreeSet::new(),
             due: None,
             pace: Pace::Normal,
+            watch: ReceiverWatch::default(),
             drained: Vec::new(),
             advancing: Throttle::new(ADVANCE_EVERY),
             publishing: Throttle::new(PUBLISH_EVERY),
@@ -205,6 +208,7 @@ impl Alerter {
         let round = self.decide();
         for finished in &round.finished {
             written::log_finished(finished);
+            self.note_given_up(finished);
         }
         for (receiver, notification, reason) in round.sends {
             self.begin_send(receiver, notification, reason, ctx);
@@ -254,6 +258,7 @@ impl Alerter {
     ) {
         let Some(notifier) = self.receivers.get(&receiver).map(Arc::clone) else { return };
         self.in_flight.insert(Arc::clone(&receiver));
+        self.note_made(&receiver, &notification);
         let limit = self.settings.send_timeout;
         let recorded = self.record();
         let sending = async move {
@@ -282,6 +287,7 @@ impl Alerter {
     ) {
         self.in_flight.remove(receiver);
         self.note_delivery(receiver, notification, reason, &result);
+        self.note_attempt(receiver, &result);
         let incident = &notification.lead.incident;
         let result = result.map(drop).map_err(|error| SendFailure {
             outage: error.is_retryable(),
@@ -347,6 +353,7 @@ impl Actor for Alerter {
         super::fault_injection::arm("alerter", &ctx.address());
         self.spoke = self.speaks();
         Self::follow(self.leadership.clone(), ctx);
+        Self::watch_receivers(ctx);
         // The receivers may be others than those that the former incarnation had.
         self.follow_settings(&[]);
         let open = self.book().alerts().count();

@@ -11,7 +11,7 @@ use crate::actors::tree::Respawns;
 use crate::config::Settings;
 use crate::config::settings::{self, PolicySelect, PolicyType, ScalerMode};
 use crate::effects::journal::JournalLimits;
-use crate::policy::notification::Route;
+use crate::policy::notification::{OwnAlerts, Route};
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
 use crate::policy::scaling::target::Tolerance;
 use crate::policy::scaling::{
@@ -31,6 +31,11 @@ pub fn alerter(settings: &settings::AlerterSettings) -> AlerterSettings {
         group_wait: settings.group_wait.get(),
         send_resolved: settings.send_resolved,
         routes: settings.routes.iter().map(route).collect(),
+        own: OwnAlerts {
+            receiver_dead_after: settings.receiver_dead_after.get(),
+            always_firing: settings.always_firing,
+            always_firing_to: settings.always_firing_to.clone(),
+        },
         send_timeout: settings.email.timeout.get() + Duration::from_secs(5),
         ..AlerterSettings::default()
     }

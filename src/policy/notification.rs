@@ -5,10 +5,13 @@
 //! - [`Delivery`] and [`decide`]: the state machine of one alert at one receiver.
 //! - [`AlertBook`]: all open alerts, all receivers; what survives a respawn of the alerter.
 
+mod absence;
 mod alert;
 mod book;
 mod delivery;
 mod hold;
+pub mod own;
+mod receiver_watch;
 mod reroute;
 mod route;
 mod stored;
@@ -20,6 +23,8 @@ pub use delivery::{
     WaitReason, decide,
 };
 pub use hold::{Hold, HoldKind, Holds, NoHolds};
+pub use own::OwnAlerts;
+pub use receiver_watch::{Backlog, Loss, LossReason, ReceiverNews, ReceiverWatch};
 pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, ReceiverPolicy, Route};
 pub use stored::Adopted;

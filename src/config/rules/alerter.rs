@@ -29,6 +29,9 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         Duration::ZERO,
         LONGEST_INTERVAL,
     );
+    let dead_after = path.key("receiver_dead_after");
+    judge.duration(&dead_after, alerter.receiver_dead_after, shortest, LONGEST_INTERVAL);
+    names_of_receivers(judge, &path.key("always_firing_to"), &alerter.always_firing_to);
     respawn::limit(judge, &path.key("respawn"), alerter.respawn);
     if alerter.email.is_set() {
         email(judge, &path.key("email"), &alerter.email);
@@ -105,10 +108,14 @@ fn route(judge: &mut Judge<'_>, path: &KeyPath, route: &Route) {
     if route.to.is_empty() {
         judge.value(&to, "must name a receiver");
     }
-    judge.unique(&to, &route.to, |receiver| format!("{receiver:?}"));
+    names_of_receivers(judge, &to, &route.to);
+}
+
+fn names_of_receivers(judge: &mut Judge<'_>, to: &KeyPath, names: &[String]) {
+    judge.unique(to, names, |receiver| format!("{receiver:?}"));
     let alerter = &judge.settings.alerter;
     let receivers = alerter.receivers();
-    for (index, name) in route.to.iter().enumerate() {
+    for (index, name) in names.iter().enumerate() {
         let webhook = name.strip_prefix("webhook.");
         let is_webhook = webhook.is_some_and(|webhook| alerter.webhook.contains_key(webhook));
         if is_webhook || receivers.contains(&name.as_str()) {

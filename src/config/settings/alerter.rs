@@ -25,6 +25,12 @@ pub struct AlerterSettings {
     pub send_resolved: bool,
     /// Who gets what; empty = everybody gets everything.
     pub routes: Vec<Route>,
+    /// A receiver that accepts nothing for so long is told of through the others.
+    pub receiver_dead_after: HumanDuration,
+    /// Whether one alert always fires.
+    pub always_firing: bool,
+    /// Who is told of that one; empty = everybody.
+    pub always_firing_to: Vec<String>,
     /// How often the actor may be made anew.
     pub respawn: RespawnLimit,
     /// `[alerter.email]`.
@@ -45,6 +51,9 @@ impl Default for AlerterSettings {
             group_interval: HumanDuration::from_secs(60),
             send_resolved: true,
             routes: Vec::new(),
+            receiver_dead_after: HumanDuration::from_secs(900),
+            always_firing: false,
+            always_firing_to: Vec::new(),
             respawn: RespawnLimit::default(),
             email: EmailSettings::default(),
             slack: SlackSettings::default(),

@@ -118,6 +118,7 @@ impl AlertBook {
         alert.details.truncate(MAX_DETAILS);
         self.touched.insert(alert.incident.clone());
         let severity = alert.severity;
+        let told_of_own = settings.told_of_own(&alert.component);
         let (open, due, raised) = match self.alerts.entry(alert.incident.clone()) {
             std::collections::btree_map::Entry::Occupied(entry) => {
                 let open = entry.into_mut();
@@ -141,7 +142,7 @@ impl AlertBook {
                 (entry.insert(open), now + settings.group_wait, Raised::New)
             }
         };
-        for receiver in settings.receivers_for(severity) {
+        for receiver in told_of_own.unwrap_or_else(|| settings.receivers_for(severity)) {
             open.deliveries.entry(receiver).or_insert(Delivery::Waiting { due });
         }
         raised

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::delivery::ABANDONED_MARGIN;
+use super::own::OwnAlerts;
 use crate::model::Severity;
 use crate::policy::backoff::BackoffSettings;
 use crate::policy::circuit::CircuitSettings;
@@ -57,6 +58,8 @@ pub struct NotificationSettings {
     pub refused_backoff: BackoffSettings,
     /// A message about an incident that is over is given up after this time.
     pub give_up_after: Duration,
+    /// Which alerts the alerter raises of itself.
+    pub own: OwnAlerts,
 }
 
 impl Default for NotificationSettings {
@@ -75,6 +78,7 @@ impl Default for NotificationSettings {
                 ..BackoffSettings::default()
             },
             give_up_after: Duration::from_hours(24),
+            own: OwnAlerts::default(),
         }
     }
 }
@@ -110,7 +114,7 @@ impl NotificationSettings {
     }
 
     /// `oncall` and `webhook.oncall` both name the webhook `oncall`; an exact name wins.
-    fn receiver_named(&self, name: &str) -> Option<Arc<str>> {
+    pub(super) fn receiver_named(&self, name: &str) -> Option<Arc<str>> {
         let exact = self.receivers.iter().find(|receiver| receiver.as_ref() == name);
         let found = exact.or_else(|| {
             self.receivers.iter().find(|receiver| receiver.strip_prefix("webhook.") == Some(name))
