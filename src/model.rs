@@ -12,6 +12,7 @@ pub mod recovery;
 pub mod reload;
 pub mod report;
 pub mod shown;
+pub mod silence;
 pub mod state;
 pub mod time;
 pub mod workload;
@@ -30,6 +31,9 @@ pub use report::{
     ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
 };
 pub use shown::{AlertShown, AlertsShown};
+pub use silence::{
+    Held, Matchers, NewSilence, Silence, SilencePhase, SilenceShown, SilencesShown,
+};
 pub use state::{StateChanges, StoredState};
 pub use time::Timestamp;
 pub use workload::{

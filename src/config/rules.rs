@@ -10,6 +10,7 @@ mod reactions;
 mod recoverer;
 mod respawn;
 mod warnings;
+mod windows;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub(crate) fn violations(
     probers::judge(&mut judge);
     alerter::judge(&mut judge);
     reactions::judge(&mut judge);
+    windows::judge(&mut judge);
     judge.problems
 }
 

@@ -7,6 +7,7 @@ pub mod prober;
 pub mod recoverer;
 pub mod respawn;
 pub mod scaler;
+pub mod window;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,7 +20,7 @@ use crate::effects::secret::SecretFile;
 use crate::model::Role;
 
 pub use alerter::{
-    AlerterSettings, EmailSettings, LogReceiverSettings, MailSecurity, Route, SlackSettings,
+    AlerterSettings, EmailSettings, EscalationSettings, LogReceiverSettings, MailSecurity, Route, SlackSettings,
     WebhookFormat, WebhookSettings,
 };
 pub use cluster::{
@@ -27,10 +28,11 @@ pub use cluster::{
 };
 pub use prober::{ConnectionMode, ExpectSettings, ProberDefaults, ProberSettings, Probers};
 pub use recoverer::{
-    Budget, LadderStep, MaintenanceWindow, RecovererDefaults, RecovererSettings, RecoverySettings,
+    Budget, LadderStep, RecovererDefaults, RecovererSettings, RecoverySettings,
 };
 pub use respawn::{BackoffSettings, RespawnLimit};
 pub use scaler::{PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
+pub use window::{MaintenanceWindow, MatcherSettings, TimeSettings, WindowSettings};
 
 /// The whole of `actors.toml`, with every default filled in.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -46,6 +48,8 @@ pub struct Settings {
     pub anomaly: AnomalySettings,
     /// `[alerter]` and its receivers.
     pub alerter: AlerterSettings,
+    /// `[[maintenance]]`: times in which falconer is quiet.
+    pub maintenance: Vec<WindowSettings>,
     /// `[recoverer]` and `[recoverer.COMPONENT]`.
     pub recoverer: RecovererSettings,
     /// `[scaler]`.

@@ -87,6 +87,7 @@ impl Bench {
             usage: usage.collect(),
             health: HealthState::Healthy,
             being_restarted: Vec::new(),
+            quiet: None,
         })
     }
 

@@ -1,6 +1,6 @@
 //! What is valid but does nothing, and only where somebody wrote it, or more than was meant.
 
-use super::{Judge, WELL_KNOWN_DEPENDENCIES, names, recoverer};
+use super::{Judge, WELL_KNOWN_DEPENDENCIES, names, recoverer, windows};
 use crate::config::origins::Origins;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
@@ -28,6 +28,7 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
     orphans(&mut judge);
     twins(&mut judge);
     recoverer::warn(&mut judge);
+    windows::warn(&mut judge);
     if settings.scaler.mode == ScalerMode::Target {
         let mode = KeyPath::of(&["scaler", "mode"]);
         judge.value(&mode, "is \"target\", which only observes in this version: nothing is scaled");

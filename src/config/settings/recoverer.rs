@@ -82,6 +82,76 @@ impl Default for Budget {
     }
 }
 
+/// The keys of `[recoverer]`.
+    pub defaults: RecovererDefaults,
+    /// The components that have a table of their own, each with the defaults already filled in.
+    pub components: BTreeMap<String, RecoverySettings>,
+}
+
+impl RecovererSettings {
+    /// How `component` is restarted, whether it has a table of its own or not.
+    pub fn component(&self, component: &str) -> RecoverySettings {
+        match self.components.get(component) {
+            Some(settings) => settings.clone(),
+            None => RecoverySettings::from(&self.defaults),
+        }
+    }
+
+    /// Notes which components have a ladder of their own in `user`, the shape of the file with the
+    /// environment laid over it.
+    pub(crate) fn note_explicit_ladders(&mut self, user: &serde_json::Value) {
+        let table = user.get("recoverer");
+        for (name, component) in &mut self.components {
+            let own = table.and_then(|table| table.get(name)?.get("ladder"));
+            component.explicit_ladder = own.is_some();
+        }
+    }
+}
+
+/// In the shape of the file: the defaults' keys beside the components' tables.
+impl Serialize for RecovererSettings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Flat<'a> {
+            #[serde(flatten)]
+            defaults: &'a RecovererDefaults,
+            #[serde(flatten)]
+            components: &'a BTreeMap<String, RecoverySettings>,
+        }
+        Flat { defaults: &self.defaults, components: &self.components }.serialize(serializer)
+    }
+}
+
+/// One step of the ladder, tried in order until one helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LadderStep {
+    /// Delete the sick pods.
+    DeletePod,
+    /// Restart the workload, pod by pod.
+    RolloutRestart,
+    /// Return to the revision before the newest one, if the sickness began with that.
+    Rollback,
+    /// Leave it to a person.
+    Escalate,
+}
+
+/// So many actions in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Budget {
+    /// How many.
+    pub actions: u32,
+    /// In this time.
+    pub per: HumanDuration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { actions: 3, per: HumanDuration::from_secs(3_600) }
+    }
+}
+
 /// A time of the week, in UTC, in which nothing is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -187,13 +257,6 @@ impl Default for RecovererDefaults {
             maintenance: Vec::new(),
             respawn: RespawnLimit::default(),
         }
-    }
-}
-
-impl RecovererDefaults {
-    /// The maintenance windows as the policy takes them.
-    pub fn maintenance_windows(&self) -> Vec<maintenance::MaintenanceWindow> {
-        self.maintenance.iter().map(MaintenanceWindow::to_policy).collect()
     }
 }
 

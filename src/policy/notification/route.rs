@@ -7,9 +7,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::delivery::ABANDONED_MARGIN;
+use super::escalation::EscalationLevel;
 use crate::model::Severity;
 use crate::policy::backoff::BackoffSettings;
+use crate::policy::calendar::Recurrence;
 use crate::policy::circuit::CircuitSettings;
+use crate::policy::maintenance::MaintenanceWindow;
 
 /// Sends alerts of one severity (or of all) to some of the receivers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,6 +21,8 @@ pub struct Route {
     pub severity: Option<Severity>,
     /// Names of receivers: `email`, `slack`, `log`, `webhook.oncall` or `oncall` for short.
     pub to: Vec<String>,
+    /// Names of [`NotificationSettings::mutes`], at which nobody is told on this route.
+    pub mute: Vec<String>,
 }
 
 /// What is peculiar to one receiver.
@@ -44,6 +49,12 @@ pub struct NotificationSettings {
     /// The first route that matches the severity decides, and all receivers it names are told.
     /// With no routes, or where none matches, every receiver is told: nothing is lost silently.
     pub routes: Vec<Route>,
+    /// Who is told too where nobody acknowledges a critical incident; the shortest time first.
+    pub escalation: Vec<EscalationLevel>,
+    /// Windows that come again; those that hold alerts hold them here.
+    pub maintenance: Vec<MaintenanceWindow>,
+    /// Times at which routes are quiet, by the name under which those know them.
+    pub mutes: BTreeMap<Arc<str>, Recurrence>,
     /// The names of all configured receivers.
     pub receivers: Vec<Arc<str>>,
     /// What is peculiar to some of them.
@@ -66,6 +77,9 @@ impl Default for NotificationSettings {
             group_wait: Duration::from_secs(5),
             send_resolved: true,
             routes: Vec::new(),
+            escalation: Vec::new(),
+            maintenance: Vec::new(),
+            mutes: BTreeMap::new(),
             receivers: Vec::new(),
             peculiar: BTreeMap::new(),
             send_timeout: Duration::from_secs(30),
@@ -129,6 +143,7 @@ mod tests {
                 .iter()
                 .map(|(severity, to)| Route {
                     severity: *severity,
+                    mute: Vec::new(),
                     to: to.iter().map(ToString::to_string).collect(),
                 })
                 .collect(),

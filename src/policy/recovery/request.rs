@@ -1,5 +1,6 @@
 //! What is known when a component is reported unhealthy: plain data, put together by the actors.
 
+use crate::policy::quiet::Quiet;
 use crate::model::{
     ComponentId, IncidentId, Pod, PodCondition, Reason, Role, Timestamp, Workload, WorkloadRef,
 };
@@ -86,13 +87,4 @@ pub struct SickComponent {
     pub role: Option<Role>,
     /// Whether it serves in spite of its sick pods, e.g. a coordinator whose standby is sick.
     pub serves: bool,
-}
-
-/// A time in which people want nothing to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quiet {
-    /// Which window or whose silence, e.g. `maintenance window "sunday"`.
-    pub why: String,
-    /// Its end.
-    pub until: Timestamp,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::step::Load;
-use crate::model::{Autoscaler, HealthState, Percent, Role, WorkloadRef};
+use crate::model::{Autoscaler, HealthState, Percent, Role, Timestamp, WorkloadRef};
 
 /// What asked for a change.
 #[derive(Debug, Clone, PartialEq)]
@@ -253,6 +253,13 @@ pub enum HoldReason {
         /// To this number.
         to: u32,
     },
+    /// A maintenance window or a silence holds it.
+    Quiet {
+        /// Which window, or whose silence.
+        why: String,
+        /// Its end.
+        until: Timestamp,
+    },
     /// falconer restarts the workload right now.
     BeingRestarted {
         /// The workload.
@@ -299,6 +306,7 @@ impl HoldReason {
             Self::UnknownOwner { .. } => "unknown_owner",
             Self::Paused { .. } => "paused",
             Self::ChangeUnderWay { .. } => "change_under_way",
+            Self::Quiet { .. } => "quiet",
             Self::BeingRestarted { .. } => "being_restarted",
             Self::AfterError { .. } => "after_error",
             Self::NotHealthy { .. } => "not_healthy",
@@ -345,6 +353,7 @@ impl fmt::Display for HoldReason {
             Self::ChangeUnderWay { from, to } => {
                 write!(f, "the change from {from} to {to} replicas is under way")
             }
+            Self::Quiet { why, until } => write!(f, "not scaled: {why} until {until}"),
             Self::BeingRestarted { workload } => {
                 write!(f, "not scaled: {workload} is being restarted")
             }
