@@ -8,6 +8,7 @@
 mod alert;
 mod book;
 mod delivery;
+mod hold;
 mod reroute;
 mod route;
 mod stored;
@@ -18,6 +19,7 @@ pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
+pub use hold::{Hold, HoldKind, Holds, NoHolds};
 pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, ReceiverPolicy, Route};
 pub use stored::Adopted;

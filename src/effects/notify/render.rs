@@ -225,6 +225,7 @@ pub(crate) mod tests {
             action: "rollout restart of deployment/milvus-querynode (1 of 3 this hour)".into(),
             affects: vec![],
             is_flapping: false,
+            is_news: true,
             acknowledged: None,
             started_at: START,
             ended_at: match status {
@@ -239,6 +240,7 @@ pub(crate) mod tests {
             is_digest: false,
             lead,
             others: vec![],
+            left_out: 0,
             still_firing: usize::from(status == AlertStatus::Firing),
             reference: None,
             sent_at,

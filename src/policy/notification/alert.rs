@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
+use super::hold::Hold;
 use super::route::NotificationSettings;
 use crate::model::{
     Acknowledgement, AlertMessage, AlertStatus, ComponentId, IncidentId, Notification, Reason,
@@ -53,6 +54,9 @@ pub struct OpenAlert {
     /// Who looks after it, if somebody has said so.
     #[serde(default)]
     pub acknowledged: Option<Acknowledgement>,
+    /// Why it is not told at some receivers at present, as of the newest look at that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<Arc<str>, Hold>,
     /// By the receiver's name.
     pub deliveries: BTreeMap<Arc<str>, Delivery>,
 }
@@ -105,6 +109,7 @@ impl OpenAlert {
             is_digest: false,
             lead: self.said(draft),
             others: Vec::new(),
+            left_out: 0,
             still_firing: usize::from(status == AlertStatus::Firing),
             reference: None,
             sent_at: made_at,
@@ -125,6 +130,7 @@ impl OpenAlert {
             action,
             affects: Vec::new(),
             is_flapping: self.alert.is_flapping,
+            is_news: true,
             acknowledged: self.acknowledged.clone(),
             started_at: self.alert.started_at,
             ended_at: self.resolution.map(|end| end.ended_at).filter(|_| match draft.status {

@@ -11,7 +11,7 @@ use crate::model::{
     AlertStatus, ComponentId, Notification, Reason, ReasonKind, Severity, StateChanges,
 };
 use crate::policy::notification::{
-    NextStep, NotificationSettings, Pace, Raised, SendFailure, SendReason,
+    NextStep, NoHolds, NotificationSettings, Pace, Raised, SendFailure, SendReason,
 };
 
 const RECEIVERS: [&str; 2] = ["email", "webhook.oncall"];
@@ -120,7 +120,7 @@ fn an_end_that_was_not_told_before_the_kill_is_told_after_it() {
     let (story, reason) = next(&mut after, "webhook.oncall", at(10)).expect("the whole story");
     assert_eq!(reason, SendReason::WholeStory);
     accept(&mut after, "webhook.oncall", &story, at(10));
-    after.settle(&settings(), Pace::Normal, at(10));
+    after.settle(&settings(), &NoHolds, Pace::Normal, at(10));
     assert_eq!(after.take_changes(), StateChanges::from([(key(&sent.lead.incident), None)]));
 }
 
@@ -241,7 +241,7 @@ proptest! {
                     book = started(&state, at(now));
                 }
             }
-            book.settle(&settings, Pace::Normal, at(now));
+            book.settle(&settings, &NoHolds, Pace::Normal, at(now));
             apply(&mut state, book.take_changes());
             prop_assert_eq!(&state, &book.export());
         }
