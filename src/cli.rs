@@ -10,6 +10,7 @@ pub mod probe;
 pub mod resume;
 pub mod run;
 mod running;
+pub mod silence;
 
 use std::process::ExitCode;
 
@@ -63,6 +64,7 @@ pub enum Command {
     Probe(probe::ProbeArgs),
     Explain(explain::ExplainArgs),
     Alert(alert::AlertArgs),
+    Silence(silence::SilenceArgs),
     Resume(resume::ResumeArgs),
     Demo(demo::DemoArgs),
 }
@@ -78,6 +80,7 @@ pub fn run() -> ExitCode {
         Command::Probe(args) => probe::execute(args),
         Command::Explain(args) => explain::execute(args),
         Command::Alert(args) => alert::execute(args),
+        Command::Silence(args) => silence::execute(args),
         Command::Resume(args) => resume::execute(args),
         Command::Demo(args) => demo::execute(args),
     };

@@ -2,6 +2,7 @@
 //! nothing from the other layers, and never reads a clock.
 
 pub mod alert;
+pub mod change;
 pub mod component;
 pub mod explanation;
 pub mod health;
@@ -20,6 +21,7 @@ pub mod workload;
 pub use alert::{
     Acknowledgement, AlertMessage, AlertStatus, IncidentId, Notification, Receipt, Severity,
 };
+pub use change::{ChangeRefusal, RefusalKind};
 pub use component::{ComponentId, ProberKind, Role};
 pub use health::{ComponentHealth, HealthState};
 pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
@@ -31,9 +33,7 @@ pub use report::{
     ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
 };
 pub use shown::{AlertShown, AlertsShown};
-pub use silence::{
-    Held, Matchers, NewSilence, Silence, SilencePhase, SilenceShown, SilencesShown,
-};
+pub use silence::{Held, Matchers, NewSilence, Silence, SilencePhase, SilenceShown, SilencesShown};
 pub use state::{StateChanges, StoredState};
 pub use time::Timestamp;
 pub use workload::{

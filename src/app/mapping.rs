@@ -43,7 +43,8 @@ pub fn alerter(
         to: level.to.clone(),
     };
     let mutes = settings.mute.iter();
-    let mutes = mutes.filter_map(|(name, time)| Some((name.as_str().into(), time.to_policy().ok()?)));
+    let mutes =
+        mutes.filter_map(|(name, time)| Some((name.as_str().into(), time.to_policy().ok()?)));
     AlerterSettings {
         repeat_interval: settings.repeat_interval.get(),
         group_wait: settings.group_wait.get(),
@@ -70,7 +71,8 @@ pub fn recoverer(
     let defaults = &settings.defaults;
     let recovery =
         |settings: &settings::RecoverySettings| RecoverySettings { settle, ..recovery(settings) };
-    let own: Vec<_> = defaults.maintenance.iter().map(settings::MaintenanceWindow::as_window).collect();
+    let own: Vec<_> =
+        defaults.maintenance.iter().map(settings::MaintenanceWindow::as_window).collect();
     maintenance.extend(self::maintenance(&own));
     let components = settings.components.iter();
     RecovererSettings {

@@ -20,16 +20,14 @@ use crate::effects::secret::SecretFile;
 use crate::model::Role;
 
 pub use alerter::{
-    AlerterSettings, EmailSettings, EscalationSettings, LogReceiverSettings, MailSecurity, Route, SlackSettings,
-    WebhookFormat, WebhookSettings,
+    AlerterSettings, EmailSettings, EscalationSettings, LogReceiverSettings, MailSecurity, Route,
+    SlackSettings, WebhookFormat, WebhookSettings,
 };
 pub use cluster::{
     AuthSettings, ClusterSettings, Components, Layout, OnExit, Platform, ProcessSettings,
 };
 pub use prober::{ConnectionMode, ExpectSettings, ProberDefaults, ProberSettings, Probers};
-pub use recoverer::{
-    Budget, LadderStep, RecovererDefaults, RecovererSettings, RecoverySettings,
-};
+pub use recoverer::{Budget, LadderStep, RecovererDefaults, RecovererSettings, RecoverySettings};
 pub use respawn::{BackoffSettings, RespawnLimit};
 pub use scaler::{PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
 pub use window::{MaintenanceWindow, MatcherSettings, TimeSettings, WindowSettings};

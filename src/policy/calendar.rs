@@ -185,9 +185,13 @@ pub fn leave_no_time<'a>(times: impl IntoIterator<Item = &'a Recurrence>) -> boo
         open.extend(begun.map(|begin| (begin, begin + time.duration)));
     }
     open.sort_unstable();
-    let covered = open.into_iter().fold(first, |covered, (begin, end)| {
-        if begin <= covered { covered.max(end) } else { covered }
-    });
+    let covered =
+        open.into_iter().fold(
+            first,
+            |covered, (begin, end)| {
+                if begin <= covered { covered.max(end) } else { covered }
+            },
+        );
     covered >= last
 }
 

@@ -65,7 +65,7 @@ mod tests {
         let id = ComponentId::new("a", "proxy");
         let quiet = |held: Held, component: &ComponentId, now: &str| {
             let force = InForce::at(&windows, &silences, held, at(now));
-            force.over(component, Some(Severity::Critical)).map(|quiet| quiet.why)
+            force.over(component, Some(Severity::Critical)).map(|quiet| quiet.why.clone())
         };
         // 3 January 2026 is a Saturday.
         let saturday = "maintenance window (sat 02:00 UTC for 3h)";

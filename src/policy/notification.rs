@@ -6,20 +6,25 @@
 //! - [`AlertBook`]: all open alerts, all receivers; what survives a respawn of the alerter.
 
 mod alert;
+mod attention;
 mod book;
 mod delivery;
 mod hold;
+mod quieting;
 mod reroute;
 mod route;
+mod shown;
 mod stored;
 
 pub use alert::{Alert, OpenAlert, ReceiverState};
+pub use attention::{AcknowledgeRefusal, Attention, Escalated, EscalationLevel};
 pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure, Undelivered};
 pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
 pub use hold::{Hold, HoldKind, Holds, NoHolds};
+pub use quieting::QuietHolds;
 pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, ReceiverPolicy, Route};
 pub use stored::Adopted;

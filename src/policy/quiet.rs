@@ -16,63 +16,49 @@ pub struct Quiet {
 
 /// What holds one thing, such as alerts, at one instant.
 #[derive(Debug, Clone, Default)]
-pub struct InForce<'a> {
-    holds: Vec<Hold<'a>>,
+pub struct InForce {
+    holds: Vec<(Matchers, Quiet)>,
 }
 
-#[derive(Debug, Clone)]
-struct Hold<'a> {
-    matchers: &'a Matchers,
-    until: Timestamp,
-    by: By<'a>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum By<'a> {
-    Window(&'a MaintenanceWindow),
-    Silence(&'a Silence),
-}
-
-impl<'a> InForce<'a> {
+impl InForce {
     /// Everything that holds `held` at `now`. Looks at each window and silence once, so that many
     /// components can be asked about.
     pub fn at(
-        windows: &'a [MaintenanceWindow],
-        silences: &'a SilenceBook,
+        windows: &[MaintenanceWindow],
+        silences: &SilenceBook,
         held: Held,
         now: Timestamp,
     ) -> Self {
         let open = windows.iter().filter(|window| window.holds.contains(&held));
         let open = open.filter_map(|window| {
-            let until = window.time.open_until(now)?;
-            Some(Hold { matchers: &window.matchers, until, by: By::Window(window) })
+            let quiet = Quiet { why: window.name(), until: window.time.open_until(now)? };
+            Some((window.matchers.clone(), quiet))
         });
         let silences = silences.active(now).filter(|silence| silence.holds.contains(&held));
-        let silences = silences.map(|silence| Hold {
-            matchers: &silence.matchers,
-            until: silence.ends_at,
-            by: By::Silence(silence),
+        let silences = silences.map(|silence| {
+            let quiet = Quiet { why: name(silence), until: silence.ends_at };
+            (silence.matchers.clone(), quiet)
         });
         Self { holds: open.chain(silences).collect() }
     }
 
-    /// Whether nothing at all is held.
-    pub fn is_empty(&self) -> bool {
-        self.holds.is_empty()
-    }
-
     /// What holds it for `component`; of several what ends last. `severity` is that of its incident:
     /// where it is not known, only what asks for none can hold.
-    pub fn over(&self, component: &ComponentId, severity: Option<Severity>) -> Option<Quiet> {
-        let about = self.holds.iter().filter(|hold| matches(hold.matchers, component, severity));
-        about.max_by_key(|hold| hold.until).map(|hold| Quiet {
-            why: match hold.by {
-                By::Window(window) => window.name(),
-                By::Silence(silence) => name(silence),
-            },
-            until: hold.until,
-        })
+    pub fn over(&self, component: &ComponentId, severity: Option<Severity>) -> Option<&Quiet> {
+        let about = self.holds.iter().filter(|(about, _)| matches(about, component, severity));
+        about.map(|(_, quiet)| quiet).max_by_key(|quiet| quiet.until)
     }
+}
+
+/// Why nothing but telling people is to be done about `component` at `now`, where that is `held`.
+pub fn quiet(
+    windows: &[MaintenanceWindow],
+    silences: &SilenceBook,
+    held: Held,
+    component: &ComponentId,
+    now: Timestamp,
+) -> Option<Quiet> {
+    InForce::at(windows, silences, held, now).over(component, None).cloned()
 }
 
 /// Whether everything that is given matches.

@@ -160,12 +160,7 @@ impl SilenceBook {
     ///
     /// # Errors
     /// Why not.
-    pub fn expire(
-        &mut self,
-        id: &str,
-        by: &str,
-        now: Timestamp,
-    ) -> Result<Silence, ExpireRefusal> {
+    pub fn expire(&mut self, id: &str, by: &str, now: Timestamp) -> Result<Silence, ExpireRefusal> {
         let unknown = || ExpireRefusal::Unknown(one_line(id, LONGEST_NAME));
         let silence = self.silences.get_mut(id).ok_or_else(unknown)?;
         if silence.phase(now) == SilencePhase::Expired {
@@ -188,7 +183,8 @@ impl SilenceBook {
     /// Forgets what is over for long.
     pub fn forget(&mut self, now: Timestamp) {
         let old = self.silences.extract_if(.., |_, silence| {
-            silence.phase(now) == SilencePhase::Expired && now.since(silence.ends_at) > REMEMBERED_FOR
+            silence.phase(now) == SilencePhase::Expired
+                && now.since(silence.ends_at) > REMEMBERED_FOR
         });
         let old: Vec<Arc<str>> = old.map(|(id, _)| id).collect();
         self.touched.extend(old);
@@ -265,10 +261,7 @@ fn check(wanted: &NewSilence, now: Timestamp) -> Result<(), SilenceRefusal> {
 ///
 /// # Errors
 /// Why not.
-pub fn check_matchers(
-    matchers: &Matchers,
-    holds: &BTreeSet<Held>,
-) -> Result<(), SilenceRefusal> {
+pub fn check_matchers(matchers: &Matchers, holds: &BTreeSet<Held>) -> Result<(), SilenceRefusal> {
     for (name, pattern) in [("cluster", &matchers.cluster), ("component", &matchers.component)] {
         let is_fine = |pattern: &Arc<str>| {
             (1..=LONGEST_NAME).contains(&pattern.chars().count())

@@ -130,6 +130,7 @@ impl Stage {
                 keeper: crate::actors::keeper::StateKeeper::default(),
                 inbox: self.inbox.clone(),
                 book: Arc::clone(&self.book),
+                silences: Arc::default(),
                 board: self.board.clone(),
                 journal: Arc::new(MemoryJournal::default()),
                 clock: self.clock,

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::respawn::RespawnLimit;
-use crate::config::values::{self, HumanDuration, TimeOfDay};
-use crate::policy::maintenance::{self, Weekday};
+use super::window::MaintenanceWindow;
+use crate::config::values::{self, HumanDuration};
 
 /// `[recoverer]` itself and, by component, the result of laying `[recoverer.COMPONENT]` over it.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -80,125 +80,6 @@ impl Default for Budget {
     fn default() -> Self {
         Self { actions: 3, per: HumanDuration::from_secs(3_600) }
     }
-}
-
-/// The keys of `[recoverer]`.
-    pub defaults: RecovererDefaults,
-    /// The components that have a table of their own, each with the defaults already filled in.
-    pub components: BTreeMap<String, RecoverySettings>,
-}
-
-impl RecovererSettings {
-    /// How `component` is restarted, whether it has a table of its own or not.
-    pub fn component(&self, component: &str) -> RecoverySettings {
-        match self.components.get(component) {
-            Some(settings) => settings.clone(),
-            None => RecoverySettings::from(&self.defaults),
-        }
-    }
-
-    /// Notes which components have a ladder of their own in `user`, the shape of the file with the
-    /// environment laid over it.
-    pub(crate) fn note_explicit_ladders(&mut self, user: &serde_json::Value) {
-        let table = user.get("recoverer");
-        for (name, component) in &mut self.components {
-            let own = table.and_then(|table| table.get(name)?.get("ladder"));
-            component.explicit_ladder = own.is_some();
-        }
-    }
-}
-
-/// In the shape of the file: the defaults' keys beside the components' tables.
-impl Serialize for RecovererSettings {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Flat<'a> {
-            #[serde(flatten)]
-            defaults: &'a RecovererDefaults,
-            #[serde(flatten)]
-            components: &'a BTreeMap<String, RecoverySettings>,
-        }
-        Flat { defaults: &self.defaults, components: &self.components }.serialize(serializer)
-    }
-}
-
-/// One step of the ladder, tried in order until one helps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LadderStep {
-    /// Delete the sick pods.
-    DeletePod,
-    /// Restart the workload, pod by pod.
-    RolloutRestart,
-    /// Return to the revision before the newest one, if the sickness began with that.
-    Rollback,
-    /// Leave it to a person.
-    Escalate,
-}
-
-/// So many actions in a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Budget {
-    /// How many.
-    pub actions: u32,
-    /// In this time.
-    pub per: HumanDuration,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { actions: 3, per: HumanDuration::from_secs(3_600) }
-    }
-}
-
-/// A time of the week, in UTC, in which nothing is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MaintenanceWindow {
-    /// On which days it begins; none = every day.
-    #[serde(deserialize_with = "weekdays")]
-    pub days: Vec<Weekday>,
-    /// When it begins.
-    pub from: TimeOfDay,
-    /// How long it lasts.
-    pub duration: HumanDuration,
-    /// What it is for; shown with each refusal.
-    pub comment: String,
-}
-
-impl Default for MaintenanceWindow {
-    fn default() -> Self {
-        Self {
-            days: Vec::new(),
-            from: TimeOfDay::default(),
-            duration: HumanDuration::from_secs(3_600),
-            comment: String::new(),
-        }
-    }
-}
-
-impl MaintenanceWindow {
-    /// The same as the policy takes it.
-    pub fn to_policy(&self) -> maintenance::MaintenanceWindow {
-        maintenance::MaintenanceWindow {
-            days: self.days.clone(),
-            from: self.from.since_midnight(),
-            duration: self.duration.get(),
-            comment: self.comment.clone(),
-        }
-    }
-}
-
-fn weekdays<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Weekday>, D::Error> {
-    struct Day(Weekday);
-    impl<'de> Deserialize<'de> for Day {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            values::named(deserializer, Weekday::ALL, Weekday::as_str).map(Self)
-        }
-    }
-    let days = Vec::<Day>::deserialize(deserializer)?;
-    Ok(days.into_iter().map(|day| day.0).collect())
 }
 
 /// The keys of `[recoverer]`.

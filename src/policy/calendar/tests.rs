@@ -103,9 +103,8 @@ fn a_window_of_the_week_is_what_it_always_was() {
 
 #[test]
 fn what_makes_no_sense_is_refused_in_clear_words() {
-    let refused = |pattern: &str, zone: &str| {
-        Recurrence::cron(pattern, zone, HOUR).unwrap_err().to_string()
-    };
+    let refused =
+        |pattern: &str, zone: &str| Recurrence::cron(pattern, zone, HOUR).unwrap_err().to_string();
     for pattern in ["", "0 2 * *", "0 0 2 * * sat", "@daily", "61 2 * * *", "0 2 * * someday", "x"]
     {
         let error = refused(pattern, "UTC");
@@ -135,8 +134,7 @@ fn times_leave_none_only_where_every_instant_of_the_week_is_in_one() {
     assert!(leave_no_time(&[daily(HOUR * 24)]));
     assert!(!leave_no_time(&[daily(HOUR * 24 - Duration::from_mins(1))]));
     assert!(!leave_no_time(&[]));
-    let wednesday =
-        Recurrence::weekly(&[Weekday::Wed], HOUR * 23, "UTC", LONGEST_WINDOW).unwrap();
+    let wednesday = Recurrence::weekly(&[Weekday::Wed], HOUR * 23, "UTC", LONGEST_WINDOW).unwrap();
     assert!(leave_no_time(&[wednesday]));
     let hourly = Recurrence::cron("0 * * * *", "Asia/Tokyo", HOUR).unwrap();
     assert!(leave_no_time([&hourly]));

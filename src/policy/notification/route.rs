@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::alert::Alert;
+use super::attention::EscalationLevel;
 use super::delivery::ABANDONED_MARGIN;
-use super::escalation::EscalationLevel;
 use crate::model::Severity;
 use crate::policy::backoff::BackoffSettings;
 use crate::policy::calendar::Recurrence;
@@ -116,6 +117,19 @@ impl NotificationSettings {
         if named.is_empty() { self.receivers.iter().cloned().collect() } else { named }
     }
 
+    /// The names of the mute times that hold for `alert` at `receiver`: those of its route. Who is
+    /// called because nobody acknowledges is called at any time.
+    pub fn mutes_of(&self, alert: &Alert, receiver: &str) -> &[String] {
+        let severity = alert.severity;
+        let matching =
+            self.routes.iter().find(|route| route.severity.is_none_or(|only| only == severity));
+        let names = |route: &&Route| {
+            let mut named = route.to.iter().filter_map(|name| self.receiver_named(name));
+            named.any(|name| *name == *receiver)
+        };
+        matching.filter(names).map_or(&[], |route| &route.mute)
+    }
+
     /// Names in routes that no configured receiver bears; to be refused when the configuration is
     /// checked.
     pub fn unknown_receivers(&self) -> Vec<&str> {
@@ -124,7 +138,7 @@ impl NotificationSettings {
     }
 
     /// `oncall` and `webhook.oncall` both name the webhook `oncall`; an exact name wins.
-    fn receiver_named(&self, name: &str) -> Option<Arc<str>> {
+    pub(super) fn receiver_named(&self, name: &str) -> Option<Arc<str>> {
         let exact = self.receivers.iter().find(|receiver| receiver.as_ref() == name);
         let found = exact.or_else(|| {
             self.receivers.iter().find(|receiver| receiver.strip_prefix("webhook.") == Some(name))

@@ -1,9 +1,9 @@
 //! What is known when a component is reported unhealthy: plain data, put together by the actors.
 
-use crate::policy::quiet::Quiet;
 use crate::model::{
     ComponentId, IncidentId, Pod, PodCondition, Reason, Role, Timestamp, Workload, WorkloadRef,
 };
+use crate::policy::quiet::Quiet;
 
 /// What is known when a component is reported unhealthy.
 #[derive(Debug, Clone, PartialEq)]
