@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod change;
 pub mod component;
+pub mod condition;
 pub mod explanation;
 pub mod health;
 mod hung;
@@ -19,11 +20,13 @@ pub mod time;
 pub mod workload;
 
 pub use alert::{
-    Acknowledgement, AlertMessage, AlertStatus, IncidentId, Notification, Receipt, Severity,
+    Acknowledgement, Affected, AlertMessage, AlertStatus, IncidentId, Notification, Receipt,
+    Severity, Sighting,
 };
 pub use change::{ChangeRefusal, RefusalKind};
 pub use component::{ComponentId, ProberKind, Role};
-pub use health::{ComponentHealth, HealthState};
+pub use condition::Condition;
+pub use health::{AlertState, ComponentHealth, HealthState};
 pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
 pub use leadership::{Leadership, LeaseRecord, StoredLease};
 pub use recovery::Evidence;

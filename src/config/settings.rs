@@ -3,6 +3,7 @@
 
 pub mod alerter;
 pub mod cluster;
+pub mod heartbeat;
 pub mod prober;
 pub mod recoverer;
 pub mod respawn;
@@ -26,10 +27,11 @@ pub use alerter::{
 pub use cluster::{
     AuthSettings, ClusterSettings, Components, Layout, OnExit, Platform, ProcessSettings,
 };
+pub use heartbeat::{HeartbeatMethod, HeartbeatSettings};
 pub use prober::{ConnectionMode, ExpectSettings, ProberDefaults, ProberSettings, Probers};
 pub use recoverer::{Budget, LadderStep, RecovererDefaults, RecovererSettings, RecoverySettings};
 pub use respawn::{BackoffSettings, RespawnLimit};
-pub use scaler::{PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
+pub use scaler::{PolicySelect, PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
 pub use window::{MaintenanceWindow, MatcherSettings, TimeSettings, WindowSettings};
 
 /// The whole of `actors.toml`, with every default filled in.
@@ -48,6 +50,8 @@ pub struct Settings {
     pub alerter: AlerterSettings,
     /// `[[maintenance]]`: times in which falconer is quiet.
     pub maintenance: Vec<WindowSettings>,
+    /// `[heartbeat]`.
+    pub heartbeat: HeartbeatSettings,
     /// `[recoverer]` and `[recoverer.COMPONENT]`.
     pub recoverer: RecovererSettings,
     /// `[scaler]`.

@@ -1,5 +1,7 @@
 //! What people are told.
 
+mod content;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::component::ComponentId;
 use super::report::Reason;
 use super::time::Timestamp;
+
+pub use content::{Affected, Sighting};
 
 /// How bad it is; a closed set, used as a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,8 +112,14 @@ pub struct AlertMessage {
     pub details: Vec<String>,
     /// What falconer does about it, or why it does nothing.
     pub action: String,
-    /// What is sick because of it and has no message of its own.
-    pub affects: Vec<ComponentId>,
+    /// What was seen of late, the newest last: a few distinct reasons with their times.
+    pub seen: Vec<Sighting>,
+    /// What is known to be its cause and is not told of here, the most basic first.
+    pub causes: Vec<ComponentId>,
+    /// What is sick because of it and has no message of its own, the worst first.
+    pub affects: Vec<Affected>,
+    /// Commands that show more of it, to be typed into a shell; the closest look last.
+    pub look_closer: Vec<String>,
     /// Whether it has come and gone so often that it is told as one.
     pub is_flapping: bool,
     /// Whether the receiver is told this for the first time; the rest is there to show what else
@@ -177,4 +187,7 @@ pub struct Receipt {
     /// The receiver's own name of the message, by which a later one of the thread can replace or
     /// answer it; a short text.
     pub reference: Option<Arc<str>>,
+    /// What the far side said when it accepted, for the person who tries a receiver: one line, e.g.
+    /// `250 2.0.0 queued as 4bXx`.
+    pub said: Option<String>,
 }

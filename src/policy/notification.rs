@@ -16,7 +16,7 @@ mod route;
 mod shown;
 mod stored;
 
-pub use alert::{Alert, OpenAlert, ReceiverState};
+pub use alert::{Alert, OpenAlert, ReceiverState, Suspicion};
 pub use attention::{AcknowledgeRefusal, Attention, Escalated, EscalationLevel};
 pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure, Undelivered};
 pub use delivery::{

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Judge, names};
 use crate::config::path::KeyPath;
 use crate::config::settings::TimeSettings;
-use crate::config::values::HumanDuration;
+use crate::config::values::{HumanDuration, TimeOfDay};
 use crate::config::wording::did_you_mean;
 use crate::model::Held;
 use crate::policy::calendar::{
@@ -70,13 +70,12 @@ fn time(judge: &mut Judge<'_>, path: &KeyPath, time: &TimeSettings) {
     judge.unique(&path.key("days"), &time.days, |day: &Weekday| format!("\"{}\"", day.as_str()));
     let longest = LONGEST_WINDOW;
     judge.duration(&path.key("duration"), time.duration, MINUTE, longest);
-    let is_weekly = judge.origins.is_set(&from) || !time.days.is_empty();
-    match (time.cron.is_empty(), is_weekly) {
-        (true, false) => {
+    if time.cron.is_empty() {
+        if !judge.origins.is_set(&from) && time.days.is_empty() {
             judge.lacks(path, &["cron", "from", "days"], "needs \"cron\", or \"from\"");
         }
-        (false, true) => judge.value(&cron, "says when: \"days\" and \"from\" do not go with it"),
-        (true, true) | (false, false) => {}
+    } else if !time.days.is_empty() || time.from != TimeOfDay::default() {
+        judge.value(&cron, "says when: \"days\" and \"from\" do not go with it");
     }
     match time.to_policy() {
         Ok(recurrence) => period(judge, path, &recurrence),

@@ -11,10 +11,20 @@ use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
 use super::hold::Hold;
 use super::route::NotificationSettings;
 use crate::model::{
-    Acknowledgement, AlertMessage, AlertStatus, ComponentId, IncidentId, Notification, Reason,
-    Severity, Timestamp,
+    Acknowledgement, Affected, AlertMessage, AlertStatus, ComponentId, IncidentId, Notification,
+    Reason, Severity, Sighting, Timestamp,
 };
 use crate::policy::circuit::{Circuit, CircuitDecision};
+
+/// What may be the cause of an incident: it fails, and has not failed often enough yet to be called
+/// unhealthy, or it was not asked since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspicion {
+    /// What.
+    pub of: Vec<ComponentId>,
+    /// By when it is decided.
+    pub until: Timestamp,
+}
 
 /// What is known of one incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,9 +43,25 @@ pub struct Alert {
     pub details: Vec<String>,
     /// What falconer does about it.
     pub action: String,
-    /// What is known or suspected to be its cause: while that is told, this is not told by itself.
+    /// What is known to be its cause, the most basic first: while that is told, this is not told by
+    /// itself.
     #[serde(default)]
     pub causes: Vec<ComponentId>,
+    /// What may be its cause, and is not decided yet.
+    #[serde(default)]
+    pub suspicion: Option<Suspicion>,
+    /// How long after its cause is over it may take to be found healthy as well, in seconds.
+    #[serde(default)]
+    pub settle_secs: u64,
+    /// What fails because of it and has no alert yet.
+    #[serde(default)]
+    pub affects: Vec<Affected>,
+    /// What was seen of late, the newest last.
+    #[serde(default)]
+    pub seen: Vec<Sighting>,
+    /// Commands that show more of it.
+    #[serde(default)]
+    pub look_closer: Vec<String>,
     /// Whether it has come and gone so often that it is told as one.
     #[serde(default)]
     pub is_flapping: bool,
@@ -124,6 +150,7 @@ impl OpenAlert {
     fn said(&self, draft: Draft) -> AlertMessage {
         let Alert { incident, component, title, reason, details, action, .. } = self.alert.clone();
         let details = self.attention.words.iter().cloned().chain(details).collect();
+        let Alert { causes, affects, seen, look_closer, .. } = self.alert.clone();
         AlertMessage {
             incident,
             component,
@@ -133,7 +160,10 @@ impl OpenAlert {
             reason,
             details,
             action,
-            affects: Vec::new(),
+            seen,
+            causes,
+            affects,
+            look_closer,
             is_flapping: self.alert.is_flapping,
             is_news: true,
             acknowledged: self.acknowledged.clone(),

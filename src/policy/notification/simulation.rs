@@ -35,6 +35,11 @@ fn alert(component: &str, severity: Severity) -> Alert {
         details: vec![],
         action: String::new(),
         causes: Vec::new(),
+        suspicion: None,
+        settle_secs: 0,
+        affects: Vec::new(),
+        seen: Vec::new(),
+        look_closer: Vec::new(),
         is_flapping: false,
         started_at: START,
     }
