@@ -89,7 +89,7 @@ fn there_is_room_for_two_hundred_and_what_is_over_makes_room_first() {
     assert_eq!(book.all().len(), MOST_SILENCES);
     assert_eq!(book.add(wanted("proxy", 0, 60), 5, at(0)), Err(SilenceRefusal::Full));
     let oldest = book.all()[0].id.clone();
-    book.add(wanted("proxy", 0, 5_000), 5, at(1_000)).unwrap();
+    book.add(wanted("proxy", 0, 5_000), 9_000, at(1_000)).unwrap();
     assert!(!book.is_known(&oldest) && book.all().len() == MOST_SILENCES);
     assert_eq!(book.take_changes().get(&key(&oldest)), Some(&None));
 }
