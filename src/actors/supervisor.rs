@@ -234,6 +234,7 @@ impl Supervisor {
                 usage,
                 health,
                 being_restarted: Vec::new(),
+                quiet: None,
             });
             // The next resources report replaces one that does not fit.
             let _ = self.parts.peers.load.try_send(load);

@@ -7,16 +7,20 @@
 
 mod absence;
 mod alert;
+mod attention;
 mod book;
 mod delivery;
 mod hold;
 pub mod own;
+mod quieting;
 mod receiver_watch;
 mod reroute;
 mod route;
+mod shown;
 mod stored;
 
 pub use alert::{Alert, OpenAlert, ReceiverState, Suspicion};
+pub use attention::{AcknowledgeRefusal, Attention, Escalated, EscalationLevel};
 pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure, Undelivered};
 pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
@@ -24,6 +28,7 @@ pub use delivery::{
 };
 pub use hold::{Hold, HoldKind, Holds, NoHolds};
 pub use own::OwnAlerts;
+pub use quieting::QuietHolds;
 pub use receiver_watch::{Backlog, Loss, LossReason, ReceiverNews, ReceiverWatch};
 pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, ReceiverPolicy, Route};

@@ -1,5 +1,7 @@
 //! The alerter in virtual time, with receivers in memory.
 
+mod quiet;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -92,6 +94,7 @@ struct Stage {
     inbox: AlerterInbox,
     board: StatusBoard,
     book: Arc<Mutex<AlertBook>>,
+    silences: Arc<Mutex<SilenceBook>>,
     settings: AlerterSettings,
     leadership: LeadershipHandle,
 }
@@ -105,6 +108,7 @@ impl Stage {
             inbox: AlerterInbox::default(),
             board: StatusBoard::default(),
             book: Arc::default(),
+            silences: Arc::default(),
             settings,
             leadership: LeadershipHandle::default(),
         }
@@ -130,6 +134,7 @@ impl Stage {
                 keeper: crate::actors::keeper::StateKeeper::default(),
                 inbox: self.inbox.clone(),
                 book: Arc::clone(&self.book),
+                silences: Arc::clone(&self.silences),
                 board: self.board.clone(),
                 journal: Arc::new(MemoryJournal::default()),
                 clock: self.clock,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::alert::{Alert, OpenAlert, ReceiverState};
+use super::attention::Attention;
 use super::delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
@@ -130,6 +131,7 @@ impl AlertBook {
                 alert.action = std::mem::take(&mut open.alert.action);
                 alert.started_at = open.alert.started_at;
                 open.alert = alert;
+                open.reconsider_attention();
                 let due = now.max(open.raised_at + settings.group_wait);
                 (open, due, raised)
             }
@@ -137,8 +139,16 @@ impl AlertBook {
                 let deliveries = BTreeMap::new();
                 let (resolution, acknowledged) = (None, None);
                 let (raised_at, held) = (now, BTreeMap::new());
-                let open =
-                    OpenAlert { alert, raised_at, resolution, acknowledged, held, deliveries };
+                let attention = Attention::default();
+                let open = OpenAlert {
+                    alert,
+                    raised_at,
+                    resolution,
+                    acknowledged,
+                    held,
+                    attention,
+                    deliveries,
+                };
                 (entry.insert(open), now + settings.group_wait, Raised::New)
             }
         };
