@@ -106,6 +106,9 @@ fn email(settings: &settings::EmailSettings) -> EmailSettings {
         login,
         from: settings.from.clone(),
         to: settings.to.clone(),
+        reply_to: settings.reply_to.clone(),
+        subject_prefix: settings.subject_prefix.clone(),
+        stable_subject: settings.stable_subject,
         ca_file: given(&settings.ca_file),
         timeout: settings.timeout.get(),
     }
