@@ -13,7 +13,7 @@ use super::content::{
     LINE_LIMIT, LOOK_CLOSER, age, alert_facts, alert_paragraphs, alert_tag, alert_title, component,
 };
 use super::safe::{escape, one_line};
-use super::subject::{counts, firing_elsewhere, headline, is_single, tag, title};
+use super::subject::{firing_elsewhere, headline, is_single, tag, title};
 use super::text::{MOST_IN_BRIEF, MOST_IN_FULL, group, rest_of_thread};
 use crate::model::{AlertMessage, AlertStatus, Notification, Timestamp};
 
@@ -40,11 +40,7 @@ pub fn html(notification: &Notification) -> String {
 
 fn push_single(html: &mut String, notification: &Notification) {
     let (alert, now) = (&notification.lead, notification.sent_at);
-    let how_long = match alert.status {
-        AlertStatus::Firing => format!("for {}", age(alert, now)),
-        AlertStatus::Resolved => format!("after {}", age(alert, now)),
-    };
-    let state = format!("{} {how_long}", tag(notification));
+    let state = format!("{} {}", tag(notification), how_long(alert, now));
     html.push_str(&band(Tone::of(alert), &state, &title(notification), &component(alert)));
     html.push_str(pieces::BODY_BEGINS);
     // The band has said which component it is.
@@ -63,7 +59,7 @@ fn push_several(html: &mut String, notification: &Notification) {
     let now = notification.sent_at;
     let worst = notification.alerts().map(Tone::of).max().unwrap_or(Tone::Resolved);
     let labels = group(notification);
-    html.push_str(&band(worst, &counts(notification), &headline(notification), &labels));
+    html.push_str(&band(worst, &tag(notification), &headline(notification), &labels));
     html.push_str(pieces::BODY_BEGINS);
     let in_full = if notification.is_digest { 0 } else { MOST_IN_FULL };
     let mut rest = Vec::new();
@@ -80,10 +76,21 @@ fn push_several(html: &mut String, notification: &Notification) {
     html.push_str(pieces::BODY_ENDS);
 }
 
+/// `for 5 min`, or `after 5 min` where it is over.
+fn how_long(alert: &AlertMessage, now: Timestamp) -> String {
+    let verb = match alert.status {
+        AlertStatus::Firing => "for",
+        AlertStatus::Resolved => "after",
+    };
+    format!("{verb} {}", age(alert, now))
+}
+
 fn in_full_card(alert: &AlertMessage, now: Timestamp) -> String {
     let mut inside = String::new();
-    push_alert(&mut inside, alert, &alert_facts(alert, now));
-    card(Tone::of(alert), &alert_tag(alert), &alert_title(alert), &inside)
+    // The line above the title says which component it is.
+    push_alert(&mut inside, alert, &alert_facts(alert, now).split_off(1));
+    let place = [component(alert), how_long(alert, now)];
+    card(Tone::of(alert), &alert_tag(alert), &place, &alert_title(alert), &inside)
 }
 
 /// Reason, facts, and the other paragraphs.
@@ -115,14 +122,10 @@ fn push_overview(html: &mut String, alerts: &[&AlertMessage], now: Timestamp) {
         if html.len() > BRIEF_BUDGET {
             break;
         }
-        let verb = match alert.status {
-            AlertStatus::Firing => "for",
-            AlertStatus::Resolved => "after",
-        };
-        let when = format!("{verb} {}", age(alert, now));
         let reason = one_line(&alert.reason.text, LINE_LIMIT / 2);
-        let what = [alert_tag(alert), component(alert), alert_title(alert), reason, when];
-        html.push_str(&overview_row(Tone::of(alert), &what));
+        let place = [component(alert), how_long(alert, now)];
+        let what = [alert_tag(alert), alert_title(alert), reason];
+        html.push_str(&overview_row(Tone::of(alert), &place, &what));
         shown += 1;
     }
     html.push_str(pieces::TABLE_ENDS);

@@ -136,6 +136,9 @@ pub(crate) fn digest() -> Notification {
             }
         })
         .collect();
+    digest.others.sort_by_key(|alert| {
+        (alert.status == AlertStatus::Resolved, std::cmp::Reverse(alert.severity))
+    });
     digest.is_digest = true;
     digest.group = BTreeMap::new();
     (digest.id, digest.thread) = ("digest/1".into(), "digest/email".into());

@@ -100,8 +100,14 @@ pub(super) fn band(tone: Tone, state: &str, title: &str, place: &str) -> String 
 }
 
 /// One alert of several, with a bar in its colour; `inside` is HTML.
-pub(super) fn card(tone: Tone, state: &str, title: &str, inside: &str) -> String {
-    let (colour, state, title) = (tone.colour(), escape(state), escape(title));
+pub(super) fn card(
+    tone: Tone,
+    state: &str,
+    place: &[String; 2],
+    title: &str,
+    inside: &str,
+) -> String {
+    let (colour, title) = (tone.colour(), escape(title));
     format!(
         "{TABLE_BEGINS}<tr><td width=\"4\" bgcolor=\"{colour}\" style=\"width:4px;padding:0;\
          background-color:{colour}\"></td>\n\
@@ -110,16 +116,19 @@ pub(super) fn card(tone: Tone, state: &str, title: &str, inside: &str) -> String
          word-break:break-word\">{title}</div>\n{inside}</td></tr>\n\
          <tr><td colspan=\"2\" style=\"height:18px;line-height:18px;font-size:1px\">&nbsp;</td></tr>\n\
          {TABLE_ENDS}",
-        badge(tone, &state)
+        badge(tone, state, place)
     )
 }
 
-/// A word on its colour; `text` is HTML.
-fn badge(tone: Tone, text: &str) -> String {
-    let colour = tone.colour();
+/// The state on its colour, and beside it the component and for how long.
+fn badge(tone: Tone, state: &str, place: &[String; 2]) -> String {
+    let (colour, state) = (tone.colour(), escape(state));
+    let [component, when] = place.each_ref().map(|text| escape(text));
     format!(
         "<span style=\"background-color:{colour};color:#ffffff;font-size:11px;font-weight:bold;\
-         letter-spacing:.05em;padding:2px 7px;border-radius:4px;white-space:nowrap\">{text}</span>"
+         letter-spacing:.05em;padding:2px 7px;border-radius:4px;white-space:nowrap\">{state}</span> \
+         <span style=\"font-size:13px;opacity:.75\">{component}, \
+         <span style=\"white-space:nowrap\">{when}</span></span>"
     )
 }
 
@@ -182,16 +191,17 @@ pub(super) fn command_block(commands: &[String]) -> String {
     )
 }
 
-/// A row for one alert: its state, component, title, reason, and for how long.
-pub(super) fn overview_row(tone: Tone, what: &[String; 5]) -> String {
-    let [state, component, title, reason, when] = what.each_ref().map(|text| escape(text));
-    let (colour, badge) = (tone.colour(), badge(tone, &state));
+/// A row for one alert: `place` is its component and for how long, `what` its state, title and
+/// reason.
+pub(super) fn overview_row(tone: Tone, place: &[String; 2], what: &[String; 3]) -> String {
+    let [state, title, reason] = what;
+    let (colour, badge) = (tone.colour(), badge(tone, state, place));
+    let (title, reason) = (escape(title), escape(reason));
     format!(
         "<tr><td width=\"4\" bgcolor=\"{colour}\" style=\"width:4px;padding:0;\
          background-color:{colour};border-bottom:{LINE}\"></td>\n\
          <td valign=\"top\" style=\"padding:8px 0 9px 12px;border-bottom:{LINE};\
-         word-break:break-word\">{badge} <span style=\"font-size:13px;opacity:.75\">{component}, \
-         {when}</span>\n<div style=\"font-weight:bold;padding-top:2px\">{title}</div>\
+         word-break:break-word\">{badge}\n<div style=\"font-weight:bold;padding-top:2px\">{title}</div>\
          <div style=\"font-size:14px;opacity:.85\">{reason}</div></td></tr>\n"
     )
 }
