@@ -1,6 +1,7 @@
 //! The command line: what can be asked of falconer, its help and its exit codes. Owns parsing and
 //! dispatch; each subcommand's work is in its own file.
 
+pub mod alert;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -8,6 +9,7 @@ mod instance;
 pub mod probe;
 pub mod resume;
 pub mod run;
+mod running;
 
 use std::process::ExitCode;
 
@@ -60,6 +62,7 @@ pub enum Command {
     Check(check::CheckArgs),
     Probe(probe::ProbeArgs),
     Explain(explain::ExplainArgs),
+    Alert(alert::AlertArgs),
     Resume(resume::ResumeArgs),
     Demo(demo::DemoArgs),
 }
@@ -74,6 +77,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::execute(args),
         Command::Probe(args) => probe::execute(args),
         Command::Explain(args) => explain::execute(args),
+        Command::Alert(args) => alert::execute(args),
         Command::Resume(args) => resume::execute(args),
         Command::Demo(args) => demo::execute(args),
     };

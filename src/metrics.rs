@@ -8,6 +8,7 @@
 mod circuits;
 mod export;
 mod gauges;
+mod heartbeat;
 mod instruments;
 mod journal;
 mod leadership;
@@ -32,6 +33,7 @@ use crate::model::{
 
 pub use circuits::CircuitParty;
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
+pub use heartbeat::HeartbeatOutcome;
 pub use mailboxes::MailboxCount;
 pub use probes::ProbeMetrics;
 pub use state::StateSave;

@@ -3,6 +3,7 @@
 
 pub mod alerter;
 pub mod cluster;
+pub mod heartbeat;
 pub mod prober;
 pub mod recoverer;
 pub mod respawn;
@@ -25,6 +26,7 @@ pub use alerter::{
 pub use cluster::{
     AuthSettings, ClusterSettings, Components, Layout, OnExit, Platform, ProcessSettings,
 };
+pub use heartbeat::{HeartbeatMethod, HeartbeatSettings};
 pub use prober::{ConnectionMode, ExpectSettings, ProberDefaults, ProberSettings, Probers};
 pub use recoverer::{
     Budget, LadderStep, MaintenanceWindow, RecovererDefaults, RecovererSettings, RecoverySettings,
@@ -46,6 +48,8 @@ pub struct Settings {
     pub anomaly: AnomalySettings,
     /// `[alerter]` and its receivers.
     pub alerter: AlerterSettings,
+    /// `[heartbeat]`.
+    pub heartbeat: HeartbeatSettings,
     /// `[recoverer]` and `[recoverer.COMPONENT]`.
     pub recoverer: RecovererSettings,
     /// `[scaler]`.

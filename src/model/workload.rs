@@ -268,6 +268,8 @@ pub struct PodLife {
     pub node: Option<Arc<str>>,
     /// What must be done before it is gone; known of pods that are about to end only.
     pub finalizers: Vec<Arc<str>>,
+    /// The file on this machine that holds its output, where there is one.
+    pub log_file: Option<Arc<str>>,
 }
 
 /// One pod of a component.

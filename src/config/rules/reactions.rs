@@ -14,7 +14,7 @@ use crate::model::Role;
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 /// Renewals must have time to fail, and the Lease counts in whole seconds.
-const SHORTEST_LEASE: Duration = Duration::from_secs(5);
+const SHORTEST_LEASE: Duration = Duration::from_secs(3);
 /// Kubernetes takes longer ones, but not everywhere.
 const LONGEST_LEASE_NAME: usize = 63;
 /// The longest that anything is kept or counted.

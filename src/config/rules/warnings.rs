@@ -8,11 +8,7 @@ use crate::config::settings::{ClusterSettings, Components, Platform, ScalerMode,
 use crate::effects::journal::obstacle;
 
 /// Keys that this version reads and does not use.
-const UNUSED_KEYS: [&[&str]; 3] = [
-    &["supervisor", "flap_window"],
-    &["supervisor", "flap_threshold"],
-    &["alerter", "group_interval"],
-];
+const UNUSED_KEYS: [&[&str]; 1] = [&["alerter", "group_interval"]];
 
 /// Tables that this version reads and does not use.
 const UNUSED_TABLES: [&str; 1] = ["anomaly"];

@@ -35,6 +35,7 @@ pub fn of(pod: &core::Pod) -> PodLife {
         liveness: running(pod).filter_map(liveness).min_by_key(|liveness| liveness.deadline),
         node: node.filter(|_| is_ending).map(Into::into),
         finalizers: finalizers.map(|finalizer| finalizer.as_str().into()).collect(),
+        log_file: None,
     }
 }
 

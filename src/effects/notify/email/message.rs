@@ -101,7 +101,7 @@ fn with_marks(builder: MessageBuilder, notification: &Notification) -> MessageBu
         ("Precedence", "bulk".to_owned()),
         ("X-Falconer-Status", notification.status().as_str().to_owned()),
         ("X-Falconer-Severity", notification.severity().as_str().to_owned()),
-        ("X-Falconer-Alerts", (notification.others.len() + 1).to_string()),
+        ("X-Falconer-Alerts", (notification.others.len() + notification.left_out + 1).to_string()),
         ("X-Falconer-Cluster", names(|alert| &alert.component.cluster)),
         ("X-Falconer-Component", names(|alert| &alert.component.component)),
     ];

@@ -93,14 +93,11 @@ pub fn paragraphs(notification: &Notification) -> Vec<(&'static str, Vec<String>
     let now = notification.sent_at;
     let others = notification.others.iter().take(MAX_OTHERS);
     let mut lines: Vec<String> = others.map(|alert| brief(alert, now)).collect();
-    let left_out = notification.others.len().saturating_sub(lines.len());
+    let left_out = notification.others.len() - lines.len() + notification.left_out;
     if left_out > 0 {
         lines.push(format!("and {left_out} more"));
     }
-    match firing_elsewhere(notification) {
-        0 => {}
-        more => lines.push(format!("{more} more go on as they were told before")),
-    }
+    lines.extend(rest_of_thread(notification));
     if !lines.is_empty() {
         paragraphs.push(("Other alerts", lines));
     }
@@ -109,12 +106,27 @@ pub fn paragraphs(notification: &Notification) -> Vec<(&'static str, Vec<String>
 
 /// One alert in one line.
 pub fn brief(alert: &AlertMessage, now: Timestamp) -> String {
+    let (tag, component, title) = (alert_tag(alert), component(alert), alert_title(alert));
+    format!("[{tag}] {component}: {title}, {}", how_long(alert, now))
+}
+
+/// `for 5 min`, or `after 5 min` where it is over; and whether it was told before.
+pub(super) fn how_long(alert: &AlertMessage, now: Timestamp) -> String {
     let verb = match alert.status {
         AlertStatus::Firing => "for",
         AlertStatus::Resolved => "after",
     };
-    let (tag, component, title) = (alert_tag(alert), component(alert), alert_title(alert));
-    format!("[{tag}] {component}: {title}, {verb} {}", age(alert, now))
+    let before = if alert.is_news { "" } else { ", told before" };
+    format!("{verb} {}{before}", age(alert, now))
+}
+
+/// What goes on beside what the message is about.
+pub(super) fn rest_of_thread(notification: &Notification) -> Option<String> {
+    match firing_elsewhere(notification).saturating_sub(notification.left_out) {
+        0 => None,
+        1 => Some("1 more alert goes on as it was told before".to_owned()),
+        more => Some(format!("{more} more alerts go on as they were told before")),
+    }
 }
 
 /// The paragraphs about one alert: the reason, its causes, what suffers, the evidence, what falconer
@@ -132,22 +144,29 @@ pub fn alert_paragraphs(alert: &AlertMessage) -> Vec<(&'static str, Vec<String>)
     let mut budget = ALERT_BUDGET;
     let reason = bounded([&alert.reason.text], &mut budget);
     let did = bounded([&action], &mut budget);
+    let causes = bounded(alert.causes.iter().map(ToString::to_string), &mut budget);
     let closer = bounded(look_closer(alert), &mut budget);
     let affected = bounded(alert.affects.iter().map(ToString::to_string), &mut budget);
     let details = bounded(&alert.details, &mut budget);
+    let seen = bounded(alert.seen.iter().map(ToString::to_string), &mut budget);
     let all = [
         ("Reason", reason),
+        ("Its cause", causes),
         (affects, affected),
         ("Details", details),
+        ("What was seen", seen),
         (does, did),
         (LOOK_CLOSER, closer),
     ];
     all.into_iter().filter(|(_, lines)| !lines.is_empty()).collect()
 }
 
-/// Commands that show more.
+/// Commands that show more; falconer's own where the alert names none.
 fn look_closer(alert: &AlertMessage) -> Vec<String> {
-    vec![format!("falconer explain {}", component(alert))]
+    if alert.look_closer.is_empty() {
+        return vec![format!("falconer explain {}", component(alert))];
+    }
+    alert.look_closer.clone()
 }
 
 /// Harmless lines, as many as may be and as fit into `budget` bytes, and how many more there are.
@@ -189,7 +208,7 @@ mod tests {
             [
                 "[WARNING] milvus-ha/datanode: datanode is degraded, for 5 min 35 s",
                 "[RESOLVED] milvus-ha/indexnode: indexnode is unhealthy, after 2 min",
-                "2 more go on as they were told before",
+                "2 more alerts go on as they were told before",
             ]
         );
     }

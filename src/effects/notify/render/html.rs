@@ -10,12 +10,13 @@ mod pieces;
 use pieces::{Tone, band, card, command_block, fact_table, list, opening, overview_row};
 
 use super::content::{
-    LINE_LIMIT, LOOK_CLOSER, age, alert_facts, alert_paragraphs, alert_tag, alert_title, component,
+    LINE_LIMIT, LOOK_CLOSER, alert_facts, alert_paragraphs, alert_tag, alert_title, component,
+    how_long, rest_of_thread,
 };
 use super::safe::{escape, one_line};
-use super::subject::{firing_elsewhere, headline, is_single, tag, title};
-use super::text::{MOST_IN_BRIEF, MOST_IN_FULL, group, rest_of_thread};
-use crate::model::{AlertMessage, AlertStatus, Notification, Timestamp};
+use super::subject::{headline, is_single, tag, title};
+use super::text::{MOST_IN_BRIEF, MOST_IN_FULL, group};
+use crate::model::{AlertMessage, Notification, Timestamp};
 
 /// Beyond this no alert is told in full any more, in bytes. Gmail cuts a mail at 102 KB.
 const FULL_BUDGET: usize = 70_000;
@@ -70,19 +71,10 @@ fn push_several(html: &mut String, notification: &Notification) {
             html.push_str(&in_full_card(alert, now));
         }
     }
-    push_overview(html, &rest, now);
+    push_overview(html, &rest, notification);
     push_rest(html, notification);
     html.push_str(&pieces::small(&[format!("Sent {now}"), pieces::SENDER.to_owned()]));
     html.push_str(pieces::BODY_ENDS);
-}
-
-/// `for 5 min`, or `after 5 min` where it is over.
-fn how_long(alert: &AlertMessage, now: Timestamp) -> String {
-    let verb = match alert.status {
-        AlertStatus::Firing => "for",
-        AlertStatus::Resolved => "after",
-    };
-    format!("{verb} {}", age(alert, now))
 }
 
 fn in_full_card(alert: &AlertMessage, now: Timestamp) -> String {
@@ -112,10 +104,11 @@ fn push_alert(html: &mut String, alert: &AlertMessage, facts: &[(&'static str, S
 }
 
 /// The alerts that are not told in full, a row each.
-fn push_overview(html: &mut String, alerts: &[&AlertMessage], now: Timestamp) {
-    if alerts.is_empty() {
+fn push_overview(html: &mut String, alerts: &[&AlertMessage], notification: &Notification) {
+    if alerts.is_empty() && notification.left_out == 0 {
         return;
     }
+    let now = notification.sent_at;
     html.push_str(pieces::TABLE_BEGINS);
     let mut shown = 0;
     for alert in alerts.iter().take(MOST_IN_BRIEF) {
@@ -129,15 +122,15 @@ fn push_overview(html: &mut String, alerts: &[&AlertMessage], now: Timestamp) {
         shown += 1;
     }
     html.push_str(pieces::TABLE_ENDS);
-    let left_out = alerts.len() - shown;
+    let left_out = alerts.len() - shown + notification.left_out;
     if left_out > 0 {
         html.push_str(&pieces::small(&[format!("and {left_out} more")]));
     }
 }
 
 fn push_rest(html: &mut String, notification: &Notification) {
-    if let Some(sentence) = rest_of_thread(firing_elsewhere(notification)) {
-        html.push_str(&pieces::paragraph(&escape(&sentence)));
+    if let Some(sentence) = rest_of_thread(notification) {
+        html.push_str(&pieces::paragraph(&escape(&format!("{sentence}."))));
     }
 }
 
@@ -145,6 +138,7 @@ fn push_rest(html: &mut String, notification: &Notification) {
 mod tests {
     use super::super::tests::{group, notification};
     use super::*;
+    use crate::model::AlertStatus;
 
     /// The only tags that a mail is made of.
     const KNOWN: [&str; 17] = [

@@ -93,12 +93,12 @@ pub fn topic(notification: &Notification) -> String {
 /// What a message is about, without how bad it is: the title; of several alerts the place, the
 /// first one's title and how many more there are.
 pub fn headline(notification: &Notification) -> String {
-    let count = notification.others.len() + 1;
+    let others = notification.others.len() + notification.left_out;
     if notification.is_digest {
-        return format!("digest of {} in {}", counted(count, "alert"), place(notification));
+        return format!("digest of {} in {}", counted(others + 1, "alert"), place(notification));
     }
     let title = title(notification);
-    match notification.others.len() {
+    match others {
         0 => title,
         others => format!("{}: {title} and {others} more", place(notification)),
     }
@@ -106,7 +106,7 @@ pub fn headline(notification: &Notification) -> String {
 
 /// Whether it is about one alert only.
 pub(super) fn is_single(notification: &Notification) -> bool {
-    notification.others.is_empty() && !notification.is_digest
+    notification.others.is_empty() && notification.left_out == 0 && !notification.is_digest
 }
 
 /// How many alerts of the thread go on that this message does not hold.

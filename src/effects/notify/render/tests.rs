@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    AlertMessage, AlertStatus, ComponentId, IncidentId, Notification, Reason, ReasonKind, Severity,
-    Timestamp,
+    Affected, AlertMessage, AlertStatus, ComponentId, IncidentId, Notification, Reason, ReasonKind,
+    Severity, Sighting, Timestamp,
 };
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -30,8 +30,12 @@ pub(crate) fn notification(status: AlertStatus) -> Notification {
             "querynode-def: status 500 <b>\"no\"</b>".into(),
         ],
         action: "rollout restart of deployment/milvus-querynode (1 of 3 this hour)".into(),
+        seen: vec![],
+        causes: vec![],
         affects: vec![],
+        look_closer: vec![],
         is_flapping: false,
+        is_news: true,
         acknowledged: None,
         started_at: START,
         ended_at: match status {
@@ -46,6 +50,7 @@ pub(crate) fn notification(status: AlertStatus) -> Notification {
         is_digest: false,
         lead,
         others: vec![],
+        left_out: 0,
         still_firing: usize::from(status == AlertStatus::Firing),
         reference: None,
         sent_at,
@@ -112,10 +117,30 @@ pub(crate) fn cause() -> Notification {
     cause.lead.action = "nothing: etcd is not falconer's to restart; what suffers from it is \
                          left alone until it is back"
         .into();
-    cause.lead.affects = suffering.map(|name| ComponentId::new("milvus-ha", name)).to_vec();
+    cause.lead.seen = vec![
+        sighting(ReasonKind::Timeout, "no answer within 5 s", 1, 5_003),
+        sighting(ReasonKind::Refused, "connection refused by 10.0.3.7:2379", 3, 2),
+    ];
+    let mut severities = [Some(Severity::Critical), Some(Severity::Warning), None].iter().cycle();
+    cause.lead.affects = suffering
+        .map(|name| Affected {
+            component: ComponentId::new("milvus-ha", name),
+            severity: severities.next().copied().flatten(),
+            since: START + Duration::from_secs(12),
+        })
+        .to_vec();
+    cause.lead.affects.sort_by_key(|one| std::cmp::Reverse(one.severity));
+    cause.lead.look_closer =
+        vec!["kubectl -n milvus-ha get pods".into(), "falconer explain milvus-ha/etcd".into()];
     cause.thread = cause.lead.incident.as_str().into();
     cause.id = format!("{}/firing/1", cause.thread).into();
     cause
+}
+
+fn sighting(kind: ReasonKind, text: &str, times: u32, latency_ms: u64) -> Sighting {
+    let first_at = START.minus(Duration::from_secs(10 * u64::from(times)));
+    let reason = Reason::new(kind, text);
+    Sighting { reason, first_at, last_at: START, times, latency_ms }
 }
 
 /// A dozen alerts of two clusters.

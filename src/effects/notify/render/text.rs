@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use super::content::{
     LINE_LIMIT, LOOK_CLOSER, alert_facts, alert_paragraphs, alert_tag, alert_title, brief, facts,
+    rest_of_thread,
 };
 use super::safe::one_line;
-use super::subject::{counts, firing_elsewhere, headline, is_single};
+use super::subject::{counts, headline, is_single};
 use crate::model::{AlertMessage, Notification};
 
 /// How many alerts are told in full.
@@ -27,7 +28,7 @@ fn single(notification: &Notification) -> String {
     let mut text = String::new();
     push_facts(&mut text, &facts(notification));
     push_paragraphs(&mut text, &notification.lead);
-    push_rest(&mut text, firing_elsewhere(notification));
+    push_rest(&mut text, notification);
     let incident = one_line(notification.lead.incident.as_str(), LINE_LIMIT);
     let _ = write!(text, "\nIncident {incident}\n");
     text
@@ -55,16 +56,17 @@ fn several(notification: &Notification) -> String {
         push_facts(&mut text, &alert_facts(alert, now));
         push_paragraphs(&mut text, alert);
     }
-    if !rest.is_empty() {
+    let left_out = rest.len().saturating_sub(MOST_IN_BRIEF) + notification.left_out;
+    if !rest.is_empty() || left_out > 0 {
         text.push_str("\nIn short:\n");
         for alert in rest.iter().take(MOST_IN_BRIEF) {
             let _ = writeln!(text, "  - {}", brief(alert, now));
         }
-        if let Some(left_out @ 1..) = rest.len().checked_sub(MOST_IN_BRIEF) {
+        if left_out > 0 {
             let _ = writeln!(text, "  - and {left_out} more");
         }
     }
-    push_rest(&mut text, firing_elsewhere(notification));
+    push_rest(&mut text, notification);
     text
 }
 
@@ -74,18 +76,9 @@ pub(super) fn group(notification: &Notification) -> String {
     one_line(&labels.collect::<Vec<_>>().join(", "), LINE_LIMIT)
 }
 
-/// What goes on beside what the message is about.
-pub(super) fn rest_of_thread(count: usize) -> Option<String> {
-    match count {
-        0 => None,
-        1 => Some("1 more alert goes on as it was told before.".to_owned()),
-        more => Some(format!("{more} more alerts go on as they were told before.")),
-    }
-}
-
-fn push_rest(text: &mut String, count: usize) {
-    if let Some(sentence) = rest_of_thread(count) {
-        let _ = write!(text, "\n{sentence}\n");
+fn push_rest(text: &mut String, notification: &Notification) {
+    if let Some(sentence) = rest_of_thread(notification) {
+        let _ = write!(text, "\n{sentence}.\n");
     }
 }
 
