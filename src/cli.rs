@@ -10,6 +10,7 @@ pub mod probe;
 pub mod resume;
 pub mod run;
 mod running;
+pub mod whatif;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ Examples:
   falconer probe                         probe everything once and print a table
   falconer run --dry-run                 supervise, but only show what would be changed
   falconer explain querynode             why something was done about it, or was not
+  falconer whatif scaling --input FILE   how many replicas would there be?
 
 Environment:
   FALCONER__TABLE__KEY=value overrides any key of the file, for example
@@ -64,6 +66,7 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     Alert(alert::AlertArgs),
     Resume(resume::ResumeArgs),
+    Whatif(whatif::WhatifArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -79,6 +82,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::execute(args),
         Command::Alert(args) => alert::execute(args),
         Command::Resume(args) => resume::execute(args),
+        Command::Whatif(args) => whatif::execute(args),
         Command::Demo(args) => demo::execute(args),
     };
     match outcome {

@@ -374,6 +374,7 @@ mod tests {
                 cpu_percent_of_limit: None,
                 memory_percent_of_limit: None,
                 sampled_at: None,
+                window: std::time::Duration::ZERO,
             }],
         );
     }

@@ -143,6 +143,7 @@ fn feed(metrics: &Metrics) {
         cpu_percent_of_limit: None,
         memory_percent_of_limit: None,
         sampled_at: None,
+        window: std::time::Duration::ZERO,
     };
     metrics.usage(&id, &[usage]);
 }

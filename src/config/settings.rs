@@ -32,7 +32,7 @@ pub use recoverer::{
     Budget, LadderStep, MaintenanceWindow, RecovererDefaults, RecovererSettings, RecoverySettings,
 };
 pub use respawn::{BackoffSettings, RespawnLimit};
-pub use scaler::{PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
+pub use scaler::{PolicySelect, PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
 
 /// The whole of `actors.toml`, with every default filled in.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

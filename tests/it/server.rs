@@ -104,6 +104,7 @@ fn component(state: HealthState, reason: &str) -> ComponentSnapshot {
             cpu_percent_of_limit: None,
             memory_percent_of_limit: None,
             sampled_at: None,
+            window: std::time::Duration::ZERO,
         }],
         milvus: None,
         inventory: None,

@@ -170,6 +170,11 @@ mod tests {
             details: Vec::new(),
             action: String::new(),
             causes: Vec::new(),
+            suspicion: None,
+            settle_secs: 0,
+            affects: Vec::new(),
+            seen: Vec::new(),
+            look_closer: Vec::new(),
             is_flapping: false,
             started_at: at(0),
         };
