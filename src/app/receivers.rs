@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::mapping::given;
+use super::mapping::{self, given};
 use crate::config::settings::{self, AlerterSettings, MailSecurity};
 use crate::effects::Notifier;
 use crate::effects::notify::email::{EmailLogin, EmailNotifier, EmailSettings, SmtpSecurity};
@@ -88,6 +88,19 @@ impl Receivers {
     pub fn all(&self) -> Vec<Arc<dyn Notifier>> {
         self.made.iter().map(|(_, notifier)| Arc::clone(notifier)).collect()
     }
+}
+
+/// The receivers that are set up, for whoever sends without a running falconer.
+///
+/// # Errors
+/// When settings that look right cannot work, e.g. an address that is none.
+pub fn configured(settings: &AlerterSettings) -> anyhow::Result<Vec<Arc<dyn Notifier>>> {
+    Ok(Receivers::default().following(settings)?.all())
+}
+
+/// How long one attempt to deliver a message may take, whoever receives it.
+pub fn send_timeout(settings: &AlerterSettings) -> Duration {
+    mapping::alerter(settings).send_timeout
 }
 
 fn email(settings: &settings::EmailSettings) -> EmailSettings {
