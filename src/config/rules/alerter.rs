@@ -16,6 +16,8 @@ const FIXED_RECEIVERS: [&str; 3] = ["email", "slack", "log"];
 
 /// More levels of escalation are a slip.
 const MOST_LEVELS: usize = 10;
+/// What every subject begins with, in bytes.
+const LONGEST_PREFIX: usize = 60;
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
     let alerter = &judge.settings.alerter;
@@ -66,6 +68,15 @@ fn email(judge: &mut Judge<'_>, path: &KeyPath, email: &EmailSettings) {
     judge.unique(&path.key("to"), &email.to, |address| format!("{address:?}"));
     for (index, address) in email.to.iter().enumerate() {
         mailbox(judge, &path.key("to").index(index), address);
+    }
+    if !email.reply_to.is_empty() {
+        mailbox(judge, &path.key("reply_to"), &email.reply_to);
+    }
+    if email.subject_prefix.len() > LONGEST_PREFIX
+        || email.subject_prefix.contains(char::is_control)
+    {
+        let what = format!("must be one line of at most {LONGEST_PREFIX} bytes");
+        judge.value(&path.key("subject_prefix"), what);
     }
     if email.security == MailSecurity::None && !is_loopback(&email.host) {
         let host = &email.host;

@@ -142,6 +142,12 @@ pub struct EmailSettings {
     pub from: String,
     /// The addressees.
     pub to: Vec<String>,
+    /// Where answers go; empty = to the sender.
+    pub reply_to: String,
+    /// What every subject begins with.
+    pub subject_prefix: String,
+    /// Whether all subjects of a thread are the same but for the brackets at their beginning.
+    pub stable_subject: bool,
     /// The deadline of one delivery.
     pub timeout: HumanDuration,
     /// The certificate authority that signed the server's certificate (PEM); empty = the system's.
@@ -158,6 +164,9 @@ impl Default for EmailSettings {
             password_file: SecretFile::default(),
             from: String::new(),
             to: Vec::new(),
+            reply_to: String::new(),
+            subject_prefix: String::new(),
+            stable_subject: false,
             timeout: HumanDuration::from_secs(30),
             ca_file: PathBuf::new(),
         }
