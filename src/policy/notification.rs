@@ -9,6 +9,7 @@ mod alert;
 mod book;
 mod delivery;
 mod hold;
+mod inhibition;
 mod reroute;
 mod route;
 mod stored;
@@ -20,6 +21,7 @@ pub use delivery::{
     WaitReason, decide,
 };
 pub use hold::{Hold, HoldKind, Holds, NoHolds};
+pub use inhibition::{Inhibition, LONGEST_SUSPICION};
 pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, ReceiverPolicy, Route};
 pub use stored::Adopted;
