@@ -6,6 +6,6 @@ use crate::policy::notification::{Holds, Inhibition};
 impl Alerter {
     /// All reasons for which an alert may be held back at present.
     pub(super) fn holds() -> impl Holds {
-        Inhibition
+        Inhibition::default()
     }
 }

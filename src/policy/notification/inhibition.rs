@@ -15,7 +15,8 @@
 //! - A cause whose message a receiver refuses again and again hides nothing there.
 //! - What calls for a person is told, whatever its cause.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::alert::OpenAlert;
@@ -36,9 +37,16 @@ const DEEPEST: usize = 4;
 /// A cause whose message was refused so often hides nothing any more.
 const REFUSED_OFTEN: u32 = 3;
 
-/// Holds back what has a cause.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Inhibition;
+/// What is told instead of everything that has the same causes and suspects, where that is clear.
+type Known = HashMap<Vec<ComponentId>, HashMap<Vec<ComponentId>, Vec<ComponentId>>>;
+
+/// Holds back what has a cause. To be made anew for every round of decisions: it remembers what it
+/// found, for a thousand alerts with one cause ask the same.
+#[derive(Debug, Clone, Default)]
+pub struct Inhibition {
+    /// By receiver.
+    known: RefCell<HashMap<String, Known>>,
+}
 
 impl Holds for Inhibition {
     fn hold(
@@ -56,14 +64,61 @@ impl Holds for Inhibition {
         if calls_person(open, receiver) {
             return None;
         }
-        let told = book.told_instead(open, receiver);
+        let told = self.told_instead(book, open, receiver);
         if !told.is_empty() {
+            let is_as_before =
+                |hold: &&Hold| hold.kind == HoldKind::Inhibited && hold.causes == told;
+            if let Some(hold) = before.filter(is_as_before) {
+                return Some(hold.clone());
+            }
             let why = format!("{} is told", names(&told));
             let kind = HoldKind::Inhibited;
             return Some(Hold { kind, until: None, why: why.into(), causes: told });
         }
         settling(book, before, open, receiver, now).or_else(|| suspected(open, now))
     }
+}
+
+impl Inhibition {
+    fn told_instead(&self, book: &AlertBook, open: &OpenAlert, receiver: &str) -> Vec<ComponentId> {
+        let causes = open.alert.causes.as_slice();
+        let suspects = open.alert.suspicion.as_ref().map_or(&[][..], |one| one.of.as_slice());
+        let known = self.known.borrow();
+        let of_receiver = known.get(receiver).and_then(|known| known.get(causes));
+        if let Some(told) = of_receiver.and_then(|known| known.get(suspects)) {
+            return told.clone();
+        }
+        drop(known);
+        let (told, is_same_for_all) = match book.told_above(open, receiver) {
+            Told::Roots { roots, reached } => {
+                let is_in_circle = reached.contains(&open.alert.incident);
+                (roots, !is_in_circle)
+            }
+            Told::Oldest(oldest) => (oldest, false),
+        };
+        // Nothing is known of a circle but for who asked.
+        let names_itself = causes.iter().chain(suspects).any(|one| *one == open.alert.component);
+        if is_same_for_all && !names_itself {
+            let mut known = self.known.borrow_mut();
+            let of_receiver = known.entry(receiver.to_owned()).or_default();
+            let of_causes = of_receiver.entry(causes.to_vec()).or_default();
+            of_causes.insert(suspects.to_vec(), told.clone());
+        }
+        told
+    }
+}
+
+/// What is told instead of an alert.
+enum Told {
+    /// Its most basic causes that fire; none where it is to be told itself.
+    Roots {
+        /// Those.
+        roots: Vec<ComponentId>,
+        /// The alerts between it and them, and those.
+        reached: BTreeSet<IncidentId>,
+    },
+    /// The oldest of alerts that name each other; nothing where it is that itself.
+    Oldest(Vec<ComponentId>),
 }
 
 /// The cause is over; what suffered from it may be well in a moment.
@@ -118,15 +173,14 @@ fn names(components: &[ComponentId]) -> String {
 }
 
 impl AlertBook {
-    /// What is told at `receiver` instead of `open`: its most basic causes that fire. Empty where it
-    /// is to be told itself.
-    fn told_instead(&self, open: &OpenAlert, receiver: &str) -> Vec<ComponentId> {
+    /// What is told at `receiver` instead of `open`.
+    fn told_above(&self, open: &OpenAlert, receiver: &str) -> Told {
         let mut from = open;
         loop {
-            let mut reached: BTreeSet<&IncidentId> = BTreeSet::new();
+            let mut reached: BTreeSet<IncidentId> = BTreeSet::new();
             let (mut roots, mut waiting) = (Vec::new(), self.causes_of(from, receiver));
             while let Some(one) = waiting.pop() {
-                if reached.insert(&one.alert.incident) {
+                if reached.insert(one.alert.incident.clone()) {
                     let causes = self.causes_of(one, receiver);
                     if causes.is_empty() {
                         roots.push(one.alert.component.clone());
@@ -134,19 +188,21 @@ impl AlertBook {
                     waiting.extend(causes);
                 }
             }
-            if !roots.is_empty() {
+            if !roots.is_empty() || reached.is_empty() {
                 roots.sort();
-                return roots;
+                return Told::Roots { roots, reached };
             }
             // They name each other, and the oldest is told; or it is outside of that circle, which is
             // the smaller one then.
-            let all = reached.iter().filter_map(|incident| self.alerts.get(*incident));
+            let all = reached.iter().filter_map(|incident| self.alerts.get(incident));
             let oldest = all.min_by_key(|one| (one.alert.started_at, &one.alert.component));
             match oldest {
-                None => return Vec::new(),
-                Some(one) if one.alert.incident == open.alert.incident => return Vec::new(),
+                None => return Told::Oldest(Vec::new()),
+                Some(one) if one.alert.incident == open.alert.incident => {
+                    return Told::Oldest(Vec::new());
+                }
                 Some(one) if one.alert.incident == from.alert.incident => {
-                    return vec![one.alert.component.clone()];
+                    return Told::Oldest(vec![one.alert.component.clone()]);
                 }
                 Some(one) => from = one,
             }

@@ -79,7 +79,12 @@ impl Desk {
         let (pace, now) = (Pace::Normal, at(now));
         let mut told = Vec::new();
         loop {
-            self.finished.extend(self.book.settle(&self.settings, &Inhibition, pace, now));
+            self.finished.extend(self.book.settle(
+                &self.settings,
+                &Inhibition::default(),
+                pace,
+                now,
+            ));
             let next = self.book.next(receiver, &self.settings, pace, now);
             let NextStep::Send { notification, .. } = next else { return told };
             let refused = SendFailure { outage: false, error: "no such column".into() };
@@ -270,7 +275,7 @@ proptest! {
             desk.raise(alert(&place.to_string(), *since, &causes), 10);
         }
         let now = at(15);
-        desk.book.settle(&desk.settings, &Inhibition, Pace::Normal, now);
+        desk.book.settle(&desk.settings, &Inhibition::default(), Pace::Normal, now);
         let held = |component: &ComponentId| {
             let mut about = desk.book.about(component);
             about.next().is_some_and(|open| open.held.contains_key("email"))
@@ -294,6 +299,6 @@ fn a_name_that_begins_like_another_is_not_taken_for_it() {
     let etcd = id("etcd");
     assert_eq!(desk.book.about(&etcd).count(), 0);
     let receiver: Arc<str> = "email".into();
-    desk.book.settle(&desk.settings, &Inhibition, Pace::Normal, at(0));
+    desk.book.settle(&desk.settings, &Inhibition::default(), Pace::Normal, at(0));
     assert!(desk.book.alerts().all(|open| !open.held.contains_key(&receiver)));
 }
