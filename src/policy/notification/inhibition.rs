@@ -83,8 +83,12 @@ impl Inhibition {
     fn told_instead(&self, book: &AlertBook, open: &OpenAlert, receiver: &str) -> Vec<ComponentId> {
         let causes = open.alert.causes.as_slice();
         let suspects = open.alert.suspicion.as_ref().map_or(&[][..], |one| one.of.as_slice());
+        // What is true of one with these causes is true of all, but for those that are a cause of
+        // themselves.
+        let names_itself = causes.iter().chain(suspects).any(|one| *one == open.alert.component);
         let known = self.known.borrow();
-        let of_receiver = known.get(receiver).and_then(|known| known.get(causes));
+        let of_receiver =
+            known.get(receiver).filter(|_| !names_itself).and_then(|known| known.get(causes));
         if let Some(told) = of_receiver.and_then(|known| known.get(suspects)) {
             return told.clone();
         }
@@ -96,8 +100,6 @@ impl Inhibition {
             }
             Told::Oldest(oldest) => (oldest, false),
         };
-        // Nothing is known of a circle but for who asked.
-        let names_itself = causes.iter().chain(suspects).any(|one| *one == open.alert.component);
         if is_same_for_all && !names_itself {
             let mut known = self.known.borrow_mut();
             let of_receiver = known.entry(receiver.to_owned()).or_default();
