@@ -17,6 +17,7 @@ mod mailboxes;
 mod pieces;
 mod probes;
 mod process;
+mod receivers;
 mod recovery;
 mod state;
 mod table;
@@ -37,6 +38,7 @@ pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
 pub use heartbeat::HeartbeatOutcome;
 pub use mailboxes::MailboxCount;
 pub use probes::ProbeMetrics;
+pub use receivers::MessageLoss;
 pub use state::StateSave;
 use table::aggregate_performance;
 
@@ -351,7 +353,6 @@ mod tests {
         metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
         metrics.digest_sent("email", true);
         metrics.alert_groups("email", 2);
-        metrics.alerts_held("inhibited", 3);
         metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);
         metrics.replicas(&id, 3, 2);
         metrics.performance(
@@ -511,7 +512,6 @@ mod tests {
             r#"falconer_actor_respawns_total{actor="prober"} 1"#.to_owned(),
             r#"falconer_alert_digests_total{outcome="delivered",receiver="email"} 1"#.to_owned(),
             r#"falconer_alert_groups{receiver="email"} 2"#.to_owned(),
-            r#"falconer_alerts_held{kind="inhibited"} 3"#.to_owned(),
             r#"falconer_alerts_total{outcome="delivered",receiver="email",severity="critical",status="firing"} 1"#.to_owned(),
         ] {
             assert!(page.lines().any(|line| line == expected), "{expected} is missing in\n{page}");

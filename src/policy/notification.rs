@@ -7,23 +7,31 @@
 //! - [`Holds`]: what keeps an alert from being told for a while.
 //! - [`AlertBook`]: all open alerts, all receivers; what survives a respawn of the alerter.
 
+mod absence;
 mod alert;
+mod attention;
 mod book;
 mod decision;
 mod delivery;
 mod group;
 mod hold;
+mod inhibition;
 mod limit;
 mod membership;
 mod message;
 mod outcome;
+pub mod own;
+mod quieting;
+mod receiver_watch;
 mod reroute;
 mod route;
 mod routing;
 mod sending;
+mod shown;
 mod stored;
 
 pub use alert::{Alert, OpenAlert, ReceiverState, Suspicion};
+pub use attention::{AcknowledgeRefusal, Attention, Escalated, EscalationLevel};
 pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure, Undelivered};
 pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
@@ -31,9 +39,13 @@ pub use delivery::{
 };
 pub use group::{Group, Timing};
 pub use hold::{Hold, HoldKind, Holds, NoHolds};
+pub use inhibition::{Inhibition, LONGEST_SUSPICION};
 pub use limit::RateLimit;
 pub use membership::GroupView;
 pub use message::MAX_ALERTS;
+pub use own::OwnAlerts;
+pub use quieting::QuietHolds;
+pub use receiver_watch::{Backlog, Loss, LossReason, ReceiverNews, ReceiverWatch};
 pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, ReceiverPolicy, Route};
 pub use routing::{GroupLabel, fits};

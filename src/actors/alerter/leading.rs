@@ -32,9 +32,10 @@ impl Alerter {
             return None;
         }
         let waited = self.settings.longest_wait();
-        let within = LEADER_TELLS_WITHIN.max(self.leadership.noticed_within()) + waited;
+        let within =
+            LEADER_TELLS_WITHIN.max(self.leadership.noticed_within()).saturating_add(waited);
         let told_by = self.leadership.is_led_by_another().then(|| now.minus(within));
-        let untold_by = now.minus(self.leadership.longest_gap() + waited);
+        let untold_by = now.minus(self.leadership.longest_gap().saturating_add(waited));
         let next = self.book().leave_to_leader(told_by, untold_by)?;
         Some(now + next)
     }

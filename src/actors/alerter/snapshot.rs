@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Alerter;
-use crate::model::Timestamp;
-use crate::policy::notification::{GroupView, HoldKind, OpenAlert, Pace, ReceiverState};
+use crate::model::{Silence, Timestamp};
+use crate::policy::notification::{GroupView, OpenAlert, Pace, ReceiverState};
 
 /// Open alerts and their delivery.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -17,6 +17,8 @@ pub struct AlerterSnapshot {
     pub alerts: Vec<OpenAlert>,
     /// What is told together: when it was told, and when it is told next.
     pub groups: Vec<GroupView>,
+    /// The silences that people made; those that end first come first.
+    pub silences: Vec<Silence>,
     /// By the receiver's name.
     pub receivers: BTreeMap<Arc<str>, ReceiverSnapshot>,
     /// Whether this falconer tells people, or leaves that to the leader.
@@ -42,16 +44,17 @@ pub struct ReceiverSnapshot {
 impl Alerter {
     /// Shows the present state.
     pub(super) fn publish(&self) {
-        let book = self.book();
+        let (book, now) = (self.book(), self.clock.now());
         let receiver = |name: &Arc<str>| ReceiverSnapshot {
             in_flight: self.in_flight.contains(name),
-            dead_since: None,
-            waiting: 0,
+            dead_since: self.watch.dead_since(name, &book, &self.settings, now),
+            waiting: book.backlog(name, now).alerts,
             state: book.receiver(name),
         };
         let snapshot = AlerterSnapshot {
             alerts: book.alerts().cloned().collect(),
-            groups: book.groups(self.clock.now()),
+            groups: book.groups(now),
+            silences: self.silences().all(),
             receivers: self
                 .receivers
                 .keys()
@@ -61,19 +64,10 @@ impl Alerter {
             speaks: self.speaks(),
         };
         drop(book);
-        self.measure(&snapshot);
-        self.board.update(|status| status.alerter = snapshot.into());
-    }
-
-    fn measure(&self, snapshot: &AlerterSnapshot) {
         for receiver in self.receivers.keys() {
             let groups = snapshot.groups.iter().filter(|group| group.receiver == *receiver);
             self.metrics.alert_groups(receiver, groups.count());
         }
-        for kind in HoldKind::ALL {
-            let is_held = |open: &&OpenAlert| open.held.values().any(|hold| hold.kind == kind);
-            let held = snapshot.alerts.iter().filter(is_held).count();
-            self.metrics.alerts_held(kind.as_str(), held);
-        }
+        self.board.update(|status| status.alerter = snapshot.into());
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
+use super::attention::Attention;
+use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution, Told};
 use super::hold::Hold;
 use super::route::NotificationSettings;
 use crate::model::{
@@ -69,6 +70,21 @@ pub struct Alert {
     pub started_at: Timestamp,
 }
 
+impl Alert {
+    /// Whether other things are known or suspected to be its cause.
+    pub(super) fn has_other_causes(&self, before: &Self) -> bool {
+        let suspects = |alert: &Self| alert.suspicion.as_ref().map(|one| one.of.clone());
+        self.causes != before.causes || suspects(self) != suspects(before)
+    }
+
+    /// What may be the cause was to be decided by then, and is not put off again and again.
+    pub(super) fn keep_first_suspicion(&mut self, before: &Self) {
+        if let (Some(suspicion), Some(before)) = (&mut self.suspicion, &before.suspicion) {
+            suspicion.until = suspicion.until.min(before.until);
+        }
+    }
+}
+
 /// One alert and where it stands at each receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenAlert {
@@ -93,6 +109,9 @@ pub struct OpenAlert {
     /// Why it is not told at some receivers at present, as of the newest look at that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<Arc<str>, Hold>,
+    /// The attention that it gets.
+    #[serde(default, skip_serializing_if = "Attention::is_blank")]
+    pub attention: Attention,
     /// By the receiver's name.
     pub deliveries: BTreeMap<Arc<str>, Delivery>,
 }
@@ -153,6 +172,7 @@ impl OpenAlert {
             changed_at: None,
             groups: BTreeMap::new(),
             held: BTreeMap::new(),
+            attention: Attention::default(),
             deliveries: BTreeMap::new(),
         }
     }
@@ -162,8 +182,18 @@ impl OpenAlert {
         self.changed_at = Some(later(self.changed_at, now));
     }
 
+    /// Whether it is held back there, and not only looked after.
+    pub(super) fn is_held(&self, receiver: &str) -> bool {
+        self.held.get(receiver).is_some_and(|hold| hold.kind.keeps_away())
+    }
+
+    /// Whether whoever was told this has to hear more at once: it is worse, or left to a person.
+    pub(super) fn is_worse_than(&self, told: &Told) -> bool {
+        self.alert.severity > told.severity || self.called_at > told.called_at || told.is_outdated
+    }
+
     /// It is left to a person from now on.
-    pub(super) fn call(&mut self, now: Timestamp) {
+    pub(super) fn call_person(&mut self, now: Timestamp) {
         self.called_at = Some(later(self.called_at, now));
     }
 
@@ -171,7 +201,8 @@ impl OpenAlert {
     pub(super) fn said(&self, draft: Draft, is_news: bool, lines: usize) -> AlertMessage {
         let Alert { incident, component, title, reason, mut details, action, .. } =
             self.alert.clone();
-        details.truncate(lines);
+        let words = self.attention.words.iter().cloned();
+        details = words.chain(details).take(lines).collect();
         let Alert { causes, affects, seen, look_closer, .. } = self.alert.clone();
         AlertMessage {
             incident,

@@ -11,7 +11,7 @@ use super::decision::Moment;
 use super::delivery::{
     CloseReason, Delivery, NotificationDecision, Pace, Resolution, SendReason, WaitReason,
 };
-use super::hold::Holds;
+use super::hold::{Hold, Holds};
 use super::membership::Groups;
 use super::route::NotificationSettings;
 use super::routing::Place;
@@ -62,6 +62,8 @@ pub enum Raised {
     New,
     /// It is worse than it was: somebody may have to be told at once.
     Worse,
+    /// It has other causes than it had: it may have to be told by itself now.
+    OtherCauses,
     /// At most what the next message will say has changed.
     Known,
 }
@@ -125,11 +127,20 @@ impl AlertBook {
                 if open.resolution.is_some() {
                     return Raised::Known;
                 }
-                let is_worse = alert.severity > open.alert.severity;
+                let raised = match alert.severity > open.alert.severity {
+                    true => Raised::Worse,
+                    false if alert.has_other_causes(&open.alert) => Raised::OtherCauses,
+                    false => Raised::Known,
+                };
+                if alert.affects != open.alert.affects {
+                    open.note_change(now);
+                }
                 alert.action = std::mem::take(&mut open.alert.action);
                 alert.started_at = open.alert.started_at;
+                alert.keep_first_suspicion(&open.alert);
                 open.alert = alert;
-                if is_worse { Raised::Worse } else { Raised::Known }
+                open.reconsider_attention();
+                raised
             }
             Entry::Vacant(entry) => {
                 entry.insert(OpenAlert::new(alert, now));
@@ -179,7 +190,7 @@ impl AlertBook {
         open.alert.action = action;
         open.note_change(now);
         if calls_person {
-            open.call(now);
+            open.call_person(now);
         } else {
             open.called_at = None;
         }
@@ -203,6 +214,8 @@ impl AlertBook {
             return false;
         }
         open.resolution = Some(Resolution { ended_at, seen_at: now });
+        let causes = open.held.values().flat_map(Hold::named_with).collect();
+        self.note_effects(&causes, now);
         self.touched.incident(incident);
         true
     }

@@ -28,7 +28,8 @@ pub(super) struct Moment<'a> {
 pub(super) struct Case<'a> {
     pub(super) open: &'a OpenAlert,
     pub(super) delivery: &'a Delivery,
-    pub(super) hold: Option<&'a Hold>,
+    /// Why it may be held back, see [`Self::hold`].
+    pub(super) held: Option<&'a Hold>,
     pub(super) group: &'a Group,
     pub(super) policy: ReceiverPolicy,
     pub(super) moment: Moment<'a>,
@@ -61,7 +62,7 @@ impl Case<'_> {
             _ if !self.delivery.is_open() => return None,
             Some(_) if !wants_end || (never_tried && !self.was_due()) => return None,
             Some(_) => AlertStatus::Resolved,
-            None if self.hold.is_some() && !self.is_kept_alive() => return None,
+            None if self.hold().is_some() && !self.is_kept_alive() => return None,
             None => AlertStatus::Firing,
         };
         Some(Draft {
@@ -87,6 +88,13 @@ impl Case<'_> {
             })
     }
 
+    /// Why it is held back. That somebody looks after it keeps reminders away and nothing else.
+    fn hold(&self) -> Option<&Hold> {
+        let may_wait =
+            |hold: &&Hold| self.moment.pace == Pace::Normal || hold.kind.outlasts_the_end();
+        self.held.filter(|hold| hold.kind.keeps_away()).filter(may_wait)
+    }
+
     /// Whether the receiver would take it for over if it were not told again.
     fn is_kept_alive(&self) -> bool {
         self.policy.resend_every.is_some() && self.delivery.told().is_some()
@@ -95,7 +103,10 @@ impl Case<'_> {
     /// Whether its first message was due before it was over: only the receiver kept it away.
     fn was_due(&self) -> bool {
         match (self.delivery, self.open.resolution) {
-            (Delivery::Waiting { due }, Some(end)) => end.seen_at >= *due && self.hold.is_none(),
+            (Delivery::Waiting { due }, Some(end)) => {
+                let is_lost = self.held.is_some_and(|hold| hold.kind.is_for_good());
+                end.seen_at >= *due && !is_lost
+            }
             (
                 Delivery::Waiting { .. }
                 | Delivery::Sending { .. }
@@ -110,7 +121,7 @@ impl Case<'_> {
     fn first(&self, due: Timestamp) -> NotificationDecision {
         let Moment { pace, now, .. } = self.moment;
         let is_due = now >= due || pace == Pace::Draining;
-        match (self.open.resolution, self.hold) {
+        match (self.open.resolution, self.hold()) {
             (Some(_), _) if !self.was_due() => close(CloseReason::NeverSent),
             (Some(_), _) => send(AlertStatus::Resolved, SendReason::WholeStory),
             (None, Some(hold)) => held(hold),
@@ -128,7 +139,7 @@ impl Case<'_> {
             // Only asked for a receiver with nothing in flight: a former incarnation began it.
             Pace::Draining => !is_last || now >= until,
         };
-        match (is_over, self.open.resolution, self.hold) {
+        match (is_over, self.open.resolution, self.hold()) {
             (false, ..) => wait(until, WaitReason::InFlight),
             (true, Some(_), _) => send(AlertStatus::Resolved, SendReason::Abandoned),
             (true, None, Some(hold)) => held(hold),
@@ -146,9 +157,8 @@ impl Case<'_> {
                 (true, false) => wait(flush, WaitReason::GroupInterval),
             };
         }
-        let alert = &self.open.alert;
-        let is_worse = alert.severity > told.severity || self.open.called_at > told.called_at;
-        match (self.policy.resend_every, self.hold) {
+        let is_worse = self.open.is_worse_than(&told);
+        match (self.policy.resend_every, self.hold()) {
             (_, None) if is_worse => send(AlertStatus::Firing, SendReason::Escalated),
             // Whoever forgets would take it for over.
             (Some(every), _) => {
@@ -196,7 +206,7 @@ impl Case<'_> {
             Pace::Normal => now >= retry_at,
             Pace::Draining => !is_last || now >= retry_at,
         };
-        match (is_due, self.open.resolution, self.hold) {
+        match (is_due, self.open.resolution, self.hold()) {
             (_, None, Some(hold)) => held(hold),
             (false, ..) => wait(retry_at, WaitReason::Backoff),
             (true, None, None) => send(AlertStatus::Firing, SendReason::Retry),

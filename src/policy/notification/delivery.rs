@@ -18,6 +18,9 @@ pub struct Told {
     /// The newest change of which it told; of receivers that are kept current.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_at: Option<Timestamp>,
+    /// Whether it has to be told again, whatever it has told.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_outdated: bool,
 }
 
 /// What a message that is being delivered says of one alert. All of the message have the same
@@ -54,7 +57,10 @@ impl Draft {
     /// Whether it tells of trouble that is new after `told`: an incident, a worse one, or one that is
     /// left to a person.
     pub(super) fn is_trouble(&self, told: Option<Told>) -> bool {
-        let newer = |told: Told| self.severity > told.severity || self.called_at > told.called_at;
+        let newer = |told: Told| {
+            let is_worse = self.severity > told.severity;
+            is_worse || self.called_at > told.called_at || told.is_outdated
+        };
         match self.status {
             AlertStatus::Firing => told.is_none_or(newer),
             AlertStatus::Resolved => false,

@@ -92,6 +92,10 @@ impl Group {
 
     /// The flush at which something that was begun at `at` was begun, or `at` where it was none.
     pub(super) fn flush_of(&self, at: Timestamp) -> Timestamp {
+        let every = self.timing.map_or(Duration::ZERO, |timing| timing.group_interval);
+        if every <= PUNCTUAL {
+            return at;
+        }
         let flush = self.flush_from(at.minus(PUNCTUAL));
         if flush <= at { flush } else { at }
     }

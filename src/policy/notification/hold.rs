@@ -2,8 +2,9 @@
 //! reason itself: each kind of hold decides in a file of its own.
 //!
 //! A hold keeps first messages, news of what goes on and reminders away, never the end of what a
-//! receiver was told, and never what a receiver would take for over if it were not told again. What is over before it was ever told is never mentioned.
+//! receiver was told, nor what it would take for over if it were not told again. What is over before it was ever told is never mentioned.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::OpenAlert;
 use super::book::AlertBook;
 use super::delivery::Delivery;
-use crate::model::{IncidentId, Timestamp};
+use crate::model::{ComponentId, IncidentId, Timestamp};
 
 /// Why an alert is held back; a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,30 +20,73 @@ use crate::model::{IncidentId, Timestamp};
 pub enum HoldKind {
     /// Its cause is told instead.
     Inhibited,
+    /// Something else fails that may be its cause; that is not decided yet.
+    Suspected,
+    /// Its cause is over, and it may be over in a moment as well.
+    Settling,
     /// Somebody wants to hear nothing of it for a while.
     Silenced,
     /// It is a time at which nothing of the kind is told.
     Muted,
+    /// Somebody looks after it, and nothing but a reminder is left to be said.
+    Acknowledged,
 }
 
 impl HoldKind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Inhibited, Self::Silenced, Self::Muted];
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Inhibited,
+        Self::Suspected,
+        Self::Settling,
+        Self::Silenced,
+        Self::Muted,
+        Self::Acknowledged,
+    ];
 
     /// Lower case, as in metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Inhibited => "inhibited",
+            Self::Suspected => "suspected",
+            Self::Settling => "settling",
             Self::Silenced => "silenced",
             Self::Muted => "muted",
+            Self::Acknowledged => "acknowledged",
+        }
+    }
+
+    /// Whether it keeps more than reminders away.
+    pub const fn keeps_away(self) -> bool {
+        match self {
+            Self::Inhibited | Self::Suspected | Self::Settling | Self::Silenced | Self::Muted => {
+                true
+            }
+            Self::Acknowledged => false,
         }
     }
 
     /// Whether what it kept away is told at once when it ends, and not at the group's next flush.
     pub const fn ends_at_once(self) -> bool {
         match self {
-            Self::Inhibited => false,
-            Self::Silenced | Self::Muted => true,
+            Self::Inhibited | Self::Suspected | Self::Settling => false,
+            Self::Silenced | Self::Muted | Self::Acknowledged => true,
+        }
+    }
+
+    /// Whether what it kept away until the end is not mentioned afterwards: it was told with
+    /// something else, or nobody wanted to hear of it.
+    pub const fn is_for_good(self) -> bool {
+        match self {
+            Self::Inhibited | Self::Settling | Self::Silenced | Self::Muted => true,
+            Self::Suspected | Self::Acknowledged => false,
+        }
+    }
+
+    /// Whether it holds even when falconer ends, and nobody may tell later.
+    pub const fn outlasts_the_end(self) -> bool {
+        match self {
+            Self::Inhibited | Self::Silenced | Self::Muted | Self::Acknowledged => true,
+            Self::Suspected | Self::Settling => false,
         }
     }
 }
@@ -57,6 +101,26 @@ pub struct Hold {
     pub until: Option<Timestamp>,
     /// Why, in a few words, e.g. `etcd is unhealthy`.
     pub why: Arc<str>,
+    /// What is told instead, or may be, where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<ComponentId>,
+}
+
+impl Hold {
+    /// In the messages about what it is told.
+    pub(super) fn named_with(&self) -> Vec<ComponentId> {
+        if self.is_told_elsewhere() { self.causes.clone() } else { Vec::new() }
+    }
+
+    /// Whether it is told in the message about something else.
+    pub fn is_told_elsewhere(&self) -> bool {
+        match self.kind {
+            HoldKind::Inhibited | HoldKind::Settling => true,
+            HoldKind::Suspected | HoldKind::Silenced | HoldKind::Muted | HoldKind::Acknowledged => {
+                false
+            }
+        }
+    }
 }
 
 /// Says what is held back.
@@ -104,26 +168,43 @@ struct Changed {
 }
 
 impl AlertBook {
-    /// Finds out what is held back from now on. What was held back until now is due.
+    /// Finds out what is held back from now on. What was held back until now is due: at once, or at
+    /// its group's next flush.
     pub(super) fn look_at_holds(&mut self, holds: &dyn Holds, now: Timestamp) {
+        let mut causes = BTreeSet::new();
         for Changed { incident, receiver, hold } in self.changed_holds(holds, now) {
             let Some(open) = self.alerts.get_mut(&incident) else { continue };
             self.touched.incident(&incident);
-            let until_now = match hold {
+            let is_free = hold.is_none();
+            let before = match hold {
                 Some(hold) => {
-                    open.held.insert(receiver, hold);
-                    continue;
+                    causes.extend(hold.named_with());
+                    open.held.insert(Arc::clone(&receiver), hold)
                 }
                 None => open.held.remove(&receiver),
             };
-            if let (Some(hold), Some(Delivery::Waiting { due })) =
-                (until_now, open.deliveries.get_mut(&receiver))
-            {
+            let Some(before) = before else { continue };
+            causes.extend(before.named_with());
+            let waiting = open.deliveries.get_mut(&receiver).filter(|_| is_free);
+            if let Some(Delivery::Waiting { due }) = waiting {
                 let key = open.groups.get(&receiver);
                 let group = key.and_then(|key| self.groups.get(&receiver)?.get(key));
                 let flush = group.map_or(now, |group| group.flush_from(now));
-                *due = if hold.kind.ends_at_once() { now.max(*due) } else { flush };
+                *due = if before.kind.ends_at_once() { now.max(*due) } else { flush };
             }
+        }
+        self.note_effects(&causes, now);
+    }
+
+    /// What is told with these has changed.
+    pub(super) fn note_effects(&mut self, causes: &BTreeSet<ComponentId>, now: Timestamp) {
+        if causes.is_empty() {
+            return;
+        }
+        let about = self.alerts.values_mut().filter(|open| open.resolution.is_none());
+        for open in about.filter(|open| causes.contains(&open.alert.component)) {
+            open.note_change(now);
+            self.touched.incident(&open.alert.incident);
         }
     }
 
@@ -145,7 +226,7 @@ impl AlertBook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ComponentId, Reason, ReasonKind, Receipt, Severity};
+    use crate::model::{Reason, ReasonKind, Receipt, Severity};
     use crate::policy::notification::{Alert, NextStep, NotificationSettings, Pace};
 
     /// Holds everything back while it is on.
@@ -153,7 +234,12 @@ mod tests {
 
     impl Holds for Switch {
         fn hold(&self, _: &AlertBook, _: &OpenAlert, _: &str, _: Timestamp) -> Option<Hold> {
-            self.0.then(|| Hold { kind: HoldKind::Silenced, until: None, why: "quiet".into() })
+            self.0.then(|| Hold {
+                kind: HoldKind::Silenced,
+                until: None,
+                why: "quiet".into(),
+                causes: Vec::new(),
+            })
         }
     }
 

@@ -48,7 +48,7 @@ impl AlertBook {
         Some(Case {
             open,
             delivery,
-            hold: open.held.get(receiver),
+            held: open.held.get(receiver),
             group: self.groups.get(receiver)?.get(key)?,
             policy: moment.settings.policy(receiver),
             moment,
@@ -141,8 +141,7 @@ impl AlertBook {
     ) {
         let Some(open) = self.alerts.get_mut(incident) else { return };
         let alert = &open.alert;
-        let mut places = settings.places(&alert.component, alert.severity);
-        let place = places.remove(receiver);
+        let place = Some(settings.place_at(receiver, &alert.component, alert.severity));
         // Where it was told it stays, whatever routes say now.
         let key = open.groups.get(receiver).cloned();
         let key = key.or_else(|| place.as_ref().map(|place| Arc::clone(&place.key)));
@@ -181,7 +180,7 @@ impl AlertBook {
                 let asks = delivery.told().is_some()
                     && open.resolution.is_none()
                     && open.acknowledged.is_none()
-                    && !open.held.contains_key(receiver);
+                    && !open.is_held(receiver);
                 if asks {
                     reminding.insert((receiver, key));
                 }
@@ -214,7 +213,11 @@ impl AlertBook {
     ) -> usize {
         let goes_on = |open: &&OpenAlert| {
             let is_member = open.groups.get(receiver).is_some_and(|key| keys.contains(key));
-            let told = || open.deliveries.get(receiver).is_some_and(|one| one.told().is_some());
+            // What was tried may have been told without our knowing it.
+            let told = || {
+                let delivery = open.deliveries.get(receiver);
+                delivery.is_some_and(|one| one.told().is_some() || one.draft().is_some())
+            };
             is_member
                 && match saying.get(&open.alert.incident) {
                     Some(status) => *status == AlertStatus::Firing,
@@ -231,7 +234,7 @@ impl AlertBook {
             for (receiver, key) in &open.groups {
                 let (firing, held) = counts.entry((receiver, key)).or_default();
                 *firing += 1;
-                *held += usize::from(open.held.contains_key(receiver));
+                *held += usize::from(open.is_held(receiver));
             }
         }
         let all = self.groups.iter().flat_map(|(receiver, groups)| {

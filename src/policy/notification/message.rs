@@ -21,6 +21,8 @@ const MAX_LINES: usize = 200;
 /// Lines of evidence of one alert, at most and at least.
 const LINES_EACH: (usize, usize) = (2, 40);
 
+/// What a digest is called where others bear the name of their group.
+const DIGEST: &str = "digest";
 /// Why something is not in flight any more.
 const LEFT_BEHIND: &str = "the message was sent without it";
 
@@ -221,7 +223,9 @@ impl AlertBook {
         let (least, most) = LINES_EACH;
         let lines = (MAX_LINES / members.len()).clamp(least, most);
         let said = |one: &Member| {
-            Some(self.alerts.get(&one.incident)?.said(one.draft, one.is_news(), lines))
+            let mut said = self.alerts.get(&one.incident)?.said(one.draft, one.is_news(), lines);
+            said.affects = self.affected_by(&one.incident, receiver);
+            Some(said)
         };
         let mut alerts: Vec<AlertMessage> = members.iter().filter_map(said).collect();
         if alerts.is_empty() {
@@ -232,7 +236,7 @@ impl AlertBook {
         let others = alerts.split_off(1);
         let (thread, reference) = self.thread(receiver, keys, made_at, is_digest);
         Some(Notification {
-            id: format!("{thread}/{}", made_at.as_millis()).into(),
+            id: id(receiver, keys, is_digest, made_at),
             thread,
             group: self.common_labels(receiver, keys),
             is_digest,
@@ -255,7 +259,7 @@ impl AlertBook {
         let is_omitted = |(incident, open): &(&IncidentId, &super::OpenAlert)| {
             open.groups.get(receiver).is_some_and(|key| keys.contains(key))
                 && open.resolution.is_none()
-                && !open.held.contains_key(receiver)
+                && !open.is_held(receiver)
                 && matches!(open.deliveries.get(receiver), Some(Delivery::Delivered { .. }))
                 && !saying.contains_key(*incident)
         };
@@ -274,7 +278,7 @@ impl AlertBook {
         let key = keys.first().filter(|_| !is_digest);
         let groups = self.groups.get_mut(receiver);
         let Some((key, group)) = key.and_then(|key| Some((key, groups?.get_mut(key)?))) else {
-            return (format!("{receiver}/digest@{made_at}").into(), None);
+            return (format!("{receiver}/{DIGEST}@{made_at}").into(), None);
         };
         if group.thread.is_none() {
             group.thread = Some(format!("{receiver}/{key}@{made_at}").into());
@@ -292,4 +296,11 @@ impl AlertBook {
         }
         common
     }
+}
+
+/// Does not depend on what has become of other messages since this one was made.
+fn id(receiver: &str, keys: &BTreeSet<Arc<str>>, is_digest: bool, made_at: Timestamp) -> Arc<str> {
+    let key = keys.first().filter(|_| !is_digest);
+    let about = key.map_or(DIGEST, |key| &**key);
+    format!("{receiver}/{about}/{}", made_at.as_millis()).into()
 }

@@ -200,9 +200,9 @@ impl ReceiverState {
 fn after(draft: Draft, now: Timestamp) -> Delivery {
     let Draft { status, severity, called_at, changed_at, .. } = draft;
     match status {
-        AlertStatus::Firing => {
-            Delivery::Delivered { told: Told { at: now, severity, called_at, changed_at } }
-        }
+        AlertStatus::Firing => Delivery::Delivered {
+            told: Told { at: now, severity, called_at, changed_at, is_outdated: false },
+        },
         AlertStatus::Resolved => Delivery::Closed { reason: CloseReason::ResolvedDelivered },
     }
 }

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::attention::EscalationLevel;
 use super::decision::ABANDONED_MARGIN;
 use super::limit::RateLimit;
+use super::own::OwnAlerts;
 use super::routing::GroupLabel;
 use crate::model::Severity;
 use crate::policy::backoff::BackoffSettings;
+use crate::policy::calendar::Recurrence;
 use crate::policy::circuit::CircuitSettings;
+use crate::policy::maintenance::MaintenanceWindow;
 
 /// Sends alerts that meet its conditions to some of the receivers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -24,6 +28,8 @@ pub struct Route {
     pub component: Vec<String>,
     /// Names of receivers: `email`, `slack`, `log`, `webhook.oncall` or `oncall` for short.
     pub to: Vec<String>,
+    /// Names of [`NotificationSettings::mutes`], at which nobody is told on this route.
+    pub mute: Vec<String>,
     /// Whether the routes after it are looked at too, although it matches.
     pub goes_on: bool,
     /// By what its alerts are grouped, where not as all others.
@@ -72,6 +78,12 @@ pub struct NotificationSettings {
     /// The first route that matches decides, and all receivers it names are told; where it goes on,
     /// the next one that matches adds its own. With no routes, or where none matches, every receiver is told: nothing is lost silently.
     pub routes: Vec<Route>,
+    /// Who is told too where nobody acknowledges a critical incident; the shortest time first.
+    pub escalation: Vec<EscalationLevel>,
+    /// Windows that come again; those that hold alerts hold them here.
+    pub maintenance: Vec<MaintenanceWindow>,
+    /// Times at which routes are quiet, by the name under which those know them.
+    pub mutes: BTreeMap<Arc<str>, Recurrence>,
     /// The names of all configured receivers.
     pub receivers: Vec<Arc<str>>,
     /// What is peculiar to some of them.
@@ -85,6 +97,8 @@ pub struct NotificationSettings {
     pub refused_backoff: BackoffSettings,
     /// A message about an incident that is over is given up after this time.
     pub give_up_after: Duration,
+    /// Which alerts the alerter raises of itself.
+    pub own: OwnAlerts,
 }
 
 impl Default for NotificationSettings {
@@ -99,6 +113,9 @@ impl Default for NotificationSettings {
             rate_limits: BTreeMap::new(),
             send_resolved: true,
             routes: Vec::new(),
+            escalation: Vec::new(),
+            maintenance: Vec::new(),
+            mutes: BTreeMap::new(),
             receivers: Vec::new(),
             peculiar: BTreeMap::new(),
             send_timeout: Duration::from_secs(30),
@@ -108,6 +125,7 @@ impl Default for NotificationSettings {
                 ..BackoffSettings::default()
             },
             give_up_after: Duration::from_hours(24),
+            own: OwnAlerts::default(),
         }
     }
 }

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::Alert;
 use super::group::Timing;
+use super::own;
 use super::route::{NotificationSettings, Route};
 use crate::model::{ComponentId, Severity};
 
@@ -132,6 +135,24 @@ impl NotificationSettings {
         routed.map(|(receiver, route)| (receiver, self.place(route, component, severity))).collect()
     }
 
+    /// Where the alert belongs at a receiver, whether routes lead there or it is called otherwise.
+    pub(super) fn place_at(
+        &self,
+        receiver: &str,
+        component: &ComponentId,
+        severity: Severity,
+    ) -> Place {
+        let route = self.routed(component, severity).remove(receiver).flatten();
+        self.place(route, component, severity)
+    }
+
+    /// The names of the mute times that hold for `alert` at `receiver`: those of its route. Who is
+    /// called because nobody acknowledges is called at any time.
+    pub fn mutes_of(&self, alert: &Alert, receiver: &str) -> &[String] {
+        let route = self.routed(&alert.component, alert.severity).remove(receiver).flatten();
+        route.map_or(&[], |route| &route.mute)
+    }
+
     /// The first matching route that names each receiver. Where none matches, or those that match
     /// name nobody who is there, everybody is told: nothing is lost silently.
     fn routed(
@@ -139,6 +160,9 @@ impl NotificationSettings {
         component: &ComponentId,
         severity: Severity,
     ) -> BTreeMap<Arc<str>, Option<&Route>> {
+        if let Some(told) = self.told_of_own(component) {
+            return told.into_iter().map(|receiver| (receiver, None)).collect();
+        }
         let mut found: BTreeMap<Arc<str>, Option<&Route>> = BTreeMap::new();
         for route in self.routes.iter().filter(|route| route.matches(component, severity)) {
             for receiver in route.to.iter().filter_map(|name| self.receiver_named(name)) {
@@ -155,7 +179,12 @@ impl NotificationSettings {
     }
 
     fn place(&self, route: Option<&Route>, component: &ComponentId, severity: Severity) -> Place {
-        let by = route.and_then(|route| route.group_by.as_ref()).unwrap_or(&self.group_by);
+        let always_fires = own::is_watchdog(component);
+        let by = match route.and_then(|route| route.group_by.as_ref()) {
+            // It must be missed when it does not come: alone, and as often as ever.
+            _ if always_fires => &vec![GroupLabel::Component],
+            own => own.unwrap_or(&self.group_by),
+        };
         let labels: BTreeMap<String, String> = by
             .iter()
             .map(|label| (label.as_str().to_owned(), label.of(component, severity)))
@@ -164,12 +193,12 @@ impl NotificationSettings {
             labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let values = if values.is_empty() { "all".to_owned() } else { values.join(",") };
         let conditions = route.map(Route::conditions).unwrap_or_default();
-        let own = |of: fn(&Route) -> Option<std::time::Duration>| route.and_then(of);
+        let own = |of: fn(&Route) -> Option<Duration>| route.and_then(of);
         let timing = Timing {
             group_wait: own(|route| route.group_wait).unwrap_or(self.group_wait),
             group_interval: own(|route| route.group_interval).unwrap_or(self.group_interval),
             repeat_interval: own(|route| route.repeat_interval).unwrap_or(self.repeat_interval),
-            repeat_max: self.repeat_max,
+            repeat_max: if always_fires { Duration::ZERO } else { self.repeat_max },
         };
         Place { key: format!("{conditions}{values}").into(), labels, timing }
     }

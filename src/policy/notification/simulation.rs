@@ -305,7 +305,7 @@ fn grouping() -> impl Strategy<Value = (Vec<GroupLabel>, u64, u32)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No alert is lost and none is told twice, whatever the receivers do and wherever falconer is
     /// killed; and no message comes without news before a reminder is due.

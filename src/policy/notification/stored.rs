@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::alert::{Alert, OpenAlert};
 use super::book::{AlertBook, Touched};
@@ -27,11 +26,11 @@ const KIND: &str = "alert";
 const GROUP_KIND: &str = "group";
 /// The form of an alert's text; one that this version does not know is not read.
 const FORM: u32 = 2;
-/// The form before groups.
+/// The form before there were groups: everything in it means the same.
 const FORM_WITHOUT_GROUPS: u32 = 1;
 /// The form of a group's text.
 const GROUP_FORM: u32 = 1;
-/// Whatever was kept, what waits for a flush is told within this time.
+/// No group flushes for the first time later than this after it began.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// Lines of evidence that are kept of one incident: the next report brings all of them again.
 const MAX_DETAILS: usize = 8;
@@ -180,14 +179,9 @@ fn shorten(text: &mut String) {
 
 /// `None` where the text makes no sense.
 fn read(stored_as: &str, text: &str, now: Timestamp) -> Option<OpenAlert> {
-    let mut value: Value = serde_json::from_str(text).ok()?;
-    match u32::try_from(value.get("form")?.as_u64()?).ok()? {
-        FORM => {}
-        FORM_WITHOUT_GROUPS => add_calls(&mut value),
-        _ => return None,
-    }
-    let Stored { kept: mut open, .. } = serde_json::from_value::<Stored<OpenAlert>>(value).ok()?;
-    if key(&open.alert.incident) != stored_as {
+    let Stored { form, kept: mut open } = serde_json::from_str::<Stored<OpenAlert>>(text).ok()?;
+    let is_known = form == FORM || form == FORM_WITHOUT_GROUPS;
+    if !is_known || key(&open.alert.incident) != stored_as {
         return None;
     }
     open = shortened(open);
@@ -199,19 +193,7 @@ fn read(stored_as: &str, text: &str, now: Timestamp) -> Option<OpenAlert> {
     for delivery in open.deliveries.values_mut() {
         *delivery = resumed(delivery.clone(), now);
     }
-    Some(open)
-}
-
-/// Before groups, each delivery knew for itself whether the receiver had yet to hear that the incident
-/// was left to a person.
-fn add_calls(value: &mut Value) {
-    let deliveries = value.get("deliveries").and_then(Value::as_object);
-    let told = deliveries.into_iter().flatten().filter_map(|(_, delivery)| delivery.get("told"));
-    let owed = told.filter(|told| told.get("is_outdated") == Some(&Value::Bool(true)));
-    let called_at = owed.filter_map(|told| told.get("at")).next().cloned();
-    if let (Some(at), Some(open)) = (called_at, value.as_object_mut()) {
-        open.insert("called_at".to_owned(), at);
-    }
+    Some(open.after_absence(now))
 }
 
 /// `None` where the text makes no sense.
@@ -236,8 +218,7 @@ fn resumed(delivery: Delivery, now: Timestamp) -> Delivery {
             told.at = told.at.min(now);
             Delivery::Delivered { told }
         }
-        Delivery::Waiting { due } => Delivery::Waiting { due: due.min(now + LONGEST_WAIT) },
-        Delivery::Closed { .. } => delivery,
+        Delivery::Waiting { .. } | Delivery::Closed { .. } => delivery,
     }
 }
 

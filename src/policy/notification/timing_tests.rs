@@ -57,7 +57,7 @@ impl Holds for Switches {
     fn hold(&self, _: &AlertBook, open: &OpenAlert, _: &str, now: Timestamp) -> Option<Hold> {
         let (kind, until) = *self.0.get(&*open.alert.component.component)?;
         let goes_on = until.is_none_or(|until| now < until);
-        goes_on.then(|| Hold { kind, until, why: "a test".into() })
+        goes_on.then(|| Hold { kind, until, why: "a test".into(), causes: Vec::new() })
     }
 }
 

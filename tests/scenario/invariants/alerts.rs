@@ -8,7 +8,7 @@ use falconer::model::{AlertMessage, AlertStatus, Notification, Severity, Timesta
 use falconer::policy::notification::Delivery;
 
 use crate::world::death::Actor;
-use crate::world::receiver::{Accepted, Mood, Story, is_for_person};
+use crate::world::receiver::{Accepted, Mood, Story, call};
 use crate::world::{At, State};
 
 /// A report can reach its supervisor this much later than it was made.
@@ -23,7 +23,7 @@ const SHORTEST_BACKOFF: Duration = Duration::from_millis(800);
 impl State {
     /// A message is on its way to a receiver.
     pub fn check_message(&mut self, index: usize, message: &Notification) {
-        let mut wrong = self.wrong_timing(index, message);
+        let mut wrong = self.wrong_timing(index);
         let repeats = self.repeats(index, message);
         for alert in message.alerts() {
             let told = &alert.incident;
@@ -50,7 +50,7 @@ impl State {
         }
     }
 
-    fn wrong_timing(&self, index: usize, message: &Notification) -> Vec<String> {
+    fn wrong_timing(&self, index: usize) -> Vec<String> {
         let (now, receiver, mut wrong) = (self.now(), &self.receivers[index], Vec::new());
         if receiver.on_the_way > 0 {
             wrong.push("another message while one is on its way there".to_owned());
@@ -83,7 +83,7 @@ impl State {
             Some(_) if alert.status == AlertStatus::Resolved => true,
             Some(story) => story.firing.iter().all(|accepted| {
                 alert.severity > accepted.severity
-                    || (is_for_person(alert) && !accepted.is_for_person)
+                    || (call(alert).is_some() && call(alert) != accepted.call)
                     || !accepted.known
             }),
         };

@@ -15,7 +15,13 @@ fn ended(seconds: u64) -> Option<Resolution> {
 }
 
 fn told() -> Told {
-    Told { at: at(5), severity: Severity::Warning, called_at: None, changed_at: None }
+    Told {
+        at: at(5),
+        severity: Severity::Warning,
+        called_at: None,
+        changed_at: None,
+        is_outdated: false,
+    }
 }
 
 fn draft() -> Draft {
@@ -109,7 +115,7 @@ impl Scene {
         Case {
             open: &self.open,
             delivery,
-            hold: self.hold.as_ref(),
+            held: self.hold.as_ref(),
             group: &self.group,
             policy: self.policy,
             moment: Moment { settings: &self.settings, pace: self.pace, now: at(now) },
@@ -183,7 +189,8 @@ fn without_send_resolved_only_what_was_never_told_is_sent_after_the_end() {
 fn a_hold_keeps_everything_away_but_the_end() {
     let mut scene = Scene::new();
     let until = Some(at(900));
-    scene.hold = Some(Hold { kind: HoldKind::Silenced, until, why: "quiet".into() });
+    scene.hold =
+        Some(Hold { kind: HoldKind::Silenced, until, why: "quiet".into(), causes: Vec::new() });
     scene.open.alert.severity = Severity::Critical;
     let held = NotificationDecision::Wait { until, reason: WaitReason::Held };
     for delivery in [waiting(), delivered(), sending(), retrying(false), retrying(true)] {
@@ -227,7 +234,12 @@ fn a_receiver_that_is_kept_current_is_shown_changes_at_the_next_flush() {
 fn a_receiver_that_forgets_is_told_again_whatever_is_held_or_looked_after() {
     let mut scene = Scene::new();
     scene.policy.resend_every = Some(Duration::from_secs(100));
-    scene.hold = Some(Hold { kind: HoldKind::Silenced, until: None, why: "quiet".into() });
+    scene.hold = Some(Hold {
+        kind: HoldKind::Silenced,
+        until: None,
+        why: "quiet".into(),
+        causes: Vec::new(),
+    });
     assert_eq!(scene.judge(&delivered(), 104), wait(at(105), WaitReason::RepeatInterval));
     let resent = send(AlertStatus::Firing, SendReason::Resent);
     assert_eq!(scene.judge(&delivered(), 105), resent);
