@@ -22,7 +22,6 @@ use crate::effects::ClusterError;
 use crate::model::journal::ActionPhase;
 use crate::model::{IncidentId, JournalQuery, JournalRecord, ReasonKind, RolloutStatus};
 use crate::model::{Matchers, NewSilence};
-use crate::policy::recovery::LadderStep;
 use crate::policy::recovery::{LadderStep, Trouble};
 
 /// One recoverer with everything around it.
