@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use serde::Serialize;
 
 use super::alerter::AlerterSnapshot;
+use super::beacon::BeaconSnapshot;
 use super::keeper::KeeperSnapshot;
 use super::recoverer::RecovererSnapshot;
 use super::scaler::ScalerSnapshot;
@@ -36,6 +37,8 @@ pub struct StatusSnapshot {
     pub journal: JournalHealth,
     /// How the essential state is kept.
     pub state: KeeperSnapshot,
+    /// How the signs of life fare.
+    pub beacon: BeaconSnapshot,
     /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
     pub actors: BTreeMap<String, ActorSnapshot>,
 }
@@ -50,6 +53,7 @@ impl StatusSnapshot {
             scaler: Arc::clone(&self.scaler),
             journal: self.journal.clone(),
             state: self.state.clone(),
+            beacon: self.beacon.clone(),
             actors: self.actors.clone(),
         }
     }
@@ -70,6 +74,8 @@ pub struct ActorsStatus {
     pub journal: JournalHealth,
     /// How the essential state is kept.
     pub state: KeeperSnapshot,
+    /// How the signs of life fare.
+    pub beacon: BeaconSnapshot,
     /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
     pub actors: BTreeMap<String, ActorSnapshot>,
 }
@@ -272,9 +278,19 @@ impl StatusBoard {
     pub fn snapshot(&self) -> StatusSnapshot {
         let clusters = lock(&self.clusters).clone().into_iter();
         let clusters = clusters.map(|(name, cluster)| (name, cluster.snapshot())).collect();
-        let ActorsStatus { leadership, alerter, recoverer, scaler, journal, state, actors } =
+        let ActorsStatus { leadership, alerter, recoverer, scaler, journal, state, beacon, actors } =
             self.actors();
-        StatusSnapshot { leadership, clusters, alerter, recoverer, scaler, journal, state, actors }
+        StatusSnapshot {
+            leadership,
+            clusters,
+            alerter,
+            recoverer,
+            scaler,
+            journal,
+            state,
+            beacon,
+            actors,
+        }
     }
 
     /// Looks at a copy of everything.

@@ -187,4 +187,7 @@ pub struct Receipt {
     /// The receiver's own name of the message, by which a later one of the thread can replace or
     /// answer it; a short text.
     pub reference: Option<Arc<str>>,
+    /// What the far side said when it accepted, for the person who tries a receiver: one line, e.g.
+    /// `250 2.0.0 queued as 4bXx`.
+    pub said: Option<String>,
 }

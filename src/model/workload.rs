@@ -257,6 +257,10 @@ pub struct PodLife {
     pub terminating: Option<Terminating>,
     /// The mark of the revision it was made from: `pod-template-hash` or `controller-revision-hash`.
     pub template: Option<Arc<str>>,
+    /// When a kubelet took it on.
+    pub taken_on_at: Option<Timestamp>,
+    /// When it became ready, or not ready, the last time.
+    pub ready_changed_at: Option<Timestamp>,
     /// How often its containers were restarted.
     pub restarts: u32,
     /// Until when the kubelet lets it start: its startup probe has not succeeded, or its liveness

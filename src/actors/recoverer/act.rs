@@ -6,6 +6,7 @@ use actix::prelude::*;
 
 use super::deed::Deed;
 use super::gate::{Gate, Withheld};
+use super::lookup::Unanswered;
 use super::prepare::Prepared;
 use super::written::Subject;
 use super::{News, Recover, Recoverer, RecoveryPhase};
@@ -77,7 +78,7 @@ impl Recoverer {
                 reason
             ),
         );
-        let answer = carry_out(self.gate(), cluster, event, deed.clone(), plan);
+        let answer = carry_out(self.gate(&component), cluster, event, deed.clone(), plan);
         let sent = Sent { request, deed };
         self.asking.insert(component);
         ctx.spawn(
@@ -92,11 +93,10 @@ impl Recoverer {
         let Recover { request, milvus_failing, .. } = report;
         let (now, component) = (self.around.clock.now(), &request.component);
         self.around.circuits.begin(&component.cluster, now);
-        let sick = sick_pods(request);
         let settings = self.settings.for_component(component);
         let limits = Limits { settings, global: &self.settings.global };
         let mut ledger = self.ledger();
-        ledger.begin(component, &request.incident, plan, limits, &sick, now);
+        ledger.begin(request, plan, limits, now);
         if *milvus_failing {
             ledger.wait_for_milvus(component);
         }
@@ -168,7 +168,7 @@ impl Recoverer {
             // It may have arrived all the same.
             let lost = self.ledger().in_flight(component).cloned();
             if let Some(action) = lost {
-                self.look_up(&action, error.to_string(), ctx);
+                self.look_up(&action, Unanswered::Platform(error.to_string()), ctx);
             }
             return;
         }
@@ -213,7 +213,7 @@ impl Recoverer {
             RecoveryPhase::Started => ActionOutcome::Started,
             RecoveryPhase::DryRun => ActionOutcome::DryRun,
             RecoveryPhase::Recovered => ActionOutcome::Succeeded,
-            RecoveryPhase::Refused => ActionOutcome::Refused,
+            RecoveryPhase::Refused | RecoveryPhase::Stopped => ActionOutcome::Refused,
             RecoveryPhase::NotRecovered | RecoveryPhase::Escalated => ActionOutcome::Error,
         };
         let (outcome, step) = (Some(outcome), Some(sent.deed.step));
@@ -287,14 +287,8 @@ async fn carry_out(
     if let Some(event) = event {
         record(cluster.as_ref(), &event, gate.event_deadline()).await;
     }
-    if let Err(why) = gate.may_request() {
+    if let Err(why) = gate.may_request().await {
         return Answer::Withheld(why);
     }
     Answer::Platform(deed.carry_out(cluster.as_ref(), gate.request_deadline()).await)
-}
-
-/// The names of the pods that were found sick.
-pub(super) fn sick_pods(request: &RecoveryRequest) -> Vec<Arc<str>> {
-    let sick = request.pods.iter().filter(|one| one.sick.is_some());
-    sick.map(|one| Arc::clone(&one.pod.name)).collect()
 }

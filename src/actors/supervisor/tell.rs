@@ -14,7 +14,7 @@ use crate::model::{
     ProberKind, Reason, ReasonKind, Severity, TargetReport, Timestamp, Workload,
 };
 use crate::policy::notification::Alert;
-use crate::policy::recovery::{PodState, RecoveryRequest, SickComponent};
+use crate::policy::recovery::{PodState, RecoveryRequest, SickComponent, Trouble};
 
 /// At most this many lines of evidence go into an alert.
 const MAX_DETAILS: usize = 10;
@@ -88,6 +88,12 @@ impl Supervisor {
     }
 
     pub(super) fn ask_for_recovery(&self, ask: Ask, memory: &mut ClusterMemory, now: Timestamp) {
+        // Level-triggered: a later report asks again.
+        let _ = self.parts.peers.recover.try_send(self.recover(ask, memory, now));
+    }
+
+    /// What the recoverer is asked about a component, with what is known of the cluster now.
+    pub(super) fn recover(&self, ask: Ask, memory: &mut ClusterMemory, now: Timestamp) -> Recover {
         let Ask { id, open, sick_pods } = ask;
         let depends_on = &self.parts.depends_on;
         let is_sick = |name: &Arc<str>| {
@@ -106,6 +112,7 @@ impl Supervisor {
             workloads: self.workloads_of(&id.component),
             pods: known.map_or_else(Vec::new, |known| pod_states(known, &sick_pods)),
             serves: open.severity == Severity::Warning,
+            trouble: Trouble::of(open.reason.kind),
             // Of what comes and goes, this time counts.
             unhealthy_since: if open.is_flapping { sick_since } else { open.since },
             failures,
@@ -123,9 +130,7 @@ impl Supervisor {
             not_leader: None,
             quiet: None,
         };
-        // Level-triggered: a later report asks again.
-        let recover = Recover { request, reason: open.reason, milvus_failing };
-        let _ = self.parts.peers.recover.try_send(recover);
+        Recover { request, reason: open.reason, milvus_failing }
     }
 
     /// Whether Milvus as a whole fails while nothing but `component` is known to be sick.
@@ -170,11 +175,14 @@ pub(super) struct Ask {
     /// Its incident.
     pub(super) open: OpenIncident,
     /// What its newest probe found of its pods, by name.
-    pub(super) sick_pods: HashMap<String, Reason>,
+    pub(super) sick_pods: SickPods,
 }
 
+/// Why pods are sick, by name.
+pub(super) type SickPods = HashMap<String, Reason>;
+
 /// The targets that a probe found not to do their work.
-pub(super) fn sick_targets(report: &ProbeReport) -> HashMap<String, Reason> {
+pub(super) fn sick_targets(report: &ProbeReport) -> SickPods {
     let failed = report.observation.targets.iter().filter(|target| target.outcome.is_failed());
     failed
         .filter_map(|target| Some((target.name.clone(), target.outcome.reason()?.clone())))
@@ -182,7 +190,7 @@ pub(super) fn sick_targets(report: &ProbeReport) -> HashMap<String, Reason> {
 }
 
 /// What is known of each pod: its own probe's word first, then the platform's.
-fn pod_states(known: &ComponentInventory, sick: &HashMap<String, Reason>) -> Vec<PodState> {
+fn pod_states(known: &ComponentInventory, sick: &SickPods) -> Vec<PodState> {
     let state = |pod: &Pod| {
         let platform = match &pod.condition {
             PodCondition::CrashLoop { message } => {

@@ -27,9 +27,21 @@ pub enum HoldKind {
     Silenced,
     /// It is a time at which nothing of the kind is told.
     Muted,
+    /// Somebody looks after it, and nothing but a reminder is left to be said.
+    Acknowledged,
 }
 
 impl HoldKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Inhibited,
+        Self::Suspected,
+        Self::Settling,
+        Self::Silenced,
+        Self::Muted,
+        Self::Acknowledged,
+    ];
+
     /// Lower case, as in metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,6 +50,7 @@ impl HoldKind {
             Self::Settling => "settling",
             Self::Silenced => "silenced",
             Self::Muted => "muted",
+            Self::Acknowledged => "acknowledged",
         }
     }
 
@@ -45,7 +58,7 @@ impl HoldKind {
     pub const fn ends_at_once(self) -> bool {
         match self {
             Self::Inhibited | Self::Suspected | Self::Settling => false,
-            Self::Silenced | Self::Muted => true,
+            Self::Silenced | Self::Muted | Self::Acknowledged => true,
         }
     }
 
@@ -53,7 +66,11 @@ impl HoldKind {
     /// something else, or nobody wanted to hear of it.
     pub const fn is_for_good(self) -> bool {
         match self {
-            Self::Inhibited | Self::Settling | Self::Silenced | Self::Muted => true,
+            Self::Inhibited
+            | Self::Settling
+            | Self::Silenced
+            | Self::Muted
+            | Self::Acknowledged => true,
             Self::Suspected => false,
         }
     }
@@ -61,7 +78,7 @@ impl HoldKind {
     /// Whether it holds even when falconer ends, and nobody may tell later.
     pub const fn outlasts_the_end(self) -> bool {
         match self {
-            Self::Inhibited | Self::Silenced | Self::Muted => true,
+            Self::Inhibited | Self::Silenced | Self::Muted | Self::Acknowledged => true,
             Self::Suspected | Self::Settling => false,
         }
     }
@@ -87,7 +104,9 @@ impl Hold {
     pub fn is_told_elsewhere(&self) -> bool {
         match self.kind {
             HoldKind::Inhibited | HoldKind::Settling => true,
-            HoldKind::Suspected | HoldKind::Silenced | HoldKind::Muted => false,
+            HoldKind::Suspected | HoldKind::Silenced | HoldKind::Muted | HoldKind::Acknowledged => {
+                false
+            }
         }
     }
 }
