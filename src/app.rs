@@ -13,7 +13,7 @@ mod parts;
 mod planner;
 mod platform;
 mod probes;
-mod receivers;
+pub mod receivers;
 mod reload;
 
 use std::cell::RefCell;

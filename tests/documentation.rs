@@ -10,7 +10,8 @@ use falconer::config::settings::{
 };
 use falconer::effects::journal::{JournalLimits, SqliteJournal, SqliteSettings};
 use falconer::metrics::{
-    ActionKind, ActionOutcome, CircuitParty, HeartbeatOutcome, Metrics, MetricsSettings, StateSave,
+    ActionKind, ActionOutcome, CircuitParty, HeartbeatOutcome, MessageLoss, Metrics,
+    MetricsSettings, StateSave,
 };
 use falconer::model::{
     AlertStatus, CollectionProbe, ComponentId, HealthState, JournalKind, Outcome,
@@ -123,6 +124,8 @@ fn feed(metrics: &Metrics) {
     metrics.action_unwritten();
     metrics.state_saved("disk", StateSave::Saved);
     metrics.heartbeat(HeartbeatOutcome::Accepted);
+    metrics.receiver_is("email", 1, true);
+    metrics.message_lost("email", MessageLoss::GivenUp);
     metrics.journal_recorded(JournalKind::Probe, 1);
     metrics.journal_dropped(1);
     metrics.journal_is(false, 4_096);

@@ -26,7 +26,7 @@ use crate::model::{Notification, Receipt, Timestamp};
 use crate::policy::circuit::CircuitChange;
 use crate::policy::notification::{
     Alert, AlertBook, Escalated, Finished, NextStep, NotificationSettings, Pace, Raised,
-    SendFailure, SendReason,
+    ReceiverWatch, SendFailure, SendReason,
 };
 use crate::policy::silence::SilenceBook;
 
@@ -35,6 +35,7 @@ mod inbox;
 mod keeping;
 mod leading;
 mod parts;
+mod receivers;
 mod reconfigure;
 mod snapshot;
 #[cfg(test)]
@@ -89,6 +90,7 @@ pub struct Alerter {
     /// The timer of the next `NotificationDue`.
     due: Option<SpawnHandle>,
     pace: Pace,
+    watch: ReceiverWatch,
     drained: Vec<oneshot::Sender<()>>,
     advancing: Throttle,
     publishing: Throttle,
@@ -128,6 +130,7 @@ impl Alerter {
             in_flight: BTreeSet::new(),
             due: None,
             pace: Pace::Normal,
+            watch: ReceiverWatch::default(),
             drained: Vec::new(),
             advancing: Throttle::new(ADVANCE_EVERY),
             publishing: Throttle::new(PUBLISH_EVERY),
@@ -165,7 +168,7 @@ impl Alerter {
         let raised = self.book().raise(alert, &self.settings, self.clock.now());
         self.note_raised(&written, raised);
         match raised {
-            Raised::New | Raised::Worse => true,
+            Raised::New | Raised::Worse | Raised::OtherCauses => true,
             Raised::Known => false,
         }
     }
@@ -211,6 +214,7 @@ impl Alerter {
         let round = self.decide();
         for finished in &round.finished {
             written::log_finished(finished);
+            self.note_given_up(finished);
         }
         round.escalated.iter().for_each(|escalated| self.note_escalated(escalated));
         self.count_held(self.clock.now());
@@ -266,6 +270,7 @@ impl Alerter {
     ) {
         let Some(notifier) = self.receivers.get(&receiver).map(Arc::clone) else { return };
         self.in_flight.insert(Arc::clone(&receiver));
+        self.note_made(&receiver, &notification);
         let limit = self.settings.send_timeout;
         let recorded = self.record();
         let sending = async move {
@@ -294,6 +299,7 @@ impl Alerter {
     ) {
         self.in_flight.remove(receiver);
         self.note_delivery(receiver, notification, reason, &result);
+        self.note_attempt(receiver, &result);
         let incident = &notification.lead.incident;
         let result = result.map(drop).map_err(|error| SendFailure {
             outage: error.is_retryable(),
@@ -359,6 +365,7 @@ impl Actor for Alerter {
         super::fault_injection::arm("alerter", &ctx.address());
         self.spoke = self.speaks();
         Self::follow(self.leadership.clone(), ctx);
+        Self::watch_receivers(ctx);
         // The receivers may be others than those that the former incarnation had.
         self.follow_settings(&[]);
         let open = self.book().alerts().count();

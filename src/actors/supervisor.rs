@@ -249,7 +249,7 @@ impl Supervisor {
         }
         self.memory().recovery_progressed(&progress.component.component, progress.phase);
         self.view.recovery(&progress.component, progress.summary.clone());
-        let calls_person = progress.phase == RecoveryPhase::Escalated;
+        let calls_person = progress.phase.calls_person();
         let (incident, action) = (progress.incident, progress.summary);
         let update = UpdateAlert { incident, action, calls_person };
         self.parts.peers.update.send(update);

@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::config::settings::{self, PolicySelect, PolicyType, ScalerMode, WindowSettings};
 use crate::effects::journal::JournalLimits;
 use crate::policy::maintenance::MaintenanceWindow;
-use crate::policy::notification::{EscalationLevel, Route};
+use crate::policy::notification::{EscalationLevel, OwnAlerts, Route};
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
 use crate::policy::scaling::target::Tolerance;
 use crate::policy::scaling::{
@@ -51,6 +51,11 @@ pub fn alerter(
         group_wait: settings.group_wait.get(),
         send_resolved: settings.send_resolved,
         routes: settings.routes.iter().map(route).collect(),
+        own: OwnAlerts {
+            receiver_dead_after: settings.receiver_dead_after.get(),
+            always_firing: settings.always_firing,
+            always_firing_to: settings.always_firing_to.clone(),
+        },
         escalation: settings.escalation.iter().map(level).collect(),
         maintenance,
         mutes: mutes.collect(),

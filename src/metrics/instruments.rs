@@ -10,6 +10,7 @@ use super::alerts::AlertInstruments;
 use super::heartbeat::HeartbeatInstruments;
 use super::journal::JournalInstruments;
 use super::leadership::LeadershipInstruments;
+use super::receivers::ReceiverInstruments;
 use super::recovery::RecoveryInstruments;
 use super::state::StateInstruments;
 use crate::model::ComponentId;
@@ -89,6 +90,7 @@ pub(super) struct Instruments {
     pub(super) reloads: Counter<u64>,
     pub(super) reload_successful: Gauge<u64>,
     pub(super) reload_succeeded_at: Gauge<f64>,
+    pub(super) receivers: ReceiverInstruments,
     pub(super) heartbeat: HeartbeatInstruments,
     pub(super) journal: JournalInstruments,
     pub(super) leadership: LeadershipInstruments,
@@ -155,6 +157,7 @@ impl Instruments {
                 .f64_gauge("falconer_config_last_reload_success_timestamp_seconds")
                 .with_description("When the configuration was last read without a fault")
                 .build(),
+            receivers: ReceiverInstruments::new(meter),
             heartbeat: HeartbeatInstruments::new(meter),
             journal: JournalInstruments::new(meter),
             leadership: LeadershipInstruments::new(meter),

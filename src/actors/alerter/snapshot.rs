@@ -42,11 +42,11 @@ pub struct ReceiverSnapshot {
 impl Alerter {
     /// Shows the present state.
     pub(super) fn publish(&self) {
-        let book = self.book();
+        let (book, now) = (self.book(), self.clock.now());
         let receiver = |name: &Arc<str>| ReceiverSnapshot {
             in_flight: self.in_flight.contains(name),
-            dead_since: None,
-            waiting: 0,
+            dead_since: self.watch.dead_since(name, &book, &self.settings, now),
+            waiting: book.backlog(name, now).alerts,
             state: book.receiver(name),
         };
         let snapshot = AlerterSnapshot {

@@ -246,6 +246,23 @@ fn what_is_left_to_a_person_is_told_at_once_and_once() {
 }
 
 #[test]
+fn what_is_left_to_a_person_while_a_message_is_under_way_is_told_after_it() {
+    in_virtual_time(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[Answer::Slow]);
+        let _alerter = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
+        pass(7).await;
+        let action = "recovery of milvus-ha is stopped".to_owned();
+        let update = UpdateAlert { incident: incident(), action, calls_person: true };
+        stage.inbox.update.send(update);
+        pass(60).await;
+        assert_eq!(email.accepted(), [(10, Firing), (10, Firing)]);
+        assert_eq!(email.last().lead.action, "recovery of milvus-ha is stopped");
+    });
+}
+
+#[test]
 fn raising_again_sends_nothing_by_itself() {
     in_virtual_time(async {
         let stage = Stage::new();

@@ -16,6 +16,8 @@ const FIXED_RECEIVERS: [&str; 3] = ["email", "slack", "log"];
 
 /// More levels of escalation are a slip.
 const MOST_LEVELS: usize = 10;
+/// What every subject begins with, in bytes.
+const LONGEST_PREFIX: usize = 60;
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
     let alerter = &judge.settings.alerter;
@@ -34,6 +36,9 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         Duration::ZERO,
         LONGEST_INTERVAL,
     );
+    let dead_after = path.key("receiver_dead_after");
+    judge.duration(&dead_after, alerter.receiver_dead_after, shortest, LONGEST_INTERVAL);
+    names_of_receivers(judge, &path.key("always_firing_to"), &alerter.always_firing_to);
     respawn::limit(judge, &path.key("respawn"), alerter.respawn);
     if alerter.email.is_set() {
         email(judge, &path.key("email"), &alerter.email);
@@ -63,6 +68,15 @@ fn email(judge: &mut Judge<'_>, path: &KeyPath, email: &EmailSettings) {
     judge.unique(&path.key("to"), &email.to, |address| format!("{address:?}"));
     for (index, address) in email.to.iter().enumerate() {
         mailbox(judge, &path.key("to").index(index), address);
+    }
+    if !email.reply_to.is_empty() {
+        mailbox(judge, &path.key("reply_to"), &email.reply_to);
+    }
+    if email.subject_prefix.len() > LONGEST_PREFIX
+        || email.subject_prefix.contains(char::is_control)
+    {
+        let what = format!("must be one line of at most {LONGEST_PREFIX} bytes");
+        judge.value(&path.key("subject_prefix"), what);
     }
     if email.security == MailSecurity::None && !is_loopback(&email.host) {
         let host = &email.host;
@@ -131,6 +145,10 @@ fn receivers(judge: &mut Judge<'_>, to: &KeyPath, named: &[String]) {
     if named.is_empty() {
         judge.value(to, "must name a receiver");
     }
+    names_of_receivers(judge, to, named);
+}
+
+fn names_of_receivers(judge: &mut Judge<'_>, to: &KeyPath, named: &[String]) {
     judge.unique(to, named, |receiver| format!("{receiver:?}"));
     let alerter = &judge.settings.alerter;
     let receivers = alerter.receivers();

@@ -57,7 +57,8 @@ impl AlertBook {
         });
         for open in self.alerts.values_mut() {
             let incident = &open.alert.incident;
-            let wanted = settings.receivers_for(open.alert.severity);
+            let own = settings.told_of_own(&open.alert.component);
+            let wanted = own.unwrap_or_else(|| settings.receivers_for(open.alert.severity));
             open.deliveries.retain(|receiver, delivery| {
                 let keep = is_there(receiver)
                     && (wanted.contains(receiver) || !matches!(delivery, Delivery::Waiting { .. }));

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::alert::Alert;
 use super::attention::EscalationLevel;
 use super::delivery::ABANDONED_MARGIN;
+use super::own::OwnAlerts;
 use crate::model::Severity;
 use crate::policy::backoff::BackoffSettings;
 use crate::policy::calendar::Recurrence;
@@ -69,6 +70,8 @@ pub struct NotificationSettings {
     pub refused_backoff: BackoffSettings,
     /// A message about an incident that is over is given up after this time.
     pub give_up_after: Duration,
+    /// Which alerts the alerter raises of itself.
+    pub own: OwnAlerts,
 }
 
 impl Default for NotificationSettings {
@@ -90,6 +93,7 @@ impl Default for NotificationSettings {
                 ..BackoffSettings::default()
             },
             give_up_after: Duration::from_hours(24),
+            own: OwnAlerts::default(),
         }
     }
 }
