@@ -5,6 +5,7 @@
 //! component that is no longer watched end with it. Counters and histograms stay until the process
 //! ends, as Prometheus expects.
 
+mod alerts;
 mod circuits;
 mod export;
 mod gauges;
@@ -16,6 +17,7 @@ mod mailboxes;
 mod pieces;
 mod probes;
 mod process;
+mod receivers;
 mod recovery;
 mod state;
 mod table;
@@ -36,6 +38,7 @@ pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
 pub use heartbeat::HeartbeatOutcome;
 pub use mailboxes::MailboxCount;
 pub use probes::ProbeMetrics;
+pub use receivers::MessageLoss;
 pub use state::StateSave;
 use table::aggregate_performance;
 

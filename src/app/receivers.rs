@@ -102,7 +102,7 @@ pub fn configured(settings: &AlerterSettings) -> anyhow::Result<Vec<Arc<dyn Noti
 
 /// How long one attempt to deliver a message may take, whoever receives it.
 pub fn send_timeout(settings: &AlerterSettings) -> Duration {
-    mapping::alerter(settings).send_timeout
+    mapping::alerter(settings, Vec::new()).send_timeout
 }
 
 fn email(settings: &settings::EmailSettings) -> EmailSettings {

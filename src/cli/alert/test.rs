@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use self::report::Attempt;
 use crate::app::receivers::{configured, send_timeout};
 use crate::cli::EXIT_USAGE;
-use crate::cli::running::block_on;
+use crate::cli::running::{block_on, who};
 use crate::clock::Clock;
 use crate::config::wording::{did_you_mean, list};
 use crate::config::{self, Loaded};
@@ -171,7 +171,7 @@ async fn send_to_all(
 /// The messages to one receiver.
 async fn test(receiver: &dyn Notifier, args: &TestArgs, limit: Duration) -> Vec<Attempt> {
     let clock = Clock::system();
-    let firing = message::firing(receiver.name(), args.severity.meant(), clock.now());
+    let firing = message::firing(receiver.name(), &who(), args.severity.meant(), clock.now());
     let first = attempt(receiver, &firing, limit).await;
     let wants_end = !args.firing_only || keeps_incidents(receiver.name());
     // After a timeout nobody knows whether something is open there.

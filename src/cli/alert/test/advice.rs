@@ -33,8 +33,8 @@ fn mail(is_timeout: bool, words: &str, email: &EmailSettings) -> Vec<String> {
     let has = |part: &str| words.contains(part);
     let one = if is_timeout {
         format!(
-            "{host}:{port} is too slow, or something on the way drops what is sent: look at [alerter.email] \
-             host, port and timeout"
+            "{host}:{port} is too slow, drops what is sent, or speaks TLS from the first byte where STARTTLS is \
+             expected: look at [alerter.email] host, port and timeout, and at security"
         )
     } else if begins("cannot find ") {
         format!("[alerter.email] host = {host:?} is a name that this machine cannot look up")
