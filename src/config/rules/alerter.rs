@@ -14,11 +14,10 @@ use crate::config::wording::{did_you_mean, list};
 /// Receivers that are not webhooks, as routes name them.
 const FIXED_RECEIVERS: [&str; 3] = ["email", "slack", "log"];
 
-/// What every subject begins with, in bytes.
-const LONGEST_PREFIX: usize = 60;
-
 /// More levels of escalation are a slip.
 const MOST_LEVELS: usize = 10;
+/// What every subject begins with, in bytes.
+const LONGEST_PREFIX: usize = 60;
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
     let alerter = &judge.settings.alerter;
