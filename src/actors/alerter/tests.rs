@@ -1,5 +1,7 @@
 //! The alerter in virtual time, with receivers in memory.
 
+mod receivers;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
