@@ -269,6 +269,11 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     /// When they could not be made durable. They may have been all the same, and are never in part.
     async fn save(&self, changes: &BTreeMap<String, Option<String>>) -> Result<(), StateError>;
+
+    /// How much it takes, keys and texts together, in bytes; `None`: as much as there is.
+    fn room(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// The one object that says which of several falconers is the leader.

@@ -13,6 +13,7 @@ mod journal;
 mod kube;
 mod leadership;
 mod milvus;
+mod outbox;
 mod probes;
 mod process;
 mod quiet;

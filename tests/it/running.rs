@@ -156,16 +156,7 @@ impl Falconer {
         server: SocketAddr,
         environment: &[(&str, &str)],
     ) -> Self {
-        let log = File::create(folder.path().join("log")).expect("a log");
-        let child = command
-            .current_dir(folder.path())
-            .env_remove("RUST_LOG")
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("it starts");
+        let child = spawn(command, &folder, environment);
         let falconer = Self { child, server, folder };
         falconer.until("its server answers", || falconer.try_get("/livez").is_some());
         falconer
@@ -273,6 +264,19 @@ impl Falconer {
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it can be asked").is_none()
     }
+}
+
+fn spawn(command: &mut Command, folder: &TempDir, environment: &[(&str, &str)]) -> Child {
+    let log = File::create(folder.path().join("log")).expect("a log");
+    command
+        .current_dir(folder.path())
+        .env_remove("RUST_LOG")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .spawn()
+        .expect("it starts")
 }
 
 impl Drop for Falconer {

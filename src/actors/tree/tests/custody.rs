@@ -8,10 +8,12 @@ use crate::model::{IncidentId, Leadership, Matchers, NewSilence, StateChanges, S
 
 /// A store that a test can make unreadable, or hand to another falconer.
 #[derive(Default)]
-struct Drawer {
+pub(super) struct Drawer {
     state: Mutex<StoredState>,
     unreadable: AtomicBool,
     taken: AtomicBool,
+    /// Cannot be written: the disk is full.
+    pub(super) is_full: AtomicBool,
 }
 
 #[async_trait]
@@ -27,6 +29,10 @@ impl StateStore for Drawer {
         if self.taken.load(Ordering::SeqCst) {
             return Err(StateError::Fenced { store: "drawer".into(), why: "b has it".into() });
         }
+        if self.is_full.load(Ordering::SeqCst) {
+            let why = "no space left on device".into();
+            return Err(StateError::Unavailable { store: "drawer".into(), why });
+        }
         let mut state = self.state.lock().unwrap();
         for (key, value) in changes {
             match value {
@@ -38,7 +44,7 @@ impl StateStore for Drawer {
     }
 }
 
-fn around(drawer: &Arc<Drawer>) -> Around {
+pub(super) fn around(drawer: &Arc<Drawer>) -> Around {
     let store: Arc<dyn StateStore> = Arc::<Drawer>::clone(drawer);
     Around { store: Some(store), ..Around::default() }
 }
