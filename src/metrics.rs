@@ -6,6 +6,7 @@
 //! ends, as Prometheus expects.
 
 mod circuits;
+mod delivery;
 mod export;
 mod gauges;
 mod instruments;
@@ -346,6 +347,8 @@ mod tests {
         metrics.config_loaded(Timestamp::default());
         metrics.config_reloaded(ReloadOutcome::Rejected, Timestamp::default());
         metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
+        metrics.message_accepted("email", Duration::from_millis(120));
+        metrics.delivery_flawed("email");
         metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);
         metrics.replicas(&id, 3, 2);
         metrics.performance(

@@ -16,7 +16,8 @@ pub mod time;
 pub mod workload;
 
 pub use alert::{
-    Acknowledgement, AlertMessage, AlertStatus, IncidentId, Notification, Receipt, Severity,
+    Acknowledgement, AlertMessage, AlertStatus, IncidentId, LEFT_TO_PERSON, Notification, Receipt,
+    Severity,
 };
 pub use component::{ComponentId, ProberKind, Role};
 pub use health::{ComponentHealth, HealthState};

@@ -255,9 +255,17 @@ impl Alerter {
         self.in_flight.insert(Arc::clone(&receiver));
         let limit = self.settings.send_timeout;
         let recorded = self.record();
+        let (clock, metrics) = (self.clock, self.metrics.clone());
         let sending = async move {
             let result = match recorded.await {
-                Ok(()) => Ok(deliver(notifier.as_ref(), &notification, limit).await),
+                Ok(()) => {
+                    let begun = clock.monotonic();
+                    let result = deliver(notifier.as_ref(), &notification, limit).await;
+                    if result.is_ok() {
+                        metrics.message_accepted(notifier.name(), begun.elapsed());
+                    }
+                    Ok(result)
+                }
                 Err(error) => Err(error),
             };
             (notification, result)
@@ -284,6 +292,7 @@ impl Alerter {
         let incident = &notification.lead.incident;
         let result = result.map(drop).map_err(|error| SendFailure {
             outage: error.is_retryable(),
+            retry_after: error.retry_after(),
             error: error.to_string(),
         });
         let (now, random) = (self.clock.now(), fastrand::f64());

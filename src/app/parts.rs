@@ -28,7 +28,7 @@ impl Plan {
     /// # Errors
     /// When a receiver cannot be built from its settings.
     pub fn check(settings: &Settings) -> anyhow::Result<()> {
-        Receivers::default().following(&settings.alerter).map(|_| ())
+        Receivers::default().following(&settings.alerter, Clock::system()).map(|_| ())
     }
 
     /// The plan that follows from `settings`; starts the adapter of each cluster's platform.
@@ -55,7 +55,7 @@ impl Plan {
         clusters: &Clusters,
         receivers: &Receivers,
     ) -> anyhow::Result<Self> {
-        let receivers = receivers.following(&settings.alerter)?;
+        let receivers = receivers.following(&settings.alerter, clock)?;
         let clusters = clusters.following(&settings, dry_runs(&settings, dry_run), clock);
         Ok(Self { settings, clusters, receivers, dry_run })
     }

@@ -7,6 +7,7 @@ mod files;
 mod names;
 mod probers;
 mod reactions;
+mod receivers;
 mod recoverer;
 mod respawn;
 mod warnings;

@@ -19,8 +19,8 @@ use crate::effects::secret::SecretFile;
 use crate::model::Role;
 
 pub use alerter::{
-    AlerterSettings, EmailSettings, LogReceiverSettings, MailSecurity, Route, SlackSettings,
-    WebhookFormat, WebhookSettings,
+    AlerterSettings, AlertmanagerSettings, EmailSettings, LogReceiverSettings, MailSecurity,
+    PagerDutySettings, Route, SlackSettings, WebhookFormat, WebhookMethod, WebhookSettings,
 };
 pub use cluster::{
     AuthSettings, ClusterSettings, Components, Layout, OnExit, Platform, ProcessSettings,

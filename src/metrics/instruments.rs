@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use opentelemetry::{KeyValue, StringValue};
 
+use super::delivery::DeliveryInstruments;
 use super::journal::JournalInstruments;
 use super::leadership::LeadershipInstruments;
 use super::recovery::RecoveryInstruments;
@@ -87,6 +88,7 @@ pub(super) struct Instruments {
     pub(super) reloads: Counter<u64>,
     pub(super) reload_successful: Gauge<u64>,
     pub(super) reload_succeeded_at: Gauge<f64>,
+    pub(super) delivery: DeliveryInstruments,
     pub(super) journal: JournalInstruments,
     pub(super) leadership: LeadershipInstruments,
     pub(super) recovery: RecoveryInstruments,
@@ -151,6 +153,7 @@ impl Instruments {
                 .f64_gauge("falconer_config_last_reload_success_timestamp_seconds")
                 .with_description("When the configuration was last read without a fault")
                 .build(),
+            delivery: DeliveryInstruments::new(meter, &LATENCY_BOUNDS),
             journal: JournalInstruments::new(meter),
             leadership: LeadershipInstruments::new(meter),
             recovery: RecoveryInstruments::new(meter),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::refusal::RefusalReason;
 use super::settings::ActionStep;
-use crate::model::{Timestamp, WorkloadRef};
+use crate::model::{LEFT_TO_PERSON, Timestamp, WorkloadRef};
 
 /// What to do about a sick component.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,17 +161,17 @@ impl fmt::Display for EscalationReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LadderEnds { steps_taken: 0, skipped } => {
-                f.write_str("left to a person: the ladder has no automatic step")?;
+                write!(f, "{LEFT_TO_PERSON}: the ladder has no automatic step")?;
                 write_skipped(f, skipped)
             }
             Self::LadderEnds { steps_taken, skipped } => {
                 let steps = if *steps_taken == 1 { "step" } else { "steps" };
-                write!(f, "left to a person: {steps_taken} automatic {steps} did not help")?;
+                write!(f, "{LEFT_TO_PERSON}: {steps_taken} automatic {steps} did not help")?;
                 write_skipped(f, skipped)
             }
             Self::RolloutStuck { workload } => write!(
                 f,
-                "left to a person: {workload} still rolls out after its restart, and another \
+                "{LEFT_TO_PERSON}: {workload} still rolls out after its restart, and another \
                  restart would not help"
             ),
         }
