@@ -4,6 +4,7 @@
 mod clusters;
 pub mod descriptors;
 pub mod election;
+mod heartbeat;
 mod history;
 mod journal;
 mod mapping;

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of falconer, its help and its exit codes. Owns parsing and
 //! dispatch; each subcommand's work is in its own file.
 
+pub mod alert;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -8,6 +9,8 @@ mod instance;
 pub mod probe;
 pub mod resume;
 pub mod run;
+mod running;
+pub mod whatif;
 
 use std::process::ExitCode;
 
@@ -42,6 +45,7 @@ Examples:
   falconer probe                         probe everything once and print a table
   falconer run --dry-run                 supervise, but only show what would be changed
   falconer explain querynode             why something was done about it, or was not
+  falconer whatif scaling --input FILE   how many replicas would there be?
 
 Environment:
   FALCONER__TABLE__KEY=value overrides any key of the file, for example
@@ -60,7 +64,9 @@ pub enum Command {
     Check(check::CheckArgs),
     Probe(probe::ProbeArgs),
     Explain(explain::ExplainArgs),
+    Alert(alert::AlertArgs),
     Resume(resume::ResumeArgs),
+    Whatif(whatif::WhatifArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -74,7 +80,9 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::execute(args),
         Command::Probe(args) => probe::execute(args),
         Command::Explain(args) => explain::execute(args),
+        Command::Alert(args) => alert::execute(args),
         Command::Resume(args) => resume::execute(args),
+        Command::Whatif(args) => whatif::execute(args),
         Command::Demo(args) => demo::execute(args),
     };
     match outcome {

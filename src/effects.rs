@@ -25,8 +25,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::model::{
-    ClusterEvent, Evidence, Inventory, JournalEntry, JournalQuery, LeaseRecord, Notification,
-    ProbeObservation, Receipt, RolloutStatus, StoredLease, Timestamp, WorkloadRef,
+    ClusterEvent, Condition, Evidence, Inventory, JournalEntry, JournalQuery, LeaseRecord,
+    Notification, ProbeObservation, Receipt, RolloutStatus, StoredLease, Timestamp, WorkloadRef,
 };
 
 pub use cluster::ClusterError;
@@ -214,6 +214,13 @@ pub trait Notifier: Send + Sync {
 
     /// Delivers one message. `Ok` only after the far side has accepted it.
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError>;
+}
+
+/// Tells a watchdog outside that falconer lives, so that somebody hears of it when it does not.
+#[async_trait]
+pub trait LifeSign: Send + Sync {
+    /// Tells it once. `Ok` only after the far side has accepted it.
+    async fn tell(&self, condition: &Condition) -> Result<(), NotifyError>;
 }
 
 /// Where everything that was seen, decided, done and told is written down. The adapter has a thread

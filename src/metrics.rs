@@ -9,6 +9,7 @@ mod circuits;
 mod delivery;
 mod export;
 mod gauges;
+mod heartbeat;
 mod instruments;
 mod journal;
 mod leadership;
@@ -33,6 +34,7 @@ use crate::model::{
 
 pub use circuits::CircuitParty;
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
+pub use heartbeat::HeartbeatOutcome;
 pub use mailboxes::MailboxCount;
 pub use probes::ProbeMetrics;
 pub use state::StateSave;
@@ -375,6 +377,7 @@ mod tests {
                 cpu_percent_of_limit: None,
                 memory_percent_of_limit: None,
                 sampled_at: None,
+                window: std::time::Duration::ZERO,
             }],
         );
     }

@@ -3,6 +3,7 @@
 
 pub mod alert;
 pub mod component;
+pub mod condition;
 pub mod explanation;
 pub mod health;
 mod hung;
@@ -11,16 +12,18 @@ pub mod leadership;
 pub mod recovery;
 pub mod reload;
 pub mod report;
+pub mod shown;
 pub mod state;
 pub mod time;
 pub mod workload;
 
 pub use alert::{
-    Acknowledgement, AlertMessage, AlertStatus, IncidentId, LEFT_TO_PERSON, Notification, Receipt,
-    Severity,
+    Acknowledgement, Affected, AlertMessage, AlertStatus, IncidentId, LEFT_TO_PERSON, Notification,
+    Receipt, Severity, Sighting,
 };
 pub use component::{ComponentId, ProberKind, Role};
-pub use health::{ComponentHealth, HealthState};
+pub use condition::Condition;
+pub use health::{AlertState, ComponentHealth, HealthState};
 pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
 pub use leadership::{Leadership, LeaseRecord, StoredLease};
 pub use recovery::Evidence;
@@ -29,6 +32,7 @@ pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
     ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
 };
+pub use shown::{AlertShown, AlertsShown};
 pub use state::{StateChanges, StoredState};
 pub use time::Timestamp;
 pub use workload::{

@@ -3,7 +3,10 @@
 
 pub mod backoff;
 pub mod circuit;
+pub mod dependency;
+pub mod flapping;
 pub mod health;
+pub mod heartbeat;
 pub mod leadership;
 pub mod maintenance;
 pub mod notification;

@@ -10,7 +10,7 @@ use falconer::config::settings::{
 };
 use falconer::effects::journal::{JournalLimits, SqliteJournal, SqliteSettings};
 use falconer::metrics::{
-    ActionKind, ActionOutcome, CircuitParty, Metrics, MetricsSettings, StateSave,
+    ActionKind, ActionOutcome, CircuitParty, HeartbeatOutcome, Metrics, MetricsSettings, StateSave,
 };
 use falconer::model::{
     AlertStatus, CollectionProbe, ComponentId, HealthState, JournalKind, Outcome,
@@ -120,6 +120,7 @@ fn feed(metrics: &Metrics) {
     metrics.breaker(&id.cluster, true);
     metrics.action_unwritten();
     metrics.state_saved("disk", StateSave::Saved);
+    metrics.heartbeat(HeartbeatOutcome::Accepted);
     metrics.journal_recorded(JournalKind::Probe, 1);
     metrics.journal_dropped(1);
     metrics.journal_is(false, 4_096);
@@ -146,6 +147,7 @@ fn feed(metrics: &Metrics) {
         cpu_percent_of_limit: None,
         memory_percent_of_limit: None,
         sampled_at: None,
+        window: std::time::Duration::ZERO,
     };
     metrics.usage(&id, &[usage]);
 }

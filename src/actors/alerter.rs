@@ -29,6 +29,7 @@ use crate::policy::notification::{
     SendReason,
 };
 
+mod holding;
 mod inbox;
 mod keeping;
 mod leading;
@@ -223,7 +224,7 @@ impl Alerter {
         let now = self.clock.now();
         let wake = self.leave_to_leader(now);
         let mut book = self.book();
-        let finished = book.settle(&self.settings, self.pace, now);
+        let finished = book.settle(&self.settings, &Self::holds(), self.pace, now);
         let mut round = Round { finished, wake, ..Round::default() };
         let speaks = self.speaks();
         if !speaks {

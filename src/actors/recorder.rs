@@ -119,6 +119,11 @@ fn alert(incident: IncidentId, component: ComponentId, trouble: &JournalTrouble)
                  written when the journal can be"
             .to_owned(),
         causes: Vec::new(),
+        suspicion: None,
+        settle_secs: 0,
+        affects: Vec::new(),
+        seen: Vec::new(),
+        look_closer: Vec::new(),
         is_flapping: false,
         started_at: trouble.since,
     }

@@ -7,6 +7,7 @@ mod assessments;
 mod breaker;
 mod deed;
 mod gate;
+mod inquiry;
 mod keeping;
 mod lookup;
 mod prepare;
@@ -27,6 +28,7 @@ use actix::prelude::*;
 
 pub use self::assessments::{AssessmentRecord, VerdictRecord};
 pub use self::breaker::Resume;
+pub use self::inquiry::SupervisorWays;
 pub use self::progress::{RecoveryPhase, RecoveryProgressed};
 pub use self::reconfigure::Reconfigure;
 pub use self::settings::RecovererSettings;
@@ -36,7 +38,6 @@ use self::assessments::Assessments;
 use self::lookup::Lost;
 use self::prepare::{Preparation, Prepared};
 use self::progress::{News, Told};
-use super::post::Post;
 use super::registry::{ActionHolder, Surroundings};
 use crate::model::{ComponentId, Reason, Timestamp, WorkloadRef};
 use crate::policy::maintenance::in_force;
@@ -86,7 +87,7 @@ pub struct Drain;
 pub struct Recoverer {
     settings: RecovererSettings,
     ledger: Arc<Mutex<RecoveryLedger>>,
-    progress: HashMap<Arc<str>, Post<RecoveryProgressed>>,
+    supervisors: HashMap<Arc<str>, SupervisorWays>,
     around: Surroundings,
     told: HashMap<ComponentId, Told>,
     recent: VecDeque<RecoveryRecord>,
@@ -105,17 +106,17 @@ pub struct Recoverer {
 
 impl Recoverer {
     /// A recoverer. `ledger` and `around.registry` must be the same for every incarnation;
-    /// `progress` leads from a cluster's name to its supervisor.
+    /// `supervisors` leads from a cluster's name to its supervisor.
     pub fn new(
         settings: RecovererSettings,
         ledger: Arc<Mutex<RecoveryLedger>>,
-        progress: HashMap<Arc<str>, Post<RecoveryProgressed>>,
+        supervisors: HashMap<Arc<str>, SupervisorWays>,
         around: Surroundings,
     ) -> Self {
         Self {
             settings,
             ledger,
-            progress,
+            supervisors,
             around,
             told: HashMap::new(),
             recent: VecDeque::new(),
@@ -141,7 +142,7 @@ impl Recoverer {
         let request = &report.request;
         self.saw_sick(request);
         if let Some(preparation) = self.preparing.get_mut(&request.component) {
-            preparation.newest = report;
+            // What is known once it is prepared decides.
             preparation.is_well = false;
             return;
         }
@@ -183,7 +184,7 @@ impl Recoverer {
                 if prepared.is_some() || self.settings.dry_run {
                     self.begin_action(report, plan, prepared.as_ref(), ctx);
                 } else {
-                    self.prepare(report, &plan, ctx);
+                    self.prepare(&report, &plan, ctx);
                 }
             }
             RecoveryDecision::Refuse { reason } if self.trips(&reason) => {

@@ -1,15 +1,18 @@
 //! One per Milvus cluster: judges every report, keeps incidents, and tells the Alerter, the
 //! Recoverer and the Scaler. Parent of the cluster's probers and of its discovery.
 
+mod causes;
 mod inbox;
 mod inconclusive;
 mod inventory;
 mod keeping;
+mod look_closer;
 mod memory;
 mod outbox;
 mod parts;
 mod reconfigure;
 mod reports;
+mod sickness;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -43,6 +46,7 @@ pub use memory::{ClusterMemory, StoredIncident};
 pub use outbox::ReportOutbox;
 pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
 pub use reconfigure::{NOT_WATCHED, Reconfigure, Retire};
+pub use sickness::GetSickness;
 use view::ClusterView;
 
 /// A probe has ended.

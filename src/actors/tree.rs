@@ -19,23 +19,24 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::alerter::{self, AlerterSettings};
+use super::beacon::{self, BeaconSettings};
 use super::exit_guard::{self, Running};
 use super::keeper::StateKeeper;
 use super::leadership::LeadershipHandle;
 use super::link::Link;
-use super::recoverer::{self, RecovererSettings, RecoveryProgressed};
+use super::recoverer::{self, RecovererSettings};
 use super::root::{Fatal, Root, RootChild, RootParts, root_ended};
-use super::scaler::{self, ScalerSettings, ScalingProgressed};
+use super::scaler::{self, ScalerSettings};
 use super::status::StatusBoard;
 use super::supervisor::{
-    self, ClusterMemory, InventoryChanged, Planner, ProbeCompleted, Retire, StopProbing,
-    SupervisorInbox,
+    self, ClusterMemory, GetSickness, InventoryChanged, Planner, ProbeCompleted, Retire,
+    StopProbing, SupervisorInbox,
 };
 use crate::clock::Clock;
 use crate::effects::{Cluster, Journal, Notifier};
 use crate::metrics::Metrics;
 use crate::policy::backoff::RespawnSettings;
-use branches::{Branch, Common, PostsByCluster, progress_posts};
+use branches::{Branch, Common, WaysByCluster, ways_to_supervisors};
 use custody::Custody;
 
 /// Room in the root's mailbox; what its children's guards say is never refused.
@@ -52,6 +53,8 @@ pub struct TreeSettings {
     pub scaler: ScalerSettings,
     /// How the actors themselves are made anew.
     pub respawns: Respawns,
+    /// How signs of life go out.
+    pub beacon: BeaconSettings,
 }
 
 /// How each actor that is no prober is made anew after it has ended.
@@ -130,6 +133,7 @@ pub struct Tree {
     alerter: Branch<alerter::Reconfigure>,
     recoverer: Branch<recoverer::Reconfigure>,
     scaler: Branch<scaler::Reconfigure>,
+    beacon: Branch<beacon::Reconfigure>,
     drain_alerter: Link<alerter::Drain>,
     drain_recoverer: Link<recoverer::Drain>,
     drain_scaler: Link<scaler::Drain>,
@@ -149,6 +153,7 @@ struct SupervisorLinks {
     inventory: Link<InventoryChanged>,
     inbox: SupervisorInbox,
     retire: Link<Retire>,
+    sickness: Link<GetSickness>,
 }
 
 impl Tree {
@@ -170,12 +175,13 @@ impl Tree {
             .iter()
             .map(|cluster| (Arc::clone(&cluster.name), SupervisorLinks::default()))
             .collect();
-        let (recovery, scaling) = progress_posts(links.iter());
-        let (alerter, recoverer, scaler) = plans_of_the_acting(&plan, recovery, scaling);
+        let ways = ways_to_supervisors(links.iter());
+        let (alerter, recoverer, scaler) = plans_of_the_acting(&plan, ways);
         let (first, alerter, drain_alerter) = common.alerter(alerter, respawns.alerter);
         let (second, recoverer, drain_recoverer) = common.recoverer(recoverer, respawns.recoverer);
         let (third, scaler, drain_scaler) = common.scaler(scaler, respawns.scaler);
-        let mut children = vec![first, second, third, common.recorder()];
+        let (fourth, beacon) = common.beacon(beacon::Reconfigure(plan.settings.beacon.clone()));
+        let mut children = vec![first, second, third, fourth, common.recorder()];
         let mut supervisors = BTreeMap::new();
         for cluster in &plan.clusters {
             let links = links.get(&cluster.name).cloned().unwrap_or_default();
@@ -193,6 +199,7 @@ impl Tree {
             alerter,
             recoverer,
             scaler,
+            beacon,
             drain_alerter,
             drain_recoverer,
             drain_scaler,
@@ -232,8 +239,7 @@ impl Drop for Tree {
 /// The settings of the actors that act, as they take them.
 fn plans_of_the_acting(
     plan: &TreePlan,
-    recovery: PostsByCluster<RecoveryProgressed>,
-    scaling: PostsByCluster<ScalingProgressed>,
+    (supervisors, scaling): WaysByCluster,
 ) -> (alerter::Reconfigure, recoverer::Reconfigure, scaler::Reconfigure) {
     let platforms = |of: fn(&ClusterParts) -> &Arc<dyn Cluster>| {
         let named = |cluster: &ClusterParts| (Arc::clone(&cluster.name), Arc::clone(of(cluster)));
@@ -247,7 +253,7 @@ fn plans_of_the_acting(
     let recoverer = recoverer::Reconfigure {
         settings: settings.recoverer.clone(),
         clusters: platforms(|cluster| &cluster.recoverer_platform),
-        progress: recovery,
+        supervisors,
     };
     let scaler = scaler::Reconfigure {
         settings: settings.scaler.clone(),

@@ -11,10 +11,11 @@ use crate::actors::recoverer::RecovererSettings;
 use crate::actors::scaler::ScalerSettings;
 use crate::actors::tree::Respawns;
 use crate::config::Settings;
-use crate::config::settings::{self, PolicyType, ScalerMode};
+use crate::config::settings::{self, PolicySelect, PolicyType, ScalerMode};
 use crate::effects::journal::JournalLimits;
 use crate::policy::notification::{ReceiverPolicy, Route};
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
+use crate::policy::scaling::target::Tolerance;
 use crate::policy::scaling::{
     ChangeLimit, ChangeLimitKind, LimitSelect, ScalingBehavior, ScalingMode, ScalingSettings,
 };
@@ -144,6 +145,9 @@ pub fn scaler(settings: &settings::ScalerSettings, dry_run: bool) -> ScalerSetti
             max_replicas: settings.max_replicas,
             cpu_threshold: Some(settings.cpu_threshold),
             memory_threshold: Some(settings.memory_threshold),
+            tolerance: Tolerance { up: settings.tolerance, down: settings.tolerance },
+            cpu_initialization_period: settings.cpu_initialization_period.get(),
+            initial_readiness_delay: settings.initial_readiness_delay.get(),
             scale_up: behavior(&settings.scale_up),
             scale_down: behavior(&settings.scale_down),
         },
@@ -166,6 +170,10 @@ fn behavior(rules: &settings::ScaleRules) -> ScalingBehavior {
     ScalingBehavior {
         stabilization: rules.stabilization.get(),
         policies: rules.policies.iter().map(limit).collect(),
-        select: LimitSelect::Max,
+        select: match rules.select {
+            PolicySelect::Max => LimitSelect::Max,
+            PolicySelect::Min => LimitSelect::Min,
+            PolicySelect::Disabled => LimitSelect::Disabled,
+        },
     }
 }

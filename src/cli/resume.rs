@@ -1,17 +1,15 @@
 //! `falconer resume`: a person has looked, and recovery goes on where it was stopped. Owns the
 //! arguments and the words; what is reset, the running falconer says.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::Context as _;
 use clap::Args;
-use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::explain::render::action_line;
-use super::instance::{self, Instance, Known, Refused, harmless};
-use crate::effects::secret::SecretFile;
+use super::instance::harmless;
+use super::running::{Running, RunningArgs, block_on};
 use crate::model::explanation::BreakerShown;
 
 /// Let recovery go on in a cluster in which it was stopped.
@@ -28,15 +26,8 @@ pub struct ResumeArgs {
     /// Only show what would be reset
     #[arg(long)]
     pub show: bool,
-    /// The file with the admin token [default: admin_token_file of the configuration]
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// The falconer that runs here [default: where the configuration says that it listens]
-    #[arg(long, value_name = "URL")]
-    pub url: Option<String>,
-    /// The configuration file [default: actors.toml in the working directory, if there is one]
-    #[arg(short, long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    running: RunningArgs,
 }
 
 const AFTER_HELP: &str = "\
@@ -66,34 +57,14 @@ struct Resumed {
 ///
 /// # Errors
 /// When nobody answers, the token is wrong, or there is nothing to reset.
-#[allow(clippy::print_stderr, reason = "a note that is not the answer")]
 pub fn execute(args: ResumeArgs) -> anyhow::Result<ExitCode> {
-    // Where both are given, nothing else of the configuration matters.
-    let known = if args.url.is_some() && (args.token_file.is_some() || args.show) {
-        None
-    } else {
-        let known = instance::known(args.config.as_deref())?;
-        if let Known { trouble: Some(trouble), .. } = &known {
-            eprintln!("note: {trouble}");
-        }
-        Some(known.settings.server)
-    };
-    let listen = known.as_ref().map(|server| instance::reachable_at(server.listen));
-    let url = args.url.clone().or(listen).unwrap_or_default();
-    let configured = known.map(|server| server.admin_token_file).filter(SecretFile::is_set);
-    let token_file = args.token_file.clone().map(SecretFile::new).or(configured);
-    let instance = Instance::at(&url)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("cannot start a runtime")?;
-    runtime.block_on(resume(&instance, &args, token_file))
+    let running = args.running.find(!args.show)?;
+    block_on(resume(&running, &args))
 }
 
 #[allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what the command is for")]
-async fn resume(
-    instance: &Instance,
-    args: &ResumeArgs,
-    token_file: Option<SecretFile>,
-) -> anyhow::Result<ExitCode> {
+async fn resume(running: &Running, args: &ResumeArgs) -> anyhow::Result<ExitCode> {
+    let instance = &running.instance;
     let path = ["api", "v1", "recovery", "breakers"];
     let asked: anyhow::Result<Breakers> = instance.get(&path, &[]).await;
     let Breakers { breakers, trouble } =
@@ -114,16 +85,7 @@ async fn resume(
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let Some(token_file) = token_file else {
-        bail!(
-            "this needs the admin token of the running falconer: name its file with --token-file, or \
-             set [server] admin_token_file in the configuration"
-        );
-    };
-    if !instance.is_private() {
-        eprintln!("note: the token goes to {} without encryption", instance.url());
-    }
-    let token = token_file.read().await.context("cannot read the admin token")?;
+    let token = running.token().await?;
     let by = format!("falconer resume{}", who());
     // Not by name where none was named: another one may have been stopped meanwhile, which nobody saw.
     let mut resumed = Vec::new();
@@ -138,7 +100,7 @@ async fn resume(
         let body = serde_json::json!({ "cluster": cluster, "by": by });
         let answer: anyhow::Result<Resumed> =
             instance.post(&["api", "v1", "recovery", "resume"], &token, &body).await;
-        resumed.extend(answer.map_err(|error| in_words(error, &token_file))?.resumed);
+        resumed.extend(answer.map_err(|error| running.in_words(error))?.resumed);
     }
     for cluster in &resumed {
         println!("recovery of {} goes on", harmless(cluster));
@@ -172,20 +134,6 @@ fn describe(shown: &BreakerShown) -> String {
         }
     }
     text
-}
-
-/// What to do about a refusal.
-fn in_words(error: anyhow::Error, token_file: &SecretFile) -> anyhow::Error {
-    let Some(Refused { status, words }) = error.downcast_ref() else { return error };
-    match *status {
-        StatusCode::UNAUTHORIZED => anyhow!(
-            "the token in {} is not the running falconer's; it reads its own from the file that \
-             [server] admin_token_file of its configuration names",
-            token_file.path().display()
-        ),
-        StatusCode::FORBIDDEN => anyhow!("{words}, and reload the configuration"),
-        _ => error,
-    }
 }
 
 #[cfg(test)]

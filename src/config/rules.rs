@@ -4,6 +4,7 @@
 mod alerter;
 mod clusters;
 mod files;
+mod heartbeat;
 mod names;
 mod probers;
 mod reactions;
@@ -44,6 +45,7 @@ pub(crate) fn violations(
     clusters::judge(&mut judge);
     probers::judge(&mut judge);
     alerter::judge(&mut judge);
+    heartbeat::judge(&mut judge);
     reactions::judge(&mut judge);
     judge.problems
 }

@@ -3,6 +3,7 @@
 
 pub mod alerter;
 pub mod cluster;
+pub mod heartbeat;
 pub mod prober;
 pub mod recoverer;
 pub mod respawn;
@@ -25,12 +26,13 @@ pub use alerter::{
 pub use cluster::{
     AuthSettings, ClusterSettings, Components, Layout, OnExit, Platform, ProcessSettings,
 };
+pub use heartbeat::{HeartbeatMethod, HeartbeatSettings};
 pub use prober::{ConnectionMode, ExpectSettings, ProberDefaults, ProberSettings, Probers};
 pub use recoverer::{
     Budget, LadderStep, MaintenanceWindow, RecovererDefaults, RecovererSettings, RecoverySettings,
 };
 pub use respawn::{BackoffSettings, RespawnLimit};
-pub use scaler::{PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
+pub use scaler::{PolicySelect, PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
 
 /// The whole of `actors.toml`, with every default filled in.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -46,6 +48,8 @@ pub struct Settings {
     pub anomaly: AnomalySettings,
     /// `[alerter]` and its receivers.
     pub alerter: AlerterSettings,
+    /// `[heartbeat]`.
+    pub heartbeat: HeartbeatSettings,
     /// `[recoverer]` and `[recoverer.COMPONENT]`.
     pub recoverer: RecovererSettings,
     /// `[scaler]`.

@@ -5,6 +5,7 @@
 
 pub mod alertmanager;
 pub mod email;
+pub mod heartbeat;
 mod http;
 pub mod log;
 pub mod pagerduty;

@@ -7,6 +7,7 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use opentelemetry::{KeyValue, StringValue};
 
 use super::delivery::DeliveryInstruments;
+use super::heartbeat::HeartbeatInstruments;
 use super::journal::JournalInstruments;
 use super::leadership::LeadershipInstruments;
 use super::recovery::RecoveryInstruments;
@@ -89,6 +90,7 @@ pub(super) struct Instruments {
     pub(super) reload_successful: Gauge<u64>,
     pub(super) reload_succeeded_at: Gauge<f64>,
     pub(super) delivery: DeliveryInstruments,
+    pub(super) heartbeat: HeartbeatInstruments,
     pub(super) journal: JournalInstruments,
     pub(super) leadership: LeadershipInstruments,
     pub(super) recovery: RecoveryInstruments,
@@ -154,6 +156,7 @@ impl Instruments {
                 .with_description("When the configuration was last read without a fault")
                 .build(),
             delivery: DeliveryInstruments::new(meter, &LATENCY_BOUNDS),
+            heartbeat: HeartbeatInstruments::new(meter),
             journal: JournalInstruments::new(meter),
             leadership: LeadershipInstruments::new(meter),
             recovery: RecoveryInstruments::new(meter),

@@ -1,5 +1,7 @@
 //! What people are told.
 
+mod content;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::component::ComponentId;
 use super::report::Reason;
 use super::time::Timestamp;
+
+pub use content::{Affected, Sighting};
 
 /// How bad it is; a closed set, used as a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,10 +112,19 @@ pub struct AlertMessage {
     pub details: Vec<String>,
     /// What falconer does about it, or why it does nothing.
     pub action: String,
-    /// What is sick because of it and has no message of its own.
-    pub affects: Vec<ComponentId>,
+    /// What was seen of late, the newest last: a few distinct reasons with their times.
+    pub seen: Vec<Sighting>,
+    /// What is known to be its cause and is not told of here, the most basic first.
+    pub causes: Vec<ComponentId>,
+    /// What is sick because of it and has no message of its own, the worst first.
+    pub affects: Vec<Affected>,
+    /// Commands that show more of it, to be typed into a shell; the closest look last.
+    pub look_closer: Vec<String>,
     /// Whether it has come and gone so often that it is told as one.
     pub is_flapping: bool,
+    /// Whether the receiver is told this for the first time; the rest is there to show what else
+    /// goes on, or is a reminder.
+    pub is_news: bool,
     /// Who looks after it, if somebody has said so.
     pub acknowledged: Option<Acknowledgement>,
     /// Since when.
@@ -146,6 +159,8 @@ pub struct Notification {
     pub lead: AlertMessage,
     /// The other alerts, in the same order.
     pub others: Vec<AlertMessage>,
+    /// How many more alerts it is about, for which there was no room: a message is bounded.
+    pub left_out: usize,
     /// How many alerts of the thread go on after this message, those in it included. With none
     /// the matter is over.
     pub still_firing: usize,
@@ -185,4 +200,7 @@ pub struct Receipt {
     /// What did not go as it should have, although the message was accepted: one of several servers
     /// refused it, a template failed. One line, without secrets.
     pub flaw: Option<Arc<str>>,
+    /// What the far side said when it accepted, for the person who tries a receiver: one line, e.g.
+    /// `250 2.0.0 queued as 4bXx`.
+    pub said: Option<String>,
 }

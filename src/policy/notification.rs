@@ -8,16 +8,18 @@
 mod alert;
 mod book;
 mod delivery;
+mod hold;
 mod reroute;
 mod route;
 mod stored;
 
-pub use alert::{Alert, OpenAlert, ReceiverState};
+pub use alert::{Alert, OpenAlert, ReceiverState, Suspicion};
 pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure, Undelivered};
 pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
+pub use hold::{Hold, HoldKind, Holds, NoHolds};
 pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, ReceiverPolicy, Route};
 pub use stored::Adopted;

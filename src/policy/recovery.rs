@@ -6,7 +6,7 @@ pub mod decision;
 pub mod guards;
 pub mod ladder;
 pub mod ledger;
-mod order;
+pub(super) mod order;
 pub mod refusal;
 pub mod request;
 pub mod settings;
@@ -19,7 +19,7 @@ pub mod window;
 pub use decision::{
     EscalationReason, PlannedAction, PodTarget, RecoveryDecision, RevisionChange, WaitReason,
 };
-pub use guards::{Finding, Guard, GuardVerdict};
+pub use guards::{Finding, Guard, GuardVerdict, speaks_against};
 pub use ledger::{Limits, RecoveryLedger, StoredProblem, Tripped};
 pub use refusal::RefusalReason;
 pub use request::{PodState, Quiet, RecoveryRequest, SickComponent};

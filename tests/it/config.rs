@@ -31,7 +31,18 @@ fn warnings(text: &str) -> Vec<String> {
 /// `text` with every secret file it names moved to a folder where it exists.
 fn with_secrets(text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["milvus", "smtp", "slack", "milvus-ca.pem", "smtp-ca.pem"] {
+    for name in [
+        "milvus",
+        "smtp",
+        "slack",
+        "pagerduty",
+        "alertmanager",
+        "hook-token",
+        "milvus-ca.pem",
+        "smtp-ca.pem",
+        "alertmanager-ca.pem",
+        "hook-ca.pem",
+    ] {
         fs::write(folder.path().join(name), "https://127.0.0.1/secret\n").unwrap();
     }
     let text = text.replace("/run/secrets", folder.path().to_str().unwrap());
@@ -280,7 +291,7 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
     assert_eq!(warnings("[clusters.a]\n"), [""; 0]);
     let text = "[clusters.a]\nplatform = \"process\"\nnamespace = \"x\"\ndepends_on = [\"etcd\"]\n\
                 [clusters.a.processes.p]\nstart = [\"a\"]\nrestart = [\"b\"]\n\
-                [supervisor]\nflap_window = \"1m\"\n[anomaly]\nenabled = false\n\
+                [anomaly]\nenabled = false\n\
                 [alerter]\ngroup_interval = \"1m\"\n[alerter.email]\nport = 25\n\
                 [recoverer]\nladder = [\"delete_pod\", \"escalate\"]\n[scaler]\nmode = \"target\"\n\
                 [recorder]\npath = \"no/such/folder/journal.db\"\n[leader_election]\n";
@@ -290,8 +301,7 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
          [probers.etcd]",
         "7:11: \"restart\" in [clusters.a.processes.p] has no effect beside \"start\": falconer owns \
          the process",
-        "9:15: \"flap_window\" in [supervisor] has no effect in this version",
-        "10:2: [anomaly] has no effect in this version",
+        "8:2: [anomaly] has no effect in this version",
         "13:18: \"group_interval\" in [alerter] has no effect in this version",
         "14:10: [alerter.email] has no \"host\", so no mail is sent",
         "17:11: \"ladder[0]\" in [recoverer] is \"delete_pod\", which is passed over: a process has \

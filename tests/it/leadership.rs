@@ -1,6 +1,7 @@
 //! Candidates in an election by a Lease of the simulated API, each behind a port of its own: one
 //! leads, and at no instant two may act, whatever happens to the network and to the Lease.
 
+mod acting;
 mod replicas;
 mod state;
 

@@ -8,6 +8,7 @@ mod demo;
 mod descriptors;
 mod ending;
 mod explain;
+mod heartbeat;
 mod journal;
 mod kube;
 mod leadership;

@@ -11,8 +11,8 @@ use falconer::actors::status::{ComponentCell, ComponentSnapshot, StatusBoard};
 use falconer::clock::Clock;
 use falconer::metrics::{Metrics, MetricsSettings};
 use falconer::model::{
-    ComponentHealth, ComponentId, HealthState, Leadership, Outcome, PodUsage, ProberKind, Reason,
-    ReasonKind, ReloadRecord, TargetReport, Timestamp,
+    AlertState, ComponentHealth, ComponentId, HealthState, Leadership, Outcome, PodUsage,
+    ProberKind, Reason, ReasonKind, ReloadRecord, TargetReport, Timestamp,
 };
 use falconer::policy::recovery::Tripped;
 use falconer::server::{
@@ -78,6 +78,7 @@ fn sources() -> (Metrics, ServerSources) {
 fn component(state: HealthState, reason: &str) -> ComponentSnapshot {
     ComponentSnapshot {
         kind: ProberKind::Pods,
+        alert: AlertState::Inactive,
         health: ComponentHealth {
             state,
             since: Timestamp::from_millis(1_767_225_600_000),
@@ -103,6 +104,7 @@ fn component(state: HealthState, reason: &str) -> ComponentSnapshot {
             cpu_percent_of_limit: None,
             memory_percent_of_limit: None,
             sampled_at: None,
+            window: std::time::Duration::ZERO,
         }],
         milvus: None,
         inventory: None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Alerter;
+use crate::model::Timestamp;
 use crate::policy::notification::{OpenAlert, Pace, ReceiverState};
 
 /// Open alerts and their delivery.
@@ -27,6 +28,10 @@ pub struct AlerterSnapshot {
 pub struct ReceiverSnapshot {
     /// Whether a message is on its way at the moment.
     pub in_flight: bool,
+    /// Since when every attempt has failed, where that is so long that somebody is told.
+    pub dead_since: Option<Timestamp>,
+    /// Messages that it has not accepted yet.
+    pub waiting: usize,
     /// Outages, the end of the back-off, the newest error and the newest success.
     #[serde(flatten)]
     pub state: ReceiverState,
@@ -38,6 +43,8 @@ impl Alerter {
         let book = self.book();
         let receiver = |name: &Arc<str>| ReceiverSnapshot {
             in_flight: self.in_flight.contains(name),
+            dead_since: None,
+            waiting: 0,
             state: book.receiver(name),
         };
         let snapshot = AlerterSnapshot {

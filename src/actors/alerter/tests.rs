@@ -179,6 +179,11 @@ fn raise(severity: Severity) -> RaiseAlert {
         details: vec!["querynode-abc: timeout after 5s".into()],
         action: String::new(),
         causes: Vec::new(),
+        suspicion: None,
+        settle_secs: 0,
+        affects: Vec::new(),
+        seen: Vec::new(),
+        look_closer: Vec::new(),
         is_flapping: false,
         started_at: START,
     })

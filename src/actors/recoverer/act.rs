@@ -6,6 +6,7 @@ use actix::prelude::*;
 
 use super::deed::Deed;
 use super::gate::{Gate, Withheld};
+use super::lookup::Unanswered;
 use super::prepare::Prepared;
 use super::written::Subject;
 use super::{News, Recover, Recoverer, RecoveryPhase};
@@ -77,7 +78,7 @@ impl Recoverer {
                 reason
             ),
         );
-        let answer = carry_out(self.gate(), cluster, event, deed.clone(), plan);
+        let answer = carry_out(self.gate(&component), cluster, event, deed.clone(), plan);
         let sent = Sent { request, deed };
         self.asking.insert(component);
         ctx.spawn(
@@ -168,7 +169,7 @@ impl Recoverer {
             // It may have arrived all the same.
             let lost = self.ledger().in_flight(component).cloned();
             if let Some(action) = lost {
-                self.look_up(&action, error.to_string(), ctx);
+                self.look_up(&action, Unanswered::Platform(error.to_string()), ctx);
             }
             return;
         }
@@ -287,7 +288,7 @@ async fn carry_out(
     if let Some(event) = event {
         record(cluster.as_ref(), &event, gate.event_deadline()).await;
     }
-    if let Err(why) = gate.may_request() {
+    if let Err(why) = gate.may_request().await {
         return Answer::Withheld(why);
     }
     Answer::Platform(deed.carry_out(cluster.as_ref(), gate.request_deadline()).await)

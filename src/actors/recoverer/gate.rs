@@ -1,5 +1,6 @@
 //! The last thing before a request: what must be safe is made safe, and whether this falconer is
-//! still the one who acts is asked once more. What this refuses was never asked of the platform.
+//! still the one who acts, and the component still all that is sick, is asked once more. What this
+//! refuses was never asked of the platform.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,13 +9,15 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use super::inquiry::{ANSWER_WITHIN, Inquiry, Sickness};
 use super::{Recoverer, RecovererSettings};
 use crate::actors::leadership::LeadershipHandle;
 use crate::clock::Clock;
 use crate::effects::{Journal, StateError};
 use crate::metrics::Metrics;
+use crate::model::ComponentId;
 use crate::policy::leadership::NotLeader;
-use crate::policy::recovery::PlannedAction;
+use crate::policy::recovery::{PlannedAction, RefusalReason, speaks_against};
 
 /// Why a request that was decided is not sent after all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,12 @@ pub(super) enum Withheld {
     NotLeader(NotLeader),
     /// Another falconer has taken over what this one knew.
     TakenOver(StateError),
+    /// What has come to light since speaks against it.
+    Outdated(RefusalReason),
+    /// There is no reason for it any more.
+    Well,
+    /// What is sick now is not known.
+    Unknown,
 }
 
 impl Withheld {
@@ -30,6 +39,9 @@ impl Withheld {
     pub(super) const fn as_str(&self) -> &'static str {
         match self {
             Self::NotLeader(_) | Self::TakenOver(_) => "not_leader",
+            Self::Outdated(reason) => reason.as_str(),
+            Self::Well => "well",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -39,6 +51,9 @@ impl fmt::Display for Withheld {
         match self {
             Self::NotLeader(why) => write!(f, "left to another falconer: {why}"),
             Self::TakenOver(why) => write!(f, "left to another falconer: {why}"),
+            Self::Outdated(reason) => reason.fmt(f),
+            Self::Well => f.write_str("it is well again"),
+            Self::Unknown => f.write_str("what is sick at this moment is not known"),
         }
     }
 }
@@ -49,6 +64,7 @@ pub(super) struct Gate {
     journal: Arc<dyn Journal>,
     /// Ends when the ledger, in which the action has begun, is safe.
     recorded: BoxFuture<'static, Result<(), StateError>>,
+    inquiry: Inquiry,
     clock: Clock,
     metrics: Metrics,
     flush: Duration,
@@ -92,11 +108,21 @@ impl Gate {
         self.is_led_for(self.leadership.deadline(self.event + self.request))
     }
 
-    /// Whether this falconer is the leader until the request has ended.
+    /// Whether what is known at this moment still speaks for the request, and this falconer is the
+    /// leader until it has ended.
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn may_request(&self) -> Result<(), Withheld> {
+    pub(super) async fn may_request(&self) -> Result<(), Withheld> {
+        match self.inquiry.answer().await {
+            Sickness::Sick(report) => {
+                if let Some(reason) = speaks_against(&report.request) {
+                    return Err(Withheld::Outdated(reason));
+                }
+            }
+            Sickness::Over => return Err(Withheld::Well),
+            Sickness::Unknown => return Err(Withheld::Unknown),
+        }
         self.is_led_for(self.request_deadline())
     }
 
@@ -106,8 +132,8 @@ impl Gate {
 }
 
 impl Recoverer {
-    /// What an action that has begun in the ledger passes before its request.
-    pub(super) fn gate(&self) -> Gate {
+    /// What an action on `component` that has begun in the ledger passes before its request.
+    pub(super) fn gate(&self, component: &ComponentId) -> Gate {
         let around = &self.around;
         let changes = self.ledger().take_changes();
         let recorded = around.keeper.persist(changes, self.settings.flush_timeout).boxed();
@@ -115,6 +141,7 @@ impl Recoverer {
             leadership: around.leadership.clone(),
             journal: Arc::clone(&around.journal),
             recorded,
+            inquiry: self.inquiry(component),
             clock: around.clock,
             metrics: around.metrics.clone(),
             flush: self.settings.flush_timeout,
@@ -135,6 +162,11 @@ impl Recoverer {
 impl RecovererSettings {
     /// How long it takes at most from a decision to the platform's answer.
     fn longest_action(&self) -> Duration {
-        self.evidence_timeout + self.flush_timeout + self.event_timeout + self.request_timeout
+        let asking = ANSWER_WITHIN * 2;
+        self.evidence_timeout
+            + self.flush_timeout
+            + self.event_timeout
+            + self.request_timeout
+            + asking
     }
 }

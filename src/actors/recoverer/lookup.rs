@@ -2,6 +2,7 @@
 //! itself ended meanwhile. The platform is asked; nothing is assumed, and nothing else is done to
 //! the component until it is known.
 
+use std::fmt;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -30,10 +31,27 @@ const AGAIN: BackoffSettings = BackoffSettings {
 pub(super) struct Lost {
     /// Its key.
     key: String,
-    /// Why it is not known.
-    why: String,
+    why: Unanswered,
     /// How often the question was not answered.
     failures: u32,
+}
+
+/// Why it is not known whether a request arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// falconer ended before the answer came.
+    Ended,
+    /// The platform did not answer; with its error.
+    Platform(String),
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => f.write_str("falconer ended before the answer came"),
+            Self::Platform(error) => f.write_str(error),
+        }
+    }
 }
 
 /// What the platform's word means.
@@ -62,7 +80,7 @@ impl Recoverer {
     pub(super) fn look_up(
         &mut self,
         action: &ActionUnderWay,
-        why: String,
+        why: Unanswered,
         ctx: &mut Context<Self>,
     ) {
         let (component, key) = (action.component.clone(), action.idempotency_key.clone());
@@ -70,10 +88,10 @@ impl Recoverer {
             // It is being asked for already.
             return;
         }
-        tracing::warn!(%component, key, why, "it is not known whether a request arrived");
+        tracing::warn!(%component, key, %why, "it is not known whether a request arrived");
         let subject = Subject { incident: &action.incident, component: &component };
         let deed = Deed::from(action);
-        self.write_action(&subject, &deed, ActionPhase::Unknown, why.clone());
+        self.write_action(&subject, &deed, ActionPhase::Unknown, why.to_string());
         self.lost.insert(component.clone(), Lost { key, why, failures: 0 });
         self.ask_for_trace(&component, ctx);
     }
@@ -171,10 +189,13 @@ impl Recoverer {
 
     fn it_did_not_arrive(&mut self, component: &ComponentId) {
         let Some(action) = self.lost_action(component) else { return };
-        let why = self.lost.remove(component).map(|lost| lost.why).unwrap_or_default();
+        let Some(Lost { why, .. }) = self.lost.remove(component) else { return };
         let now = self.around.clock.now();
-        let settings = self.settings.for_component(component).clone();
-        let delay = self.ledger().postponed(component, &settings, now);
+        let settings = self.settings.for_component(component);
+        let delay = match &why {
+            Unanswered::Ended => self.ledger().interrupted(component, settings, now),
+            Unanswered::Platform(_) => self.ledger().postponed(component, settings, now),
+        };
         self.release(component, &action.workload);
         let deed = Deed::from(&action);
         let summary = format!(

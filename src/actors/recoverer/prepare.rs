@@ -1,11 +1,12 @@
 //! Evidence first: before anything is taken away, what a person would want to see of it is gathered,
 //! within a deadline that a hanging platform cannot stretch. The decision is then taken anew with
-//! what is known by that time.
+//! what the cluster's supervisor knows by that time; without its word nothing is done.
 
 use std::sync::Arc;
 
 use actix::prelude::*;
 
+use super::inquiry::Sickness;
 use super::{Recover, Recoverer};
 use crate::actors::registry::ActionHolder;
 use crate::effects::EvidenceRequest;
@@ -25,8 +26,6 @@ pub(super) struct Preparation {
     /// Its key.
     key: String,
     workload: WorkloadRef,
-    /// The newest report on the component.
-    pub(super) newest: Recover,
     /// Whether the component was reported healthy since its newest report.
     pub(super) is_well: bool,
 }
@@ -39,10 +38,10 @@ pub(super) struct Prepared {
 }
 
 impl Recoverer {
-    /// Gathers evidence for `plan`; what follows from it is decided afterwards.
+    /// Gathers evidence for `plan`, which `report` led to; what follows from it is decided afterwards.
     pub(super) fn prepare(
         &mut self,
-        report: Recover,
+        report: &Recover,
         plan: &PlannedAction,
         ctx: &mut Context<Self>,
     ) {
@@ -63,19 +62,21 @@ impl Recoverer {
         };
         let key = plan.idempotency_key.clone();
         let workload = plan.workload.clone();
-        let preparation =
-            Preparation { key: key.clone(), workload, newest: report, is_well: false };
+        let preparation = Preparation { key: key.clone(), workload, is_well: false };
+        let inquiry = self.inquiry(&component);
         self.preparing.insert(component.clone(), preparation);
         let deadline = self.settings.evidence_timeout;
         let gathered = async move {
-            match tokio::time::timeout(deadline, cluster.evidence(&request)).await {
+            let evidence = match tokio::time::timeout(deadline, cluster.evidence(&request)).await {
                 Ok(Ok(evidence)) => Ok(evidence),
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(_) => Err(format!("not to be had within {}", words(deadline))),
-            }
+            };
+            (Prepared { key, evidence }, inquiry.answer().await)
         };
-        ctx.spawn(gathered.into_actor(self).map(move |evidence, act, ctx| {
-            act.on_prepared(&component, Prepared { key, evidence }, ctx);
+        ctx.spawn(gathered.into_actor(self).map(move |(prepared, sickness), act, ctx| {
+            act.on_prepared(&component, prepared, sickness, ctx);
+            act.keep();
         }));
     }
 
@@ -94,6 +95,7 @@ impl Recoverer {
         &mut self,
         component: &ComponentId,
         prepared: Prepared,
+        sickness: Sickness,
         ctx: &mut Context<Self>,
     ) {
         let Some(preparation) = self.preparing.remove(component) else { return };
@@ -102,11 +104,22 @@ impl Recoverer {
         if self.draining {
             return;
         }
-        if preparation.is_well {
-            tracing::info!(%component, key = preparation.key, "well before anything was done");
-            return;
+        let key = preparation.key;
+        match sickness {
+            Sickness::Sick(report) if !preparation.is_well => {
+                let mut report = *report;
+                self.fill(&mut report.request);
+                self.saw_sick(&report.request);
+                self.follow(report, Some(prepared), ctx);
+            }
+            Sickness::Sick(_) | Sickness::Over => {
+                tracing::info!(%component, key, "well before anything was done");
+            }
+            // A later report asks again.
+            Sickness::Unknown => {
+                tracing::warn!(%component, key, "not acted on, what is sick now is not known");
+            }
         }
-        self.follow(preparation.newest, Some(prepared), ctx);
     }
 }
 

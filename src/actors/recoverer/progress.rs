@@ -138,9 +138,9 @@ impl Recoverer {
         );
         self.remember(&news);
         let component = news.component;
-        let Some(post) = self.progress.get(&component.cluster) else { return };
+        let Some(ways) = self.supervisors.get(&component.cluster) else { return };
         let (incident, phase, summary) = (news.incident, news.phase, news.summary);
-        post.send(RecoveryProgressed { incident, component, phase, summary });
+        ways.progress.send(RecoveryProgressed { incident, component, phase, summary });
     }
 }
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
-use super::{Recoverer, RecovererSettings, RecoveryPhase, RecoveryProgressed};
-use crate::actors::post::Post;
+use super::{Recoverer, RecovererSettings, RecoveryPhase, SupervisorWays};
 use crate::effects::Cluster;
 
 /// From now on these settings, platforms and supervisors hold.
@@ -18,8 +17,8 @@ pub struct Reconfigure {
     pub settings: RecovererSettings,
     /// The platforms by the cluster's name; in dry-run wrapped so that they change nothing.
     pub clusters: HashMap<Arc<str>, Arc<dyn Cluster>>,
-    /// The way to each cluster's supervisor.
-    pub progress: HashMap<Arc<str>, Post<RecoveryProgressed>>,
+    /// The ways to each cluster's supervisor.
+    pub supervisors: HashMap<Arc<str>, SupervisorWays>,
 }
 
 impl Recoverer {
@@ -33,7 +32,7 @@ impl Recoverer {
         let gone = before.into_keys().filter(|name| !self.around.clusters.contains_key(name));
         let gone: Vec<Arc<str>> = gone.collect();
         self.show_breakers(&gone);
-        self.progress = with.progress;
+        self.supervisors = with.supervisors;
         self.publish();
     }
 }

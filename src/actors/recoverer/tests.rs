@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::actors::exit_guard::{self, Running};
+use crate::actors::supervisor::GetSickness;
 use crate::actors::testing::{
     Answer, CLUSTER, FakeCluster, Recorder, deployment, every_cluster_error, in_virtual_time,
     surroundings, workload,
@@ -27,7 +28,9 @@ struct Bench {
     cluster: Arc<FakeCluster>,
     ledger: Arc<Mutex<RecoveryLedger>>,
     around: Surroundings,
-    progress: Post<RecoveryProgressed>,
+    ways: SupervisorWays,
+    /// What the supervisor knows of each component.
+    known: Known,
     heard: Arc<Mutex<Vec<RecoveryProgressed>>>,
     settings: RecovererSettings,
     actor: Running<Recoverer>,
@@ -40,17 +43,19 @@ impl Bench {
 
     fn with(settings: RecovererSettings) -> Self {
         let (cluster, around) = surroundings();
-        let progress = Post::new();
-        let heard = Recorder::behind(&progress);
+        let ways = SupervisorWays::default();
+        let heard = Recorder::behind(&ways.progress);
+        let known = Known::default();
+        ways.sickness.publish(&FakeSupervisor(Arc::clone(&known)).start());
         let ledger = Arc::new(Mutex::new(RecoveryLedger::default()));
-        let actor = incarnation(&settings, &ledger, &progress, &around);
-        Self { cluster, ledger, around, progress, heard, settings, actor }
+        let actor = incarnation(&settings, &ledger, &ways, &around);
+        Self { cluster, ledger, around, ways, known, heard, settings, actor }
     }
 
     /// Ends the present incarnation without a farewell and makes a new one.
     async fn respawn(&mut self) {
         self.actor.abort.abort();
-        self.actor = incarnation(&self.settings, &self.ledger, &self.progress, &self.around);
+        self.actor = incarnation(&self.settings, &self.ledger, &self.ways, &self.around);
         sleep(Duration::from_millis(1)).await;
     }
 
@@ -60,18 +65,25 @@ impl Bench {
 
     /// One report of a sick component, and a moment for what it causes.
     async fn report(&self, message: Recover) {
+        self.learn(message.request.component.clone(), Some(message.clone()));
         self.actor.address.do_send(message);
         sleep(Duration::from_millis(1)).await;
     }
 
     async fn healthy(&self, component: &str) {
         let component = ComponentId::new(CLUSTER, component);
+        self.learn(component.clone(), None);
         self.actor.address.do_send(ComponentHealthy {
             component,
             since: self.now(),
             milvus_failing: false,
         });
         sleep(Duration::from_millis(1)).await;
+    }
+
+    /// The supervisor learns something, and has not told it yet.
+    fn learn(&self, component: ComponentId, report: Option<Recover>) {
+        self.known.lock().unwrap().insert(component.component, report);
     }
 
     fn restarts(&self) -> usize {
@@ -107,12 +119,29 @@ impl Bench {
 fn incarnation(
     settings: &RecovererSettings,
     ledger: &Arc<Mutex<RecoveryLedger>>,
-    progress: &Post<RecoveryProgressed>,
+    ways: &SupervisorWays,
     around: &Surroundings,
 ) -> Running<Recoverer> {
-    let links = HashMap::from([(CLUSTER.into(), progress.clone())]);
+    let links = around.clusters.keys().map(|name| (Arc::clone(name), ways.clone())).collect();
     let actor = Recoverer::new(settings.clone(), Arc::clone(ledger), links, around.clone());
     exit_guard::start(16, move |_| actor, Box::new(|_| {}))
+}
+
+type Known = Arc<Mutex<HashMap<Arc<str>, Option<Recover>>>>;
+
+/// Knows what it was told, and nothing of what it was not told.
+struct FakeSupervisor(Known);
+
+impl Actor for FakeSupervisor {
+    type Context = Context<Self>;
+}
+
+impl Handler<GetSickness> for FakeSupervisor {
+    type Result = MessageResult<GetSickness>;
+
+    fn handle(&mut self, message: GetSickness, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.0.lock().unwrap().get(&message.0).cloned().flatten())
+    }
 }
 
 fn sick(component: &str, since: Timestamp) -> Recover {
@@ -412,7 +441,7 @@ fn other_settings_hold_from_the_next_decision_on_and_the_ledger_stays() {
         bench.actor.address.do_send(Reconfigure {
             settings,
             clusters: HashMap::from([(CLUSTER.into(), platform)]),
-            progress: HashMap::from([(CLUSTER.into(), bench.progress.clone())]),
+            supervisors: HashMap::from([(CLUSTER.into(), bench.ways.clone())]),
         });
         bench.report(sick("proxy", since)).await;
         assert_eq!(other.state().restarts.len(), 0, "the cooldown of what was shown holds");

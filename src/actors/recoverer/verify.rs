@@ -4,6 +4,7 @@
 use actix::prelude::*;
 
 use super::deed::Deed;
+use super::lookup::Unanswered;
 use super::replaced::progress_of;
 use super::written::Subject;
 use super::{ComponentHealthy, News, Recoverer, RecoveryPhase};
@@ -44,7 +45,7 @@ impl Recoverer {
         for action in
             lost.into_iter().filter(|one| !self.asking.contains(&one.component)).collect::<Vec<_>>()
         {
-            self.look_up(&action, "falconer ended before the answer came".to_owned(), ctx);
+            self.look_up(&action, Unanswered::Ended, ctx);
         }
         self.show_breakers(&[]);
         self.publish();

@@ -10,7 +10,7 @@ use crate::model::ComponentId;
 use crate::policy::scaling::ScalingSettings;
 
 /// Everything of `[scaler]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScalerSettings {
     /// For components without a table of their own.
     pub default: ScalingSettings,

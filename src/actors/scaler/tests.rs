@@ -78,6 +78,7 @@ impl Bench {
             cpu_percent_of_limit: None,
             memory_percent_of_limit: None,
             sampled_at: Some(self.around.clock.now()),
+            window: std::time::Duration::ZERO,
         });
         LoadObserved(ScalingRequest {
             component: ComponentId::new(CLUSTER, "proxy"),

@@ -5,6 +5,7 @@
 //! changes nothing costs one look-up and tells nothing, until a reminder is due.
 
 mod incident;
+mod sightings;
 mod stored;
 mod told;
 mod totals;
@@ -13,14 +14,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::tell::{Ask, SickPods, sick_targets};
 use super::view::blank;
 use crate::actors::recoverer::RecoveryPhase;
 use crate::actors::status::ComponentCell;
 use crate::model::{
-    HealthState, IncidentId, Inventory, Outcome, ProbeReport, ProberKind, ReasonKind, Timestamp,
+    ComponentId, HealthState, IncidentId, Inventory, Outcome, ProbeReport, ProberKind, ReasonKind,
+    Sighting, Timestamp,
 };
+use crate::policy::flapping::Changes;
 use crate::policy::health::{HealthSettings, HealthTracker, Transition, Weight};
 pub use incident::{IncidentChange, OpenIncident};
+use sightings::Sightings;
 pub use stored::StoredIncident;
 pub use told::Tell;
 use told::Told;
@@ -44,6 +49,13 @@ pub struct ComponentMemory {
     pub refused: bool,
     /// Whether the platform says that fewer of its pods serve than did.
     pub short: bool,
+    /// The pods that the newest report found sick; `None` where it was no reason to do anything.
+    /// Boxed, because hardly any component has some.
+    sick_pods: Option<Box<SickPods>>,
+    /// When it changed of late, from well to sick or back.
+    changes: Changes,
+    /// What was seen of it since it was last well.
+    seen: Sightings,
     /// When the newest report's probe began; an older report that comes later is ignored.
     newest: Option<Timestamp>,
     /// Whether the platform runs it as a workload.
@@ -128,6 +140,11 @@ impl ClusterMemory {
     /// One component.
     pub fn get(&self, component: &str) -> Option<&ComponentMemory> {
         self.components.get(component).map(Box::as_ref)
+    }
+
+    /// One component, with its name.
+    pub fn named(&self, component: &str) -> Option<(&Arc<str>, &ComponentMemory)> {
+        self.components.get_key_value(component).map(|(name, known)| (name, known.as_ref()))
     }
 
     /// All components, in no order.
@@ -257,6 +274,11 @@ impl ClusterMemory {
         let outcome = &report.observation.outcome;
         let transition = known.tracker.observe_as(weight, outcome, known.settings, now);
         let change = known.update_incident(&report.id, outcome, now);
+        if known.incident.is_none() && outcome.is_healthy() {
+            known.seen.clear();
+        } else {
+            known.seen.note(report);
+        }
         self.totals.moved(known, was_sick);
         match change {
             IncidentChange::News | IncidentChange::Resolved(_) => {
@@ -264,7 +286,10 @@ impl ClusterMemory {
             }
             IncidentChange::None | IncidentChange::Open => {}
         }
-        let tell = known.whom_to_tell(outcome, transition, &change, now);
+        let is_news = transition != Transition::Stayed || change == IncidentChange::News;
+        let needs_recovery = known.needs_recovery(outcome);
+        known.sick_pods = needs_recovery.then(|| Box::new(sick_targets(report)));
+        let tell = known.whom_to_tell(needs_recovery, is_news, now);
         Some(Judged { known, transition, change, tell })
     }
 }
@@ -280,6 +305,9 @@ impl ComponentMemory {
             incident: None,
             refused: false,
             short: false,
+            sick_pods: None,
+            changes: Changes::default(),
+            seen: Sightings::default(),
             newest: None,
             runs: false,
             told: Told::default(),
@@ -292,32 +320,56 @@ impl ComponentMemory {
         self.tracker.is_unhealthy_or_failing() || self.short
     }
 
-    fn whom_to_tell(
-        &mut self,
-        outcome: &Outcome,
-        transition: Transition,
-        change: &IncidentChange,
-        now: Timestamp,
-    ) -> Tell {
-        let has_incident = self.incident.is_some();
-        let is_healthy = self.tracker.state() == HealthState::Healthy;
-        let is_unhealthy = self.tracker.state() == HealthState::Unhealthy;
+    /// Whether the newest outcome is a reason to do something about it.
+    fn needs_recovery(&self, outcome: &Outcome) -> bool {
         // What just answered is not restarted, nor what only the platform calls unhealthy.
-        let is_reason_to_act = is_unhealthy && outcome.is_failed() && self.tracker.is_counted_out();
+        let is_unhealthy = self.tracker.state() == HealthState::Unhealthy
+            && outcome.is_failed()
+            && self.tracker.is_counted_out();
         let has_sick_pods = self.tracker.state() == HealthState::Degraded
             && outcome.reason().is_some_and(|reason| is_about_pods(reason.kind));
-        let is_news = transition != Transition::Stayed || *change == IncidentChange::News;
+        self.incident.is_some() && (is_unhealthy || has_sick_pods)
+    }
+
+    fn whom_to_tell(&mut self, needs_recovery: bool, is_news: bool, now: Timestamp) -> Tell {
         let concerned = Tell {
-            raise: has_incident,
-            recover: has_incident && (is_reason_to_act || has_sick_pods),
-            healthy: is_healthy,
+            raise: self.incident.is_some(),
+            recover: needs_recovery,
+            healthy: self.tracker.state() == HealthState::Healthy,
         };
         self.told.decide(concerned, is_news, now)
+    }
+
+    /// What the recoverer is to be asked about `id`, which this is, by its newest report; `None`
+    /// where that was no reason to do anything.
+    pub(super) fn ask(&self, id: &ComponentId) -> Option<Ask> {
+        let (open, sick_pods) = (self.incident.as_ref()?, self.sick_pods.as_ref()?);
+        Some(Ask { id: id.clone(), open: open.clone(), sick_pods: SickPods::clone(sick_pods) })
     }
 
     /// How many probes in a row found it sick: those that failed, or those that found it degraded.
     pub fn failures(&self) -> u32 {
         self.tracker.consecutive_failures().max(self.tracker.consecutive_degraded())
+    }
+
+    /// When its newest probe began.
+    pub fn probed_at(&self) -> Option<Timestamp> {
+        self.newest
+    }
+
+    /// Whether the platform runs it as a workload.
+    pub fn is_run(&self) -> bool {
+        self.runs
+    }
+
+    /// What was seen of it since it was last well, the newest last.
+    pub fn seen(&self) -> Vec<Sighting> {
+        self.seen.to_vec()
+    }
+
+    /// How often it changed from well to sick or back, within the window that counts.
+    pub fn recent_changes(&self, now: Timestamp) -> usize {
+        self.changes.count(self.settings.flapping, now)
     }
 
     /// Its place on the status board.

@@ -8,7 +8,6 @@ use actix::prelude::*;
 
 use super::Supervisor;
 use super::memory::{IncidentChange, Judged, OpenIncident};
-use super::tell::{Ask, sick_targets};
 use crate::model::{PodUsage, ProbeReport, ProberKind};
 use crate::policy::health::Transition;
 
@@ -44,10 +43,15 @@ impl Supervisor {
     }
 
     fn on_overflow_due(&mut self, ctx: &mut Context<Self>) {
+        self.take_overflow();
+        self.arm_overflow(ctx);
+    }
+
+    /// Takes some of what did not fit into the mailbox.
+    pub(super) fn take_overflow(&mut self) {
         for report in self.parts.reports.take_overflow(REPORTS_IN_A_ROW) {
             self.judge(report);
         }
-        self.arm_overflow(ctx);
     }
 
     fn judge(&mut self, report: ProbeReport) {
@@ -76,16 +80,16 @@ impl Supervisor {
             self.resolve(incident);
         }
         self.count(&report, transition, known.incident.as_ref());
-        if let Some(open) = known.incident.as_ref().filter(|_| tell.raise) {
-            self.raise(&report, open, known.tracker.is_counted_out());
-        }
+        let raised = known.incident.as_ref().filter(|_| tell.raise);
+        let raised = raised.map(|open| self.alert(&report, open, known));
         let healthy_since = tell.healthy.then(|| (report.id.clone(), known.tracker.since()));
-        let ask = known.incident.as_ref().filter(|_| tell.recover).cloned();
-        let ask =
-            ask.map(|open| Ask { id: report.id.clone(), open, sick_pods: sick_targets(&report) });
+        let ask = tell.recover.then(|| known.ask(&report.id)).flatten();
         let usage = report.kind == ProberKind::Resources && !report.observation.outcome.is_failed();
         let usage = usage.then(|| report.observation.usage.clone());
         known.show(report);
+        if let Some(alert) = raised {
+            self.raise(alert, &memory);
+        }
         if let Some((id, since)) = healthy_since {
             self.tell_healthy(&id, since, &memory);
         }

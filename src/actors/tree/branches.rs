@@ -1,6 +1,8 @@
 //! How each actor of the tree is made, again and again: what its incarnations share, where each
 //! publishes its address, and which settings the next one gets.
 
+mod onlookers;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,8 +22,8 @@ use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
 use crate::actors::platform::PlatformCircuits;
 use crate::actors::post::Post;
-use crate::actors::recorder::{JournalAlert, Recorder, RecorderParts};
-use crate::actors::recoverer::{self, Recoverer, RecoveryProgressed};
+use crate::actors::recorder::JournalAlert;
+use crate::actors::recoverer::{self, Recoverer, SupervisorWays};
 use crate::actors::registry::{ActionRegistry, Surroundings};
 use crate::actors::root::RootChild;
 use crate::actors::scaler::{self, Scaler, ScalingProgressed};
@@ -174,20 +176,6 @@ impl Common {
         }
     }
 
-    /// Looks after the journal.
-    pub(super) fn recorder(&self) -> RootChild {
-        let parts = RecorderParts {
-            journal: Arc::clone(&self.journal),
-            alert: self.lasting.journal_alert.clone(),
-            raise: self.peers.raise.clone(),
-            resolve: self.peers.resolve.clone(),
-            board: self.board.clone(),
-            clock: self.clock,
-        };
-        let make = move |_: &mut Context<Recorder>| Recorder::new(parts.clone());
-        child(Kept::peer("recorder", RespawnSettings::default()), make, |_| {})
-    }
-
     pub(super) fn recoverer(
         &self,
         first: recoverer::Reconfigure,
@@ -198,9 +186,9 @@ impl Common {
         let (made_with, published) = (branch.clone(), branch.link.clone());
         let common = self.clone();
         let make = move |_: &mut Context<Recoverer>| {
-            let recoverer::Reconfigure { settings, clusters, progress } = made_with.newest();
+            let recoverer::Reconfigure { settings, clusters, supervisors } = made_with.newest();
             let around = common.surroundings(clusters);
-            Recoverer::new(settings, Arc::clone(&ledger), progress, around)
+            Recoverer::new(settings, Arc::clone(&ledger), supervisors, around)
         };
         let drain = Link::new();
         let (peers, draining) = (self.peers.clone(), drain.clone());
@@ -286,6 +274,7 @@ impl Common {
             links.inventory.publish(address);
             links.inbox.publish(address);
             links.retire.publish(address);
+            links.sickness.publish(address);
             published.publish(address);
         });
         (child, watched)
@@ -375,16 +364,18 @@ pub(super) fn supervisor_settings(
     }
 }
 
-/// A post by the cluster's name.
-pub(super) type PostsByCluster<C> = HashMap<Arc<str>, Post<C>>;
+/// The recoverer's and the scaler's ways to each cluster's supervisor, by the cluster's name.
+pub(super) type WaysByCluster =
+    (HashMap<Arc<str>, SupervisorWays>, HashMap<Arc<str>, Post<ScalingProgressed>>);
 
 /// The ways from the recoverer and the scaler to each cluster's supervisor.
-pub(super) fn progress_posts<'a>(
+pub(super) fn ways_to_supervisors<'a>(
     links: impl Iterator<Item = (&'a Arc<str>, &'a SupervisorLinks)>,
-) -> (PostsByCluster<RecoveryProgressed>, PostsByCluster<ScalingProgressed>) {
+) -> WaysByCluster {
     let name = |(name, links): (&Arc<str>, &SupervisorLinks)| {
-        let (recovery, scaling) = (links.inbox.recovery.clone(), links.inbox.scaling.clone());
-        ((Arc::clone(name), recovery), (Arc::clone(name), scaling))
+        let (progress, sickness) = (links.inbox.recovery.clone(), links.sickness.clone());
+        let recovery = SupervisorWays { progress, sickness };
+        ((Arc::clone(name), recovery), (Arc::clone(name), links.inbox.scaling.clone()))
     };
     links.map(name).unzip()
 }

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
 
-use super::branches::{progress_posts, supervisor_key, supervisor_settings};
+use super::branches::{supervisor_key, supervisor_settings, ways_to_supervisors};
 use super::{ClusterParts, Respawns, SupervisorLinks, Tree, TreePlan, plans_of_the_acting};
+use crate::actors::beacon;
 use crate::actors::root::{AddChild, RemoveChild, SetRespawn};
 use crate::actors::supervisor::Retire;
 use crate::effects::{Cluster, Notifier};
@@ -19,8 +20,8 @@ impl Tree {
     pub async fn reconfigure(&mut self, plan: TreePlan) -> Touched {
         let mut touched = Touched::default();
         let links = self.links_for(&plan);
-        let (recovery, scaling) = progress_posts(links.iter());
-        let (alerter, recoverer, scaler) = plans_of_the_acting(&plan, recovery, scaling);
+        let ways = ways_to_supervisors(links.iter());
+        let (alerter, recoverer, scaler) = plans_of_the_acting(&plan, ways);
 
         compare_receivers(&self.plan.receivers, &plan.receivers, &mut touched);
         if same_receivers(&self.plan.receivers, &plan.receivers)
@@ -48,6 +49,10 @@ impl Tree {
         } else {
             self.scaler.reconfigure(scaler).await;
             self.changed("scaler", &mut touched);
+        }
+        if self.plan.settings.beacon != plan.settings.beacon {
+            self.beacon.reconfigure(beacon::Reconfigure(plan.settings.beacon.clone())).await;
+            self.changed("beacon", &mut touched);
         }
         self.follow_respawns(&plan.settings.respawns).await;
         self.follow_clusters(&plan, links, &mut touched).await;

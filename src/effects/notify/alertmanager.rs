@@ -143,7 +143,7 @@ impl AlertmanagerNotifier {
         let mut post = Post::json(Self::NAME, url.clone(), alerts, self.settings.timeout);
         post.headers = headers;
         post.ca_file = self.settings.ca_file.as_ref();
-        post.send().await
+        post.send().await.map(drop)
     }
 }
 
@@ -168,7 +168,9 @@ impl Notifier for AlertmanagerNotifier {
             return Err(worst_of(failed));
         }
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).told(notification);
-        Ok(Receipt { reference: None, flaw: flaw(&failed, self.urls.len()) })
+        let of = self.urls.len();
+        let said = format!("{} of {of} Alertmanagers took it", of - failed.len());
+        Ok(Receipt { reference: None, said: Some(said), flaw: flaw(&failed, of) })
     }
 }
 

@@ -1,6 +1,7 @@
 //! One request to a receiver: bounded in time and memory, no redirects, no proxy from the
 //! environment, and no URL in any error, since a URL can be a secret.
 
+mod clients;
 mod retry_after;
 
 use std::error::Error;
@@ -9,12 +10,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, Method, Response, StatusCode, Url};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 
 use super::{NotifyError, render};
 use crate::effects::failure;
-use crate::effects::http::{Trust, modest_client};
 use crate::effects::small_file::{self, CA_FILE_LIMIT};
+use clients::Authorities;
 
 /// What JSON is sent as.
 pub(super) const JSON: &str = "application/json";
@@ -83,11 +84,19 @@ impl<'a> Post<'a> {
         }
     }
 
-    /// Sends it once.
+    /// A POST of this plain text.
+    pub(super) fn text(receiver: &'a str, url: Url, body: String, timeout: Duration) -> Self {
+        let mut post = Self::json(receiver, url, &serde_json::Value::Null, timeout);
+        post.content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+        post.body = body.into_bytes();
+        post
+    }
+
+    /// Sends it once. Gives the status, e.g. `202 Accepted`.
     ///
     /// # Errors
     /// Unless the far side answers with 2xx.
-    pub(super) async fn send(self) -> Result<(), NotifyError> {
+    pub(super) async fn send(self) -> Result<String, NotifyError> {
         let receiver = self.receiver;
         self.exchange().await?.judge(receiver)
     }
@@ -108,11 +117,12 @@ impl<'a> Post<'a> {
         let (receiver, limit) = (self.receiver, self.answer_limit);
         let secrets = self.hidden();
         let target = target(&self.url);
-        let client = self.client().await?;
+        let client = client_for(receiver, &self.url, self.ca_file).await?;
         let request = client
             .request(self.method, self.url)
             .headers(self.headers)
             .header(CONTENT_TYPE, self.content_type)
+            .timeout(self.timeout)
             .body(self.body);
         let response = request
             .send()
@@ -136,44 +146,41 @@ impl<'a> Post<'a> {
         hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
         hidden
     }
+}
 
-    /// A client of its own for each message: messages are rare, and certificates are read anew.
-    async fn client(&self) -> Result<Client, NotifyError> {
-        let builder =
-            modest_client(self.trust().await?).pool_max_idle_per_host(0).timeout(self.timeout);
-        builder.build().map_err(|error| {
-            NotifyError::unavailable(
-                self.receiver,
-                format!("no HTTP client: {}", failure::describe(&error)),
-            )
-        })
+/// The client for `url`. The file with its authorities is read anew each time.
+///
+/// # Errors
+/// When that file cannot be used.
+async fn client_for(
+    receiver: &str,
+    url: &Url,
+    ca_file: Option<&PathBuf>,
+) -> Result<Client, NotifyError> {
+    let unusable = |path: &PathBuf, error: &dyn std::fmt::Display| {
+        NotifyError::unavailable(receiver, format!("cannot use {}: {error}", path.display()))
+    };
+    match ca_file {
+        _ if url.scheme() == "http" => clients::client(Authorities::None),
+        None => clients::client(Authorities::System),
+        Some(path) => {
+            let pem = small_file::read(path, CA_FILE_LIMIT).await;
+            let pem = pem.map_err(|error| unusable(path, &error))?;
+            return clients::client(Authorities::Only(pem)).map_err(|error| unusable(path, &error));
+        }
     }
-
-    async fn trust(&self) -> Result<Trust, NotifyError> {
-        let path = match self.ca_file {
-            _ if self.url.scheme() == "http" => return Ok(Trust::Nobody),
-            None => return Ok(Trust::System),
-            Some(path) => path,
-        };
-        let unusable = |error: &dyn std::fmt::Display| {
-            let message = format!("cannot use {}: {error}", path.display());
-            NotifyError::unavailable(self.receiver, message)
-        };
-        let pem = small_file::read(path, CA_FILE_LIMIT).await.map_err(|error| unusable(&error))?;
-        let authorities = Certificate::from_pem_bundle(&pem);
-        authorities.map(Trust::Only).map_err(|error| unusable(&error))
-    }
+    .map_err(|error| NotifyError::unavailable(receiver, error))
 }
 
 impl Answer {
-    /// What the status means.
+    /// What the status means; where it is good, the status itself.
     ///
     /// # Errors
     /// Unless it is 2xx.
-    pub(super) fn judge(&self, receiver: &str) -> Result<(), NotifyError> {
+    pub(super) fn judge(&self, receiver: &str) -> Result<String, NotifyError> {
         let status = self.status;
         if status.is_success() {
-            return Ok(());
+            return Ok(status.to_string());
         }
         if status.is_redirection() {
             let message = format!("answered with a redirect ({status}), which is not followed");
@@ -208,6 +215,16 @@ impl Answer {
             message.push_str(&said);
         }
         message
+    }
+}
+
+/// A URL of http or https. The error does not show it.
+pub(super) fn parse(url: &str) -> Result<Url, String> {
+    let url = Url::parse(url).map_err(|error| format!("url: {error}"))?;
+    if matches!(url.scheme(), "http" | "https") {
+        Ok(url)
+    } else {
+        Err("url: must begin with http:// or https://".to_owned())
     }
 }
 

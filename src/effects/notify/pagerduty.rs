@@ -63,11 +63,15 @@ impl PagerDutyNotifier {
         if action == Action::Acknowledge && notification.reference.is_none() {
             self.send(Action::Trigger, notification).await?;
         }
-        self.send(action, notification).await?;
-        Ok(Receipt { reference: Some(TRIGGERED.into()), flaw: None })
+        let said = self.send(action, notification).await?;
+        Ok(Receipt { reference: Some(TRIGGERED.into()), said: Some(said), flaw: None })
     }
 
-    async fn send(&self, action: Action, notification: &Notification) -> Result<(), NotifyError> {
+    async fn send(
+        &self,
+        action: Action,
+        notification: &Notification,
+    ) -> Result<String, NotifyError> {
         let receiver = &self.receiver;
         let key = self.settings.routing_key.read().await;
         let key = key.map_err(|error| NotifyError::unavailable(receiver, error.to_string()))?;

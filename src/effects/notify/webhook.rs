@@ -13,7 +13,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
 
-use super::http::{JSON, Post};
+use super::http::{JSON, Post, parse};
 use super::{NotifyError, SetupError, render};
 use crate::effects::Notifier;
 use crate::effects::secret::SecretFile;
@@ -269,19 +269,9 @@ impl Notifier for WebhookNotifier {
         post.content_type = content_type;
         post.body = bytes;
         post.ca_file = self.settings.ca_file.as_ref();
-        post.send().await?;
+        let said = Some(post.send().await?);
         let flaw = flaw.map(|flaw| render::one_line(&flaw, FLAW_LIMIT).into());
-        Ok(Receipt { reference: None, flaw })
-    }
-}
-
-/// The error does not show the URL.
-fn parse(url: &str) -> Result<Url, String> {
-    let url = Url::parse(url).map_err(|error| format!("url: {error}"))?;
-    if matches!(url.scheme(), "http" | "https") {
-        Ok(url)
-    } else {
-        Err("url: must begin with http:// or https://".to_owned())
+        Ok(Receipt { reference: None, said, flaw })
     }
 }
 

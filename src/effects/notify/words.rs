@@ -12,6 +12,8 @@ const TITLE_LIMIT: usize = 150;
 const LINE_LIMIT: usize = 400;
 /// How many lines of evidence, or names, are shown.
 const MAX_LINES: usize = 20;
+/// How much of what was seen of late is shown.
+const MAX_SEEN: usize = 5;
 
 /// `CRITICAL`, `WARNING` or `RESOLVED`.
 pub(super) fn tag(status: AlertStatus, severity: Severity) -> &'static str {
@@ -37,8 +39,9 @@ pub(super) fn headline(notification: &Notification) -> String {
     let lead = &notification.lead;
     let tag = tag(notification.status(), notification.severity());
     let mut line = format!("[{tag}] {} ({})", title(lead), component(lead));
-    if !notification.others.is_empty() {
-        line.push_str(&format!(" and {} more", notification.others.len()));
+    let more = notification.others.len() + notification.left_out;
+    if more > 0 {
+        line.push_str(&format!(" and {more} more"));
     }
     line
 }
@@ -48,10 +51,12 @@ pub(super) fn reason(alert: &AlertMessage) -> String {
     one_line(&alert.reason.text, LINE_LIMIT)
 }
 
-/// Lines of evidence, the last of which says how many were left out.
+/// Lines of evidence, the last of which says how many were left out, and what was seen of late.
 pub(super) fn evidence(alert: &AlertMessage) -> Vec<String> {
-    let lines = alert.details.iter().map(|line| one_line(line, LINE_LIMIT));
-    bounded(lines.filter(|line| !line.is_empty()))
+    let mut lines = bounded(&alert.details, |line| one_line(line, LINE_LIMIT));
+    let seen = alert.seen.iter().rev().take(MAX_SEEN).rev();
+    lines.extend(seen.map(|sighting| one_line(&sighting.to_string(), LINE_LIMIT)));
+    lines
 }
 
 /// What falconer does, or did.
@@ -64,7 +69,12 @@ pub(super) fn action(alert: &AlertMessage) -> String {
 
 /// What suffers from it; empty where nothing is known to.
 pub(super) fn affects(alert: &AlertMessage) -> String {
-    bounded(alert.affects.iter().map(|id| one_line(&id.to_string(), TITLE_LIMIT))).join(", ")
+    bounded(&alert.affects, |one| one_line(&one.to_string(), TITLE_LIMIT)).join(", ")
+}
+
+/// What is known to be its cause; empty where nothing is.
+pub(super) fn causes(alert: &AlertMessage) -> String {
+    bounded(&alert.causes, |id| one_line(&id.to_string(), TITLE_LIMIT)).join(", ")
 }
 
 /// Who looks after it: `alice: on it`; `None` where nobody has said so.
@@ -74,9 +84,12 @@ pub(super) fn acknowledged(alert: &AlertMessage) -> Option<String> {
     Some(if comment.is_empty() { by } else { format!("{by}: {comment}") })
 }
 
-/// The command that shows more.
+/// The commands that show more, one a line.
 pub(super) fn look_closer(alert: &AlertMessage) -> String {
-    format!("falconer explain {}", component(alert))
+    if alert.look_closer.is_empty() {
+        return format!("falconer explain {}", component(alert));
+    }
+    bounded(&alert.look_closer, |command| one_line(command, LINE_LIMIT)).join("\n")
 }
 
 /// `6m 40s`: how long it lasted, or has lasted at `now`; in milliseconds below a second.
@@ -102,9 +115,11 @@ pub(super) fn cut(text: &str, limit: usize) -> String {
     text.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
 }
 
-fn bounded(mut lines: impl Iterator<Item = String>) -> Vec<String> {
-    let mut shown: Vec<String> = lines.by_ref().take(MAX_LINES).collect();
-    let left_out = lines.count();
+/// The first few in words, and how many there are besides.
+fn bounded<T>(all: &[T], in_words: impl Fn(&T) -> String) -> Vec<String> {
+    let mut shown: Vec<String> = all.iter().take(MAX_LINES).map(in_words).collect();
+    shown.retain(|line| !line.is_empty());
+    let left_out = all.len().saturating_sub(MAX_LINES);
     if left_out > 0 {
         shown.push(format!("and {left_out} more"));
     }
@@ -115,7 +130,7 @@ fn bounded(mut lines: impl Iterator<Item = String>) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::effects::notify::render::tests::notification;
-    use crate::model::{Acknowledgement, ComponentId};
+    use crate::model::{Acknowledgement, Affected, ComponentId};
 
     #[test]
     fn a_headline_says_how_bad_what_where_and_how_many() {
@@ -132,7 +147,8 @@ mod tests {
     fn whatever_comes_from_outside_is_a_bounded_number_of_short_lines() {
         let mut alert = notification(AlertStatus::Firing).lead;
         alert.details = vec!["a\nb".repeat(10_000); 1_000];
-        alert.affects = vec![ComponentId::new("a", "b"); 500];
+        let (component, since) = (ComponentId::new("a", "b"), alert.started_at);
+        alert.affects = vec![Affected { component, severity: None, since }; 500];
         alert.acknowledged = Some(Acknowledgement {
             by: "alice\n".into(),
             at: alert.started_at,
@@ -140,7 +156,7 @@ mod tests {
         });
         assert_eq!(evidence(&alert).last().unwrap(), "and 980 more");
         assert!(description(&alert).len() < 10_000);
-        assert!(affects(&alert).ends_with("a/b, and 480 more"));
+        assert!(affects(&alert).ends_with("000Z, and 480 more"), "{}", affects(&alert));
         assert_eq!(acknowledged(&alert).unwrap(), "alice: on it");
         assert_eq!(cut("äöü", 2), "ä…");
         assert_eq!(cut("äöü", 3), "äöü");

@@ -7,12 +7,23 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
+use super::hold::Hold;
 use super::route::NotificationSettings;
 use crate::model::{
-    Acknowledgement, AlertMessage, AlertStatus, ComponentId, IncidentId, Notification, Reason,
-    Severity, Timestamp,
+    Acknowledgement, Affected, AlertMessage, AlertStatus, ComponentId, IncidentId, Notification,
+    Reason, Severity, Sighting, Timestamp,
 };
 use crate::policy::circuit::{Circuit, CircuitDecision};
+
+/// What may be the cause of an incident: it fails, and has not failed often enough yet to be called
+/// unhealthy, or it was not asked since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspicion {
+    /// What.
+    pub of: Vec<ComponentId>,
+    /// By when it is decided.
+    pub until: Timestamp,
+}
 
 /// What is known of one incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,9 +42,25 @@ pub struct Alert {
     pub details: Vec<String>,
     /// What falconer does about it.
     pub action: String,
-    /// What is known or suspected to be its cause: while that is told, this is not told by itself.
+    /// What is known to be its cause, the most basic first: while that is told, this is not told by
+    /// itself.
     #[serde(default)]
     pub causes: Vec<ComponentId>,
+    /// What may be its cause, and is not decided yet.
+    #[serde(default)]
+    pub suspicion: Option<Suspicion>,
+    /// How long after its cause is over it may take to be found healthy as well, in seconds.
+    #[serde(default)]
+    pub settle_secs: u64,
+    /// What fails because of it and has no alert yet.
+    #[serde(default)]
+    pub affects: Vec<Affected>,
+    /// What was seen of late, the newest last.
+    #[serde(default)]
+    pub seen: Vec<Sighting>,
+    /// Commands that show more of it.
+    #[serde(default)]
+    pub look_closer: Vec<String>,
     /// Whether it has come and gone so often that it is told as one.
     #[serde(default)]
     pub is_flapping: bool,
@@ -53,6 +80,9 @@ pub struct OpenAlert {
     /// Who looks after it, if somebody has said so.
     #[serde(default)]
     pub acknowledged: Option<Acknowledgement>,
+    /// Why it is not told at some receivers at present, as of the newest look at that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<Arc<str>, Hold>,
     /// By the receiver's name.
     pub deliveries: BTreeMap<Arc<str>, Delivery>,
 }
@@ -105,6 +135,7 @@ impl OpenAlert {
             is_digest: false,
             lead: self.said(draft),
             others: Vec::new(),
+            left_out: 0,
             still_firing: usize::from(status == AlertStatus::Firing),
             reference: None,
             sent_at: made_at,
@@ -114,6 +145,7 @@ impl OpenAlert {
     /// What a message says of it.
     fn said(&self, draft: Draft) -> AlertMessage {
         let Alert { incident, component, title, reason, details, action, .. } = self.alert.clone();
+        let Alert { causes, affects, seen, look_closer, .. } = self.alert.clone();
         AlertMessage {
             incident,
             component,
@@ -123,8 +155,12 @@ impl OpenAlert {
             reason,
             details,
             action,
-            affects: Vec::new(),
+            seen,
+            causes,
+            affects,
+            look_closer,
             is_flapping: self.alert.is_flapping,
+            is_news: true,
             acknowledged: self.acknowledged.clone(),
             started_at: self.alert.started_at,
             ended_at: self.resolution.map(|end| end.ended_at).filter(|_| match draft.status {

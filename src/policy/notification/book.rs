@@ -11,6 +11,7 @@ use super::delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
+use super::hold::Holds;
 use super::route::NotificationSettings;
 use crate::model::{AlertStatus, IncidentId, Notification, Severity, Timestamp};
 use crate::policy::circuit::CircuitChange;
@@ -137,8 +138,9 @@ impl AlertBook {
             std::collections::btree_map::Entry::Vacant(entry) => {
                 let deliveries = BTreeMap::new();
                 let (resolution, acknowledged) = (None, None);
+                let (raised_at, held) = (now, BTreeMap::new());
                 let open =
-                    OpenAlert { alert, raised_at: now, resolution, acknowledged, deliveries };
+                    OpenAlert { alert, raised_at, resolution, acknowledged, held, deliveries };
                 (entry.insert(open), now + settings.group_wait, Raised::New)
             }
         };
@@ -181,6 +183,9 @@ impl AlertBook {
             for (receiver, delivery) in &open.deliveries {
                 let severity = open.alert.severity;
                 let (pace, end) = (Pace::Draining, open.resolution);
+                if open.held.contains_key(receiver) && end.is_none() {
+                    continue;
+                }
                 let is_due = match decide(delivery, severity, end, settings, pace, now) {
                     NotificationDecision::Send { reason, .. } => reason != SendReason::Repeat,
                     NotificationDecision::Wait { reason, .. } => {
@@ -202,15 +207,26 @@ impl AlertBook {
         found
     }
 
-    /// Closes what needs no further message and forgets the alerts that are over everywhere.
+    /// Looks at what is held back, closes what needs no further message, and forgets the alerts that
+    /// are over everywhere. To be called before [`Self::next`].
     pub fn settle(
         &mut self,
         settings: &NotificationSettings,
+        holds: &dyn Holds,
         pace: Pace,
         now: Timestamp,
     ) -> Vec<Finished> {
+        self.look_at_holds(holds, now);
         for open in self.alerts.values_mut() {
-            for delivery in open.deliveries.values_mut() {
+            for (receiver, delivery) in &mut open.deliveries {
+                let is_held = open.held.contains_key(receiver);
+                if let (Delivery::Waiting { .. }, true, Some(_)) =
+                    (&*delivery, is_held, open.resolution)
+                {
+                    *delivery = Delivery::Closed { reason: CloseReason::NeverSent };
+                    self.touched.insert(open.alert.incident.clone());
+                    continue;
+                }
                 let severity = open.alert.severity;
                 let decision = decide(delivery, severity, open.resolution, settings, pace, now);
                 let closed = match decision {
@@ -281,6 +297,11 @@ impl AlertBook {
         for open in self.alerts.values() {
             let Some(delivery) = open.deliveries.get(receiver) else { continue };
             let severity = open.alert.severity;
+            // The end of what was told is told, whatever holds the rest back.
+            if let (None, Some(hold)) = (open.resolution, open.held.get(receiver)) {
+                wake = wake.into_iter().chain(hold.until).min();
+                continue;
+            }
             match decide(delivery, severity, open.resolution, settings, pace, now) {
                 NotificationDecision::Send { status, reason } => {
                     let rank = (Reverse(severity), reason == SendReason::Repeat, open.raised_at);

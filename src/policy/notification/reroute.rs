@@ -99,7 +99,9 @@ fn is_owed(delivery: &Delivery) -> bool {
 mod tests {
     use super::*;
     use crate::model::{ComponentId, Reason, ReasonKind, Severity};
-    use crate::policy::notification::{Alert, NextStep, Pace, Route, SendFailure, SendReason};
+    use crate::policy::notification::{
+        Alert, NextStep, NoHolds, Pace, Route, SendFailure, SendReason,
+    };
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_millis((1_767_225_600 + seconds) * 1_000)
@@ -126,6 +128,11 @@ mod tests {
             details: Vec::new(),
             action: String::new(),
             causes: Vec::new(),
+            suspicion: None,
+            settle_secs: 0,
+            affects: Vec::new(),
+            seen: Vec::new(),
+            look_closer: Vec::new(),
             is_flapping: false,
             started_at: at(0),
         };
@@ -177,7 +184,7 @@ mod tests {
         let incident = dropped[0].incident.clone();
         assert!(book.resolve(&incident, at(7), at(7)));
         assert_eq!(send(&mut book, "email", &after, Ok(()), at(7)), Some(SendReason::Resolved));
-        assert_eq!(book.settle(&after, Pace::Normal, at(8)).len(), 1);
+        assert_eq!(book.settle(&after, &NoHolds, Pace::Normal, at(8)).len(), 1);
         assert_eq!(book.alerts().count(), 0);
     }
 

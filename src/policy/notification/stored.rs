@@ -143,8 +143,10 @@ fn key(incident: &IncidentId) -> String {
 
 /// Without what would make it large.
 fn shortened(mut open: OpenAlert) -> OpenAlert {
-    let Alert { title, details, action, .. } = &mut open.alert;
+    let Alert { title, details, action, affects, seen, look_closer, .. } = &mut open.alert;
     details.truncate(MAX_DETAILS);
+    // The next report brings these anew.
+    (*affects, *seen, *look_closer) = (Vec::new(), Vec::new(), Vec::new());
     for text in details.iter_mut().chain([title, action]) {
         shorten(text);
     }

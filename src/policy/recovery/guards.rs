@@ -7,6 +7,8 @@ mod target;
 
 use std::fmt;
 
+pub use surroundings::speaks_against;
+
 use super::decision::{EscalationReason, WaitReason};
 use super::ladder::{NextStep, NoStep};
 use super::ledger::RecoveryLedger;
@@ -157,9 +159,9 @@ impl Guard {
             Self::StartupGrace => surroundings::startup_grace(scene),
             Self::Leader => surroundings::leader(scene),
             Self::Breaker => limits::breaker(scene),
-            Self::Platform => surroundings::platform(scene),
-            Self::Dependency => surroundings::dependency(scene),
-            Self::CommonCause => surroundings::common_cause(scene),
+            Self::Platform => surroundings::platform(scene.request),
+            Self::Dependency => surroundings::dependency(scene.request),
+            Self::CommonCause => surroundings::common_cause(scene.request),
             Self::Quiet => surroundings::quiet(scene),
             Self::Ownership => target::ownership(scene),
             Self::OneWorkload => target::one_workload(scene),

@@ -199,6 +199,29 @@ impl RecoveryLedger {
         settings: &RecoverySettings,
         now: Timestamp,
     ) -> Duration {
+        self.put_off(component, now, |errors| retry_delay(errors, settings))
+    }
+
+    /// As [`RecoveryLedger::postponed`], of a request that did not arrive because falconer itself
+    /// ended: the platform has refused nothing, so the first time it is made again at once.
+    pub fn interrupted(
+        &mut self,
+        component: &ComponentId,
+        settings: &RecoverySettings,
+        now: Timestamp,
+    ) -> Duration {
+        let delay =
+            |errors| if errors == 0 { Duration::ZERO } else { retry_delay(errors, settings) };
+        self.put_off(component, now, delay)
+    }
+
+    /// Takes the action back until a delay has passed that depends on its errors so far.
+    fn put_off(
+        &mut self,
+        component: &ComponentId,
+        now: Timestamp,
+        delay: impl Fn(u32) -> Duration,
+    ) -> Duration {
         let Some(action) = self.under_way.remove(component) else {
             return FIRST_RETRY_DELAY;
         };
@@ -206,8 +229,7 @@ impl RecoveryLedger {
         let previous = record.retry.take().filter(|retry| retry.key == action.idempotency_key);
         let errors = previous.map_or(0, |retry| retry.errors);
         record.last_action_at = Some(action.requested_at);
-        let longest = settings.cooldown.max(FIRST_RETRY_DELAY);
-        let delay = FIRST_RETRY_DELAY.saturating_mul(1 << errors.min(16)).min(longest);
+        let delay = delay(errors);
         record.note_lost(LostRequest {
             key: action.idempotency_key.clone(),
             first_tried_at: action.at,
@@ -311,4 +333,9 @@ impl RecoveryLedger {
             });
         }
     }
+}
+
+fn retry_delay(errors: u32, settings: &RecoverySettings) -> Duration {
+    let longest = settings.cooldown.max(FIRST_RETRY_DELAY);
+    FIRST_RETRY_DELAY.saturating_mul(1 << errors.min(16)).min(longest)
 }

@@ -81,6 +81,11 @@ impl Stage {
             details,
             action,
             causes: vec![],
+            suspicion: None,
+            settle_secs: 0,
+            affects: Vec::new(),
+            seen: Vec::new(),
+            look_closer: Vec::new(),
             is_flapping: false,
             started_at,
         })

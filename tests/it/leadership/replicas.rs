@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::{PATIENCE, lease, simulation};
 
-struct Falconer {
+/// A process of its own.
+pub(super) struct Falconer {
     process: Child,
     server: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Drop for Falconer {
@@ -69,6 +70,16 @@ listen = "{server}"
 
 impl Falconer {
     fn start(sim: &Simulation, door: usize) -> Self {
+        Self::configured(sim, door, configuration)
+    }
+
+    /// One whose configuration `write_configuration` makes of the simulation, the path of the kubeconfig and the
+    /// address of its server. It reaches the API through the port `door`.
+    pub(super) fn configured(
+        sim: &Simulation,
+        door: usize,
+        write_configuration: impl Fn(&Simulation, &str, &str) -> String,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let server = listener.local_addr().expect("an address").to_string();
@@ -79,7 +90,7 @@ impl Falconer {
             path.display().to_string()
         };
         let kubeconfig = write("kubeconfig", &sim.kubeconfig_for(&sim.api_urls()[door]));
-        let path = write("actors.toml", &configuration(sim, &kubeconfig, &server));
+        let path = write("actors.toml", &write_configuration(sim, &kubeconfig, &server));
         let process = Command::new(env!("CARGO_BIN_EXE_falconer"))
             .args(["run", "--config", &path])
             .current_dir(folder.path())
@@ -90,7 +101,7 @@ impl Falconer {
             .stdin(Stdio::null())
             .stderr(std::fs::File::create(folder.path().join("log")).expect("a file"))
             .spawn();
-        Self { process: process.expect("it starts"), server, _folder: folder }
+        Self { process: process.expect("it starts"), server, folder }
     }
 
     async fn get(&self, path: &str) -> String {
@@ -100,13 +111,13 @@ impl Falconer {
         answer.text().await.unwrap_or_default()
     }
 
-    async fn leadership(&self) -> Value {
+    pub(super) async fn leadership(&self) -> Value {
         let status = self.get("/api/v1/status").await;
         let status: Value = serde_json::from_str(&status).unwrap_or_default();
         status["leadership"].clone()
     }
 
-    async fn becomes(&self, state: &str) -> Value {
+    pub(super) async fn becomes(&self, state: &str) -> Value {
         let waiting = async {
             loop {
                 let leadership = self.leadership().await;
@@ -119,7 +130,7 @@ impl Falconer {
         tokio::time::timeout(PATIENCE, waiting).await.expect("it gets there")
     }
 
-    async fn is_ready(&self) {
+    pub(super) async fn is_ready(&self) {
         let waiting = async {
             while !self.get("/readyz").await.contains("\"ready\":true") {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -128,7 +139,12 @@ impl Falconer {
         tokio::time::timeout(PATIENCE, waiting).await.expect("it is ready");
     }
 
-    fn signal(&self, signal: Signal) {
+    /// What it has logged.
+    pub(super) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.process.id()).expect("a process");
         kill(Pid::from_raw(id), signal).expect("a signal");
     }

@@ -115,6 +115,74 @@ fn what_comes_to_light_while_evidence_is_gathered_is_heeded() {
     });
 }
 
+/// What is reported of `component` while etcd is sick.
+fn sick_with_etcd(component: &str, since: Timestamp) -> Recover {
+    let mut report = sick(component, since);
+    report.request.sick_dependencies = vec![ComponentId::new(CLUSTER, "etcd")];
+    report
+}
+
+#[test]
+fn what_nobody_has_reported_since_is_asked_for_before_anything_is_done() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        bench.cluster.state().evidence_hangs = true;
+        let since = bench.now();
+        bench.report(sick("proxy", since)).await;
+        sleep(Duration::from_secs(1)).await;
+        let newest = sick_with_etcd("proxy", since);
+        bench.learn(newest.request.component.clone(), Some(newest));
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(bench.restarts(), 0);
+        assert!(bench.last_words().contains("etcd"), "{}", bench.last_words());
+    });
+}
+
+#[test]
+fn what_comes_to_light_between_the_decision_and_the_request_withdraws_it() {
+    in_virtual_time(async {
+        for is_well in [false, true] {
+            let bench = Bench::new();
+            bench.cluster.state().events_hang = true;
+            let since = bench.now();
+            bench.report(sick("proxy", since)).await;
+            sleep(Duration::from_secs(1)).await;
+            let newest = sick_with_etcd("proxy", since);
+            bench.learn(newest.request.component.clone(), Some(newest).filter(|_| !is_well));
+            sleep(Duration::from_secs(60)).await;
+            assert_eq!(bench.restarts(), 0);
+            let words = bench.last_words();
+            let expected = if is_well { "well again" } else { "depends on milvus-ha/etcd" };
+            assert!(words.contains(expected), "{words}");
+            assert_eq!(bench.actions().await, [ActionPhase::Begun, ActionPhase::Error]);
+            assert_eq!(bench.around.registry.holder(&CLUSTER.into(), &deployment("proxy")), None);
+            bench.cluster.state().events_hang = false;
+            bench.report(sick("proxy", since)).await;
+            assert_eq!(bench.restarts(), 1, "it does not count as done");
+        }
+    });
+}
+
+#[test]
+fn without_the_supervisors_word_nothing_is_done_and_a_later_report_asks_again() {
+    in_virtual_time(async {
+        let mut bench = Bench::new();
+        let answering = bench.ways.clone();
+        bench.ways.sickness = crate::actors::link::Link::new();
+        bench.respawn().await;
+        let since = bench.now();
+        bench.report(sick("proxy", since)).await;
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(bench.restarts(), 0);
+        assert_eq!(bench.ledger.lock().unwrap().in_flight_in(CLUSTER), []);
+        assert_eq!(bench.around.registry.holder(&CLUSTER.into(), &deployment("proxy")), None);
+        bench.ways = answering;
+        bench.respawn().await;
+        bench.report(sick("proxy", since)).await;
+        assert_eq!(bench.restarts(), 1);
+    });
+}
+
 #[test]
 fn an_action_that_waits_for_its_evidence_keeps_the_others_waiting() {
     in_virtual_time(async {

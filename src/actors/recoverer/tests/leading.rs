@@ -26,12 +26,12 @@ fn a_lease_that_ends_before_the_action_would_is_not_enough() {
     in_virtual_time(async {
         let (bench, election) = bench_in_an_election().await;
         let since = bench.now();
-        // Evidence 5 s, journal 2 s, event 3 s, request 30 s.
-        election.send_replace(Leadership::Leader { since, until: since + Duration::from_secs(39) });
+        // Evidence 5 s, journal 2 s, event 3 s, request 30 s, two questions of 2 s.
+        election.send_replace(Leadership::Leader { since, until: since + Duration::from_secs(43) });
         bench.report(sick("proxy", since)).await;
         assert_eq!(bench.restarts(), 0);
         assert!(bench.last_words().contains("lease is valid for"), "{}", bench.last_words());
-        election.send_replace(Leadership::Leader { since, until: since + Duration::from_secs(41) });
+        election.send_replace(Leadership::Leader { since, until: since + Duration::from_secs(45) });
         bench.report(sick("proxy", since)).await;
         assert_eq!(bench.restarts(), 1);
     });

@@ -60,6 +60,11 @@ fn alert(keeper: &KeeperSnapshot, since: Timestamp) -> Alert {
                  told since"
                 .to_owned(),
         causes: Vec::new(),
+        suspicion: None,
+        settle_secs: 0,
+        affects: Vec::new(),
+        seen: Vec::new(),
+        look_closer: Vec::new(),
         is_flapping: false,
         started_at: since,
     }

@@ -174,7 +174,10 @@ impl Default for WebhookSettings {
 }
 
 /// Many a webhook's path or query is its password: only the host is shown.
-fn without_path<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+pub(in crate::config::settings) fn without_path<S: Serializer>(
+    url: &str,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let host_end = url.find("://").map_or(0, |at| at + 3);
     match url[host_end..].find(['/', '?', '#']) {
         Some(at) if url.len() > host_end + at + 1 => {

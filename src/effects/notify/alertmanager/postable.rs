@@ -64,6 +64,7 @@ fn annotations(alert: &AlertMessage) -> BTreeMap<&'static str, String> {
         ("action", words::action(alert)),
         ("incident", alert.incident.as_str().to_owned()),
         ("affects", words::affects(alert)),
+        ("causes", words::causes(alert)),
         ("acknowledged", words::acknowledged(alert).unwrap_or_default()),
         ("flapping", flapping.to_owned()),
         ("look_closer", words::look_closer(alert)),

@@ -102,7 +102,7 @@ fn payload(notification: &Notification) -> Value {
         "class": lead.reason.kind.as_str(),
         "custom_details": {
             "alerts": alerts,
-            "alerts_in_this_message": 1 + notification.others.len(),
+            "alerts_in_this_message": 1 + notification.others.len() + notification.left_out,
             "still_firing": notification.still_firing,
             "thread": notification.thread,
         },
@@ -126,6 +126,9 @@ fn details(alert: &AlertMessage, notification: &Notification) -> Value {
     });
     if !alert.affects.is_empty() {
         fields["affects"] = words::affects(alert).into();
+    }
+    if !alert.causes.is_empty() {
+        fields["causes"] = words::causes(alert).into();
     }
     if alert.is_flapping {
         fields["flapping"] = true.into();

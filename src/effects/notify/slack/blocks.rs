@@ -14,6 +14,8 @@ const MAX_BLOCKS: usize = 48;
 const BLOCK_TEXT: usize = 3_000;
 /// The longest headline or reply, in characters.
 const LINE_TEXT: usize = 400;
+/// How many commands are shown that look closer.
+const MAX_COMMANDS: usize = 3;
 /// The longest text without blocks, in characters.
 const PLAIN_TEXT: usize = 4_000;
 
@@ -109,6 +111,10 @@ fn about(alert: &AlertMessage) -> String {
     if !affects.is_empty() {
         lines.push(format!("*Affects:* {}", escape(&affects, LINE_TEXT)));
     }
+    let causes = words::causes(alert);
+    if !causes.is_empty() {
+        lines.push(format!("*Because of:* {}", escape(&causes, LINE_TEXT)));
+    }
     if let Some(word) = words::acknowledged(alert) {
         lines.push(format!("*Acknowledged by* {}", escape(&word, LINE_TEXT)));
     }
@@ -140,16 +146,20 @@ fn small_print(alert: &AlertMessage, notification: &Notification) -> String {
     };
     let flapping = if alert.is_flapping { "; it comes and goes" } else { "" };
     let component = escape(&words::component(alert), LINE_TEXT);
-    let command = escape(&words::look_closer(alert), LINE_TEXT);
-    format!("{component} {time}{flapping}; look closer: `{command}`")
+    let commands = words::look_closer(alert);
+    let commands = commands.lines().take(MAX_COMMANDS);
+    let commands: String =
+        commands.map(|command| format!("\n`{}`", escape(command, LINE_TEXT))).collect();
+    format!("{component} {time}{flapping}; look closer:{commands}")
 }
 
 /// What the message does not describe.
 fn remainder(notification: &Notification, told: usize) -> Option<String> {
-    let left_out = (1 + notification.others.len()).saturating_sub(told);
+    let all = 1 + notification.others.len() + notification.left_out;
+    let left_out = all.saturating_sub(told);
     let in_message =
         notification.alerts().filter(|alert| alert.status == AlertStatus::Firing).count();
-    let elsewhere = notification.still_firing.saturating_sub(in_message);
+    let elsewhere = notification.still_firing.saturating_sub(in_message + notification.left_out);
     match (left_out, elsewhere) {
         (0, 0) => None,
         (0, more) => Some(format!("{more} more of the same matter still fire")),

@@ -53,7 +53,7 @@ impl Bot {
             None => None,
         };
         let told = Told { news: news.after(told.news), ..told };
-        Ok(Receipt { reference: Some(told.to_reference()), flaw: flaw.or(reply_flaw) })
+        Ok(receipt(&told, flaw.or(reply_flaw)))
     }
 
     /// A message of its own.
@@ -63,7 +63,7 @@ impl Bot {
         let shown = self.show("chat.postMessage", place, notification).await;
         let (Posted { channel, ts }, flaw) = shown.map_err(Trouble::into_error)?;
         let told = Told { channel, ts, news: News::of(notification) };
-        Ok(Receipt { reference: Some(told.to_reference()), flaw })
+        Ok(receipt(&told, flaw))
     }
 
     /// Posts or changes the message of a thread; as plain text where Slack does not like its form.
@@ -112,6 +112,12 @@ impl Bot {
             }
         }
     }
+}
+
+fn receipt(told: &Told, flaw: Option<Arc<str>>) -> Receipt {
+    let said = format!("ok: message {} in {}", told.ts, told.channel);
+    let said = Some(render::one_line(&said, FLAW_LIMIT));
+    Receipt { reference: Some(told.to_reference()), said, flaw }
 }
 
 fn with(mut place: Value, content: Value) -> Value {

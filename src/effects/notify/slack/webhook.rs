@@ -26,8 +26,8 @@ pub(super) async fn post(
     let secrets = vec![url.path().to_owned()];
     let mut post = Post::json(NAME, url, &body, timeout);
     post.secrets = secrets;
-    post.send().await?;
-    Ok(Receipt::default())
+    let said = post.send().await?;
+    Ok(Receipt { said: Some(said), ..Receipt::default() })
 }
 
 async fn read(url: &SecretFile) -> Result<Url, NotifyError> {
@@ -44,7 +44,8 @@ fn message(notification: &Notification) -> String {
     for alert in notification.alerts().take(MAX_ALERTS) {
         let _ = write!(said, "\n{}", about(alert, notification));
     }
-    let left_out = notification.others.len().saturating_sub(MAX_ALERTS - 1);
+    let beyond = notification.others.len().saturating_sub(MAX_ALERTS - 1);
+    let left_out = beyond + notification.left_out;
     if left_out > 0 {
         let _ = write!(said, "\nand {left_out} more");
     }
@@ -66,11 +67,15 @@ fn about(alert: &AlertMessage, notification: &Notification) -> String {
     if !affects.is_empty() {
         lines.push(format!("Affects: {affects}"));
     }
+    let causes = words::causes(alert);
+    if !causes.is_empty() {
+        lines.push(format!("Because of: {causes}"));
+    }
     if let Some(word) = words::acknowledged(alert) {
         lines.push(format!("Acknowledged by {word}"));
     }
     lines.push(format!("What falconer does: {}", words::action(alert)));
-    lines.push(format!("Look closer: {}", words::look_closer(alert)));
+    lines.push(format!("Look closer:\n{}", words::look_closer(alert)));
     text::escape(&lines.join("\n"), TEXT_LIMIT)
 }
 

@@ -29,6 +29,7 @@ pub(super) fn falconer(receiver: &str, notification: &Notification) -> Value {
         "status": notification.status(),
         "severity": notification.severity(),
         "still_firing": notification.still_firing,
+        "left_out": notification.left_out,
         "alerts": notification.alerts().collect::<Vec<_>>(),
         "lasted": words::lasted(&notification.lead, notification.sent_at),
         "sent_at": notification.sent_at,
@@ -46,7 +47,8 @@ pub(super) fn alertmanager(receiver: &str, external: &str, notification: &Notifi
         .take(MAX_ALERTS)
         .map(|one| alert(one, external, notification))
         .collect();
-    let truncated = (1 + notification.others.len()).saturating_sub(alerts.len());
+    let all = 1 + notification.others.len() + notification.left_out;
+    let truncated = all.saturating_sub(alerts.len());
     let mut group = json!(notification.group);
     group["alertname"] = ALERT_NAME.into();
     if notification.group.is_empty() && notification.others.is_empty() {
@@ -112,6 +114,7 @@ fn annotations(alert: &AlertMessage) -> Texts {
     ]);
     let others = [
         ("affects", words::affects(alert)),
+        ("causes", words::causes(alert)),
         ("acknowledged", words::acknowledged(alert).unwrap_or_default()),
     ];
     annotations.extend(others.into_iter().filter(|(_, text)| !text.is_empty()));

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::payload;
 use crate::effects::notify::{render, words};
 use crate::model::{
-    Acknowledgement, AlertMessage, AlertStatus, ComponentId, IncidentId, Notification, Reason,
-    ReasonKind, Severity, Timestamp,
+    Acknowledgement, Affected, AlertMessage, AlertStatus, ComponentId, IncidentId, Notification,
+    Reason, ReasonKind, Severity, Sighting, Timestamp,
 };
 
 /// The work that one message may cost: steps of the template, and pieces of 64 bytes that it makes.
@@ -94,7 +94,6 @@ pub(super) fn context(receiver: &str, external: &str, notification: &Notificatio
     if let Value::Array(alerts) = &mut fields["alerts"] {
         for (handed, alert) in alerts.iter_mut().zip(notification.alerts()) {
             handed["lasted"] = words::lasted(alert, notification.sent_at).into();
-            handed["look_closer"] = words::look_closer(alert).into();
         }
     }
     fields
@@ -155,8 +154,22 @@ fn sample(status: AlertStatus) -> Notification {
         reason: Reason::new(ReasonKind::Timeout, "1/3 pods healthy: \"querynode-b\" timed out"),
         details: vec!["querynode-b: no answer within 5 s".into()],
         action: "rollout restart of deployment/milvus-querynode".into(),
-        affects: vec![ComponentId::new("milvus", "proxy")],
+        seen: vec![Sighting {
+            reason: Reason::new(ReasonKind::Timeout, "no answer within 5 s"),
+            first_at: started_at,
+            last_at: sent_at,
+            times: 3,
+            latency_ms: 5_003,
+        }],
+        causes: vec![],
+        affects: vec![Affected {
+            component: ComponentId::new("milvus", "proxy"),
+            severity: Some(Severity::Warning),
+            since: started_at,
+        }],
+        look_closer: vec!["falconer explain milvus/querynode".into()],
         is_flapping: false,
+        is_news: true,
         acknowledged: None,
         started_at,
         ended_at: match status {
@@ -171,6 +184,7 @@ fn sample(status: AlertStatus) -> Notification {
         is_digest: false,
         lead,
         others: Vec::new(),
+        left_out: 0,
         still_firing: match status {
             AlertStatus::Firing => 1,
             AlertStatus::Resolved => 0,

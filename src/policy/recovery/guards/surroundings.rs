@@ -3,6 +3,7 @@
 use super::super::decision::WaitReason;
 use super::super::order;
 use super::super::refusal::RefusalReason;
+use super::super::request::RecoveryRequest;
 use super::{Finding, Scene};
 use crate::model::ComponentId;
 
@@ -40,8 +41,18 @@ pub(super) fn leader(scene: &Scene<'_>) -> Finding {
     }
 }
 
-pub(super) fn platform(scene: &Scene<'_>) -> Finding {
-    match &scene.request.platform_error {
+/// What speaks against any action now that may not have been known when it was decided; `None`
+/// where nothing does.
+pub fn speaks_against(request: &RecoveryRequest) -> Option<RefusalReason> {
+    let findings = [platform(request), dependency(request), common_cause(request)];
+    findings.into_iter().find_map(|finding| match finding {
+        Finding::Refuse(reason) => Some(reason),
+        Finding::Pass(_) | Finding::Wait { .. } | Finding::Escalate(_) | Finding::NotAsked => None,
+    })
+}
+
+pub(super) fn platform(request: &RecoveryRequest) -> Finding {
+    match &request.platform_error {
         Some(error) => Finding::Refuse(RefusalReason::PlatformUnavailable { error: error.clone() }),
         None => Finding::Pass("the platform answers".to_owned()),
     }
@@ -49,8 +60,7 @@ pub(super) fn platform(scene: &Scene<'_>) -> Finding {
 
 /// A coordinator that does not serve is a dependency of what it directs: without it no node gets
 /// well.
-pub(super) fn dependency(scene: &Scene<'_>) -> Finding {
-    let request = scene.request;
+pub(super) fn dependency(request: &RecoveryRequest) -> Finding {
     let is_directed = request.role.is_some_and(order::is_directed);
     let coordinators = request
         .sick_others
@@ -72,8 +82,8 @@ pub(super) fn dependency(scene: &Scene<'_>) -> Finding {
     }
 }
 
-pub(super) fn common_cause(scene: &Scene<'_>) -> Finding {
-    let (sick, watched) = (scene.request.sick_components, scene.request.watched_components);
+pub(super) fn common_cause(request: &RecoveryRequest) -> Finding {
+    let (sick, watched) = (request.sick_components, request.watched_components);
     if sick >= 2 && sick.saturating_mul(2) > watched {
         Finding::Refuse(RefusalReason::CommonCause { sick, watched })
     } else {
