@@ -5,6 +5,7 @@
 //! component that is no longer watched end with it. Counters and histograms stay until the process
 //! ends, as Prometheus expects.
 
+mod alerts;
 mod circuits;
 mod delivery;
 mod export;
@@ -17,6 +18,7 @@ mod mailboxes;
 mod pieces;
 mod probes;
 mod process;
+mod receivers;
 mod recovery;
 mod state;
 mod table;
@@ -37,6 +39,7 @@ pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
 pub use heartbeat::HeartbeatOutcome;
 pub use mailboxes::MailboxCount;
 pub use probes::ProbeMetrics;
+pub use receivers::MessageLoss;
 pub use state::StateSave;
 use table::aggregate_performance;
 

@@ -11,9 +11,10 @@ use crate::actors::recoverer::RecovererSettings;
 use crate::actors::scaler::ScalerSettings;
 use crate::actors::tree::Respawns;
 use crate::config::Settings;
-use crate::config::settings::{self, PolicySelect, PolicyType, ScalerMode};
+use crate::config::settings::{self, PolicySelect, PolicyType, ScalerMode, WindowSettings};
 use crate::effects::journal::JournalLimits;
-use crate::policy::notification::{ReceiverPolicy, Route};
+use crate::policy::maintenance::MaintenanceWindow;
+use crate::policy::notification::{EscalationLevel, OwnAlerts, ReceiverPolicy, Route};
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
 use crate::policy::scaling::target::Tolerance;
 use crate::policy::scaling::{
@@ -25,14 +26,41 @@ pub fn given(path: &Path) -> Option<PathBuf> {
     (!path.as_os_str().is_empty()).then(|| path.to_path_buf())
 }
 
+/// The windows of all; what makes no sense was refused before.
+pub fn maintenance(settings: &[WindowSettings]) -> Vec<MaintenanceWindow> {
+    settings.iter().filter_map(|window| window.to_policy().ok()).collect()
+}
+
 /// The alerter's settings; it adds the receivers itself.
-pub fn alerter(settings: &settings::AlerterSettings) -> AlerterSettings {
-    let route = |route: &settings::Route| Route { severity: route.severity, to: route.to.clone() };
+pub fn alerter(
+    settings: &settings::AlerterSettings,
+    maintenance: Vec<MaintenanceWindow>,
+) -> AlerterSettings {
+    let route = |route: &settings::Route| Route {
+        severity: route.severity,
+        to: route.to.clone(),
+        mute: route.mute.clone(),
+    };
+    let level = |level: &settings::EscalationSettings| EscalationLevel {
+        after: level.after.get(),
+        to: level.to.clone(),
+    };
+    let mutes = settings.mute.iter();
+    let mutes =
+        mutes.filter_map(|(name, time)| Some((name.as_str().into(), time.to_policy().ok()?)));
     AlerterSettings {
         repeat_interval: settings.repeat_interval.get(),
         group_wait: settings.group_wait.get(),
         send_resolved: settings.send_resolved,
         routes: settings.routes.iter().map(route).collect(),
+        own: OwnAlerts {
+            receiver_dead_after: settings.receiver_dead_after.get(),
+            always_firing: settings.always_firing,
+            always_firing_to: settings.always_firing_to.clone(),
+        },
+        escalation: settings.escalation.iter().map(level).collect(),
+        maintenance,
+        mutes: mutes.collect(),
         send_timeout: settings.email.timeout.get().max(HTTP_TIMEOUT) + Duration::from_secs(5),
         peculiar: peculiar(settings),
         ..AlerterSettings::default()
@@ -64,12 +92,16 @@ fn peculiar(settings: &settings::AlerterSettings) -> BTreeMap<Arc<str>, Receiver
 /// cluster: one interval of the probers.
 pub fn recoverer(
     settings: &settings::RecovererSettings,
+    mut maintenance: Vec<MaintenanceWindow>,
     settle: Duration,
     dry_run: bool,
 ) -> RecovererSettings {
     let defaults = &settings.defaults;
     let recovery =
         |settings: &settings::RecoverySettings| RecoverySettings { settle, ..recovery(settings) };
+    let own: Vec<_> =
+        defaults.maintenance.iter().map(settings::MaintenanceWindow::as_window).collect();
+    maintenance.extend(self::maintenance(&own));
     let components = settings.components.iter();
     RecovererSettings {
         default: recovery(&settings::RecoverySettings::from(defaults)),
@@ -83,7 +115,7 @@ pub fn recoverer(
         },
         dry_run,
         evidence_timeout: defaults.evidence_timeout.get(),
-        maintenance: defaults.maintenance_windows(),
+        maintenance,
         ..RecovererSettings::default()
     }
 }
@@ -133,7 +165,11 @@ pub fn respawns(settings: &Settings) -> Respawns {
 }
 
 /// The scaler's settings.
-pub fn scaler(settings: &settings::ScalerSettings, dry_run: bool) -> ScalerSettings {
+pub fn scaler(
+    settings: &settings::ScalerSettings,
+    maintenance: Vec<MaintenanceWindow>,
+    dry_run: bool,
+) -> ScalerSettings {
     ScalerSettings {
         default: ScalingSettings {
             enabled: settings.enabled,
@@ -154,6 +190,7 @@ pub fn scaler(settings: &settings::ScalerSettings, dry_run: bool) -> ScalerSetti
         components: settings.components.iter().map(|name| Arc::from(name.as_str())).collect(),
         interval: settings.interval.get(),
         dry_run,
+        maintenance,
         ..ScalerSettings::default()
     }
 }

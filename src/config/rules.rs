@@ -12,6 +12,7 @@ mod receivers;
 mod recoverer;
 mod respawn;
 mod warnings;
+mod windows;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -47,6 +48,7 @@ pub(crate) fn violations(
     alerter::judge(&mut judge);
     heartbeat::judge(&mut judge);
     reactions::judge(&mut judge);
+    windows::judge(&mut judge);
     judge.problems
 }
 

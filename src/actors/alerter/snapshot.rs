@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Alerter;
-use crate::model::Timestamp;
+use crate::model::{Silence, Timestamp};
 use crate::policy::notification::{OpenAlert, Pace, ReceiverState};
 
 /// Open alerts and their delivery.
@@ -15,6 +15,8 @@ pub struct AlerterSnapshot {
     /// Every open alert with its state at each receiver: when it was told, when it is retried, and
     /// why the newest attempt failed.
     pub alerts: Vec<OpenAlert>,
+    /// The silences that people made; those that end first come first.
+    pub silences: Vec<Silence>,
     /// By the receiver's name.
     pub receivers: BTreeMap<Arc<str>, ReceiverSnapshot>,
     /// Whether this falconer tells people, or leaves that to the leader.
@@ -40,15 +42,16 @@ pub struct ReceiverSnapshot {
 impl Alerter {
     /// Shows the present state.
     pub(super) fn publish(&self) {
-        let book = self.book();
+        let (book, now) = (self.book(), self.clock.now());
         let receiver = |name: &Arc<str>| ReceiverSnapshot {
             in_flight: self.in_flight.contains(name),
-            dead_since: None,
-            waiting: 0,
+            dead_since: self.watch.dead_since(name, &book, &self.settings, now),
+            waiting: book.backlog(name, now).alerts,
             state: book.receiver(name),
         };
         let snapshot = AlerterSnapshot {
             alerts: book.alerts().cloned().collect(),
+            silences: self.silences().all(),
             receivers: self
                 .receivers
                 .keys()

@@ -21,7 +21,7 @@ use crate::actors::testing::{
 use crate::effects::ClusterError;
 use crate::model::journal::ActionPhase;
 use crate::model::{IncidentId, JournalQuery, JournalRecord, ReasonKind, RolloutStatus};
-use crate::policy::recovery::LadderStep;
+use crate::policy::recovery::{LadderStep, Trouble};
 
 /// One recoverer with everything around it.
 struct Bench {
@@ -160,6 +160,7 @@ fn sick(component: &str, since: Timestamp) -> Recover {
         milvus_version: None,
         not_leader: None,
         quiet: None,
+        trouble: Trouble::Sick,
         unhealthy_since: since,
         sick_components: 1,
         watched_components: 4,

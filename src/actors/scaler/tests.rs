@@ -88,6 +88,7 @@ impl Bench {
             usage: usage.collect(),
             health: HealthState::Healthy,
             being_restarted: Vec::new(),
+            quiet: None,
         })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::attention::Attention;
 use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
 use super::hold::Hold;
 use super::route::NotificationSettings;
@@ -83,6 +84,9 @@ pub struct OpenAlert {
     /// Why it is not told at some receivers at present, as of the newest look at that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<Arc<str>, Hold>,
+    /// The attention that it gets.
+    #[serde(default, skip_serializing_if = "Attention::is_blank")]
+    pub attention: Attention,
     /// By the receiver's name.
     pub deliveries: BTreeMap<Arc<str>, Delivery>,
 }
@@ -145,6 +149,7 @@ impl OpenAlert {
     /// What a message says of it.
     fn said(&self, draft: Draft) -> AlertMessage {
         let Alert { incident, component, title, reason, details, action, .. } = self.alert.clone();
+        let details = self.attention.words.iter().cloned().chain(details).collect();
         let Alert { causes, affects, seen, look_closer, .. } = self.alert.clone();
         AlertMessage {
             incident,

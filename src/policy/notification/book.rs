@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::alert::{Alert, OpenAlert, ReceiverState};
+use super::attention::Attention;
 use super::delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
@@ -121,6 +122,7 @@ impl AlertBook {
         alert.details.truncate(MAX_DETAILS);
         self.touched.insert(alert.incident.clone());
         let severity = alert.severity;
+        let told_of_own = settings.told_of_own(&alert.component);
         let (open, due, raised) = match self.alerts.entry(alert.incident.clone()) {
             std::collections::btree_map::Entry::Occupied(entry) => {
                 let open = entry.into_mut();
@@ -132,6 +134,7 @@ impl AlertBook {
                 alert.action = std::mem::take(&mut open.alert.action);
                 alert.started_at = open.alert.started_at;
                 open.alert = alert;
+                open.reconsider_attention();
                 let due = now.max(open.raised_at + settings.group_wait);
                 (open, due, raised)
             }
@@ -139,12 +142,20 @@ impl AlertBook {
                 let deliveries = BTreeMap::new();
                 let (resolution, acknowledged) = (None, None);
                 let (raised_at, held) = (now, BTreeMap::new());
-                let open =
-                    OpenAlert { alert, raised_at, resolution, acknowledged, held, deliveries };
+                let attention = Attention::default();
+                let open = OpenAlert {
+                    alert,
+                    raised_at,
+                    resolution,
+                    acknowledged,
+                    held,
+                    attention,
+                    deliveries,
+                };
                 (entry.insert(open), now + settings.group_wait, Raised::New)
             }
         };
-        for receiver in settings.receivers_for(severity) {
+        for receiver in told_of_own.unwrap_or_else(|| settings.receivers_for(severity)) {
             open.deliveries.entry(receiver).or_insert(Delivery::Waiting { due });
         }
         raised
@@ -157,8 +168,12 @@ impl AlertBook {
         let Some(open) = self.alerts.get_mut(incident) else { return false };
         open.alert.action = action;
         for delivery in open.deliveries.values_mut() {
-            if let Delivery::Delivered { told } = delivery {
-                told.is_outdated = calls_person;
+            match delivery {
+                Delivery::Delivered { told } => told.is_outdated = calls_person,
+                // What is under way may have been written before this.
+                Delivery::Sending { draft, .. } => draft.is_outdated = calls_person,
+                // What is still to be written says it anyway.
+                Delivery::Waiting { .. } | Delivery::Retrying { .. } | Delivery::Closed { .. } => {}
             }
         }
         self.touched.insert(incident.clone());
@@ -333,8 +348,10 @@ impl AlertBook {
         let severity = open.alert.severity;
         let (known, failures, told) = delivery.progress();
         let draft = match known {
-            Some(draft) if draft.status == status && draft.severity == severity => draft,
-            Some(_) | None => Draft { status, severity, made_at: now },
+            Some(draft) if draft.status == status && draft.severity == severity => {
+                Draft { is_outdated: false, ..draft }
+            }
+            Some(_) | None => Draft { status, severity, made_at: now, is_outdated: false },
         };
         let is_last = pace == Pace::Draining;
         *delivery = Delivery::Sending { draft, failures, since: now, told, is_last };
@@ -416,7 +433,7 @@ impl AlertBook {
 fn accepted(draft: Draft, now: Timestamp) -> Delivery {
     match draft.status {
         AlertStatus::Firing => Delivery::Delivered {
-            told: Told { at: now, severity: draft.severity, is_outdated: false },
+            told: Told { at: now, severity: draft.severity, is_outdated: draft.is_outdated },
         },
         AlertStatus::Resolved => Delivery::Closed { reason: CloseReason::ResolvedDelivered },
     }

@@ -23,15 +23,21 @@ pub enum HoldKind {
     Silenced,
     /// It is a time at which nothing of the kind is told.
     Muted,
+    /// Somebody looks after it, and nothing but a reminder is left to be said.
+    Acknowledged,
 }
 
 impl HoldKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Inhibited, Self::Silenced, Self::Muted, Self::Acknowledged];
+
     /// Lower case, as in metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Inhibited => "inhibited",
             Self::Silenced => "silenced",
             Self::Muted => "muted",
+            Self::Acknowledged => "acknowledged",
         }
     }
 
@@ -39,7 +45,7 @@ impl HoldKind {
     pub const fn ends_at_once(self) -> bool {
         match self {
             Self::Inhibited => false,
-            Self::Silenced | Self::Muted => true,
+            Self::Silenced | Self::Muted | Self::Acknowledged => true,
         }
     }
 }

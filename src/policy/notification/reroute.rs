@@ -57,7 +57,8 @@ impl AlertBook {
         });
         for open in self.alerts.values_mut() {
             let incident = &open.alert.incident;
-            let wanted = settings.receivers_for(open.alert.severity);
+            let own = settings.told_of_own(&open.alert.component);
+            let wanted = own.unwrap_or_else(|| settings.receivers_for(open.alert.severity));
             open.deliveries.retain(|receiver, delivery| {
                 let keep = is_there(receiver)
                     && (wanted.contains(receiver) || !matches!(delivery, Delivery::Waiting { .. }));
@@ -111,7 +112,11 @@ mod tests {
         let to: Vec<String> = routes.iter().map(ToString::to_string).collect();
         NotificationSettings {
             receivers: receivers.iter().map(|name| Arc::from(*name)).collect(),
-            routes: if to.is_empty() { Vec::new() } else { vec![Route { severity: None, to }] },
+            routes: if to.is_empty() {
+                Vec::new()
+            } else {
+                vec![Route { severity: None, to, mute: Vec::new() }]
+            },
             ..NotificationSettings::default()
         }
     }

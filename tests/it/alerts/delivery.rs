@@ -57,6 +57,7 @@ impl Stage {
             keeper: falconer::actors::keeper::StateKeeper::default(),
             inbox: self.inbox.clone(),
             book,
+            silences: Arc::default(),
             board: self.board.clone(),
             journal: Arc::new(MemoryJournal::default()),
             clock: self.clock,

@@ -66,6 +66,9 @@ pub(super) fn email(server: SocketAddr) -> EmailSettings {
         login: None,
         from: "falconer <alerts@example.com>".into(),
         to: vec!["admin@example.com".into(), "ops@example.com".into()],
+        reply_to: String::new(),
+        subject_prefix: String::new(),
+        stable_subject: false,
         ca_file: None,
         timeout: Duration::from_secs(20),
     }

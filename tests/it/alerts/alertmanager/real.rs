@@ -3,7 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -43,8 +43,10 @@ struct Alertmanager {
 
 impl Alertmanager {
     fn start() -> Option<Self> {
-        let (Some(program), Some(amtool)) = (tool("prometheus-alertmanager"), tool("amtool"))
-        else {
+        // Debian's looks for its templates there and nowhere else.
+        let has_templates = Path::new("/usr/share/prometheus/alertmanager/default.tmpl").exists();
+        let tools = (tool("prometheus-alertmanager"), tool("amtool"), has_templates);
+        let (Some(program), Some(amtool), true) = tools else {
             eprintln!("skipped: there is no Alertmanager; tests/run --only-tools gets it");
             return None;
         };
