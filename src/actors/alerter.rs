@@ -168,7 +168,7 @@ impl Alerter {
         let raised = self.book().raise(alert, &self.settings, self.clock.now());
         self.note_raised(&written, raised);
         match raised {
-            Raised::New | Raised::Worse => true,
+            Raised::New | Raised::Worse | Raised::OtherCauses => true,
             Raised::Known => false,
         }
     }

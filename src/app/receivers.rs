@@ -10,6 +10,7 @@ use super::mapping::{self, given};
 use crate::clock::Clock;
 use crate::config::settings::{self, AlerterSettings, MailSecurity, WebhookMethod};
 use crate::effects::Notifier;
+use crate::effects::notify::email::OFFER_AGAIN;
 use crate::effects::notify::{
     AlertmanagerLogin, AlertmanagerNotifier, AlertmanagerSettings, EmailLogin, EmailNotifier,
     EmailSettings, LogNotifier, PagerDutyNotifier, PagerDutySettings, SlackAccess, SlackNotifier,
@@ -146,6 +147,7 @@ fn email(settings: &settings::EmailSettings) -> EmailSettings {
         subject_prefix: settings.subject_prefix.clone(),
         stable_subject: settings.stable_subject,
         ca_file: given(&settings.ca_file),
+        offer_again: OFFER_AGAIN.to_vec(),
         timeout: settings.timeout.get(),
     }
 }

@@ -11,6 +11,7 @@ mod attention;
 mod book;
 mod delivery;
 mod hold;
+mod inhibition;
 pub mod own;
 mod quieting;
 mod receiver_watch;
@@ -27,6 +28,7 @@ pub use delivery::{
     WaitReason, decide,
 };
 pub use hold::{Hold, HoldKind, Holds, NoHolds};
+pub use inhibition::{Inhibition, LONGEST_SUSPICION};
 pub use own::OwnAlerts;
 pub use quieting::QuietHolds;
 pub use receiver_watch::{Backlog, Loss, LossReason, ReceiverNews, ReceiverWatch};

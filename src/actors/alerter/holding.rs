@@ -2,12 +2,13 @@
 
 use super::Alerter;
 use crate::model::Timestamp;
-use crate::policy::notification::{HoldKind, Holds, QuietHolds};
+use crate::policy::notification::{HoldKind, Holds, Inhibition, QuietHolds};
 
 impl Alerter {
     /// All reasons for which an alert may be held back at `now`.
     pub(super) fn holds(&self, now: Timestamp) -> impl Holds {
-        QuietHolds::at(&self.settings, &self.silences(), now)
+        // What people want counts before what falconer concludes.
+        (QuietHolds::at(&self.settings, &self.silences(), now), Inhibition::default())
     }
 
     /// Counts what is held back, and why.

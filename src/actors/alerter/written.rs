@@ -17,7 +17,7 @@ impl Alerter {
         let change = match raised {
             Raised::New => AlertChange::Raised,
             Raised::Worse => AlertChange::Updated,
-            Raised::Known => return,
+            Raised::OtherCauses | Raised::Known => return,
         };
         let Alert { incident, title, severity, .. } = alert;
         if raised == Raised::New {

@@ -1,6 +1,7 @@
 //! The whole tree in virtual time, over effects in memory, following one plan after another.
 
 mod custody;
+mod storm;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -170,6 +171,8 @@ struct Around {
     mail: Arc<Mailbox>,
     leadership: LeadershipHandle,
     store: Option<Arc<dyn StateStore>>,
+    depends_on: BTreeSet<Arc<str>>,
+    more_mail: Vec<Arc<Mailbox>>,
 }
 
 impl Default for Around {
@@ -179,6 +182,8 @@ impl Default for Around {
             mail: Mailbox::new("email"),
             leadership: LeadershipHandle::default(),
             store: None,
+            depends_on: BTreeSet::new(),
+            more_mail: Vec::new(),
         }
     }
 }
@@ -197,6 +202,8 @@ struct Fixture {
     board: StatusBoard,
     machine: Arc<Machine>,
     mail: Arc<Mailbox>,
+    more_mail: Vec<Arc<Mailbox>>,
+    depends_on: BTreeSet<Arc<str>>,
     plans: Plans,
     probes: BTreeMap<Arc<str>, Arc<Noting>>,
     settings: TreeSettings,
@@ -211,6 +218,10 @@ impl Fixture {
     }
 
     fn start_in(around: &Around, count: usize) -> Self {
+        Self::start_planned(around, count, |_| {})
+    }
+
+    fn start_planned(around: &Around, count: usize, plan_more: impl FnOnce(&mut Self)) -> Self {
         fastrand::seed(7);
         let clock = around.clock;
         let (fatal, fatal_seen) = mpsc::unbounded_channel();
@@ -219,6 +230,8 @@ impl Fixture {
             board: StatusBoard::default(),
             machine: Machine::new(),
             mail: Arc::clone(&around.mail),
+            more_mail: around.more_mail.clone(),
+            depends_on: around.depends_on.clone(),
             plans: Plans::default(),
             probes: BTreeMap::new(),
             settings: TreeSettings::default(),
@@ -229,6 +242,7 @@ impl Fixture {
             let plan = fixture.component(&format!("c{index}"));
             fixture.plans.fixed.insert(Arc::clone(&plan.component), plan);
         }
+        plan_more(&mut fixture);
         let TreePlan { clusters, receivers, settings } = fixture.plan();
         fixture.tree = Some(Tree::start(TreeParts {
             clusters,
@@ -270,7 +284,7 @@ impl Fixture {
         let platform: Arc<dyn Cluster> = self.machine.clone();
         ClusterParts {
             name: name.into(),
-            depends_on: BTreeSet::new(),
+            depends_on: self.depends_on.clone(),
             planner: Arc::new(plans.clone()),
             recoverer_platform: Arc::clone(&platform),
             scaler_platform: Arc::clone(&platform),
@@ -281,7 +295,10 @@ impl Fixture {
     fn plan(&self) -> TreePlan {
         TreePlan {
             clusters: vec![self.cluster(CLUSTER, &self.plans)],
-            receivers: vec![Arc::clone(&self.mail) as Arc<dyn Notifier>],
+            receivers: std::iter::once(&self.mail)
+                .chain(&self.more_mail)
+                .map(|mail| Arc::clone(mail) as Arc<dyn Notifier>)
+                .collect(),
             settings: self.settings.clone(),
         }
     }

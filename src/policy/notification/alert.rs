@@ -69,6 +69,21 @@ pub struct Alert {
     pub started_at: Timestamp,
 }
 
+impl Alert {
+    /// Whether other things are known or suspected to be its cause.
+    pub(super) fn has_other_causes(&self, before: &Self) -> bool {
+        let suspects = |alert: &Self| alert.suspicion.as_ref().map(|one| one.of.clone());
+        self.causes != before.causes || suspects(self) != suspects(before)
+    }
+
+    /// What may be the cause was to be decided by then, and is not put off again and again.
+    pub(super) fn keep_first_suspicion(&mut self, before: &Self) {
+        if let (Some(suspicion), Some(before)) = (&mut self.suspicion, &before.suspicion) {
+            suspicion.until = suspicion.until.min(before.until);
+        }
+    }
+}
+
 /// One alert and where it stands at each receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenAlert {

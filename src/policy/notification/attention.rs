@@ -174,7 +174,9 @@ impl OpenAlert {
 
     fn is_quiet(&self) -> bool {
         self.held.values().any(|hold| match hold.kind {
-            HoldKind::Inhibited | HoldKind::Silenced => true,
+            HoldKind::Inhibited | HoldKind::Suspected | HoldKind::Settling | HoldKind::Silenced => {
+                true
+            }
             // Others may be told of it.
             HoldKind::Muted | HoldKind::Acknowledged => false,
         })

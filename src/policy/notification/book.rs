@@ -12,7 +12,7 @@ use super::delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
-use super::hold::Holds;
+use super::hold::{HoldKind, Holds};
 use super::route::NotificationSettings;
 use crate::model::{AlertStatus, IncidentId, Notification, Severity, Timestamp};
 use crate::policy::circuit::CircuitChange;
@@ -65,6 +65,8 @@ pub enum Raised {
     New,
     /// It is worse than it was: somebody may have to be told at once.
     Worse,
+    /// It has other causes than it had: it may have to be told by itself now.
+    OtherCauses,
     /// At most what the next message will say has changed.
     Known,
 }
@@ -130,9 +132,14 @@ impl AlertBook {
                     return Raised::Known;
                 }
                 let is_worse = severity > open.alert.severity;
-                let raised = if is_worse { Raised::Worse } else { Raised::Known };
+                let raised = match is_worse {
+                    true => Raised::Worse,
+                    false if alert.has_other_causes(&open.alert) => Raised::OtherCauses,
+                    false => Raised::Known,
+                };
                 alert.action = std::mem::take(&mut open.alert.action);
                 alert.started_at = open.alert.started_at;
+                alert.keep_first_suspicion(&open.alert);
                 open.alert = alert;
                 open.reconsider_attention();
                 let due = now.max(open.raised_at + settings.group_wait);
@@ -198,7 +205,8 @@ impl AlertBook {
             for (receiver, delivery) in &open.deliveries {
                 let severity = open.alert.severity;
                 let (pace, end) = (Pace::Draining, open.resolution);
-                if open.held.contains_key(receiver) && end.is_none() {
+                let hold = open.held.get(receiver).map(|hold| hold.kind);
+                if hold.is_some_and(HoldKind::outlasts_the_end) && end.is_none() {
                     continue;
                 }
                 let is_due = match decide(delivery, severity, end, settings, pace, now) {
@@ -234,7 +242,8 @@ impl AlertBook {
         self.look_at_holds(holds, now);
         for open in self.alerts.values_mut() {
             for (receiver, delivery) in &mut open.deliveries {
-                let is_held = open.held.contains_key(receiver);
+                let hold = open.held.get(receiver).map(|hold| hold.kind);
+                let is_held = hold.is_some_and(HoldKind::is_for_good);
                 if let (Delivery::Waiting { .. }, true, Some(_)) =
                     (&*delivery, is_held, open.resolution)
                 {
@@ -313,7 +322,9 @@ impl AlertBook {
             let Some(delivery) = open.deliveries.get(receiver) else { continue };
             let severity = open.alert.severity;
             // The end of what was told is told, whatever holds the rest back.
-            if let (None, Some(hold)) = (open.resolution, open.held.get(receiver)) {
+            let hold = open.held.get(receiver);
+            let hold = hold.filter(|one| pace == Pace::Normal || one.kind.outlasts_the_end());
+            if let (None, Some(hold)) = (open.resolution, hold) {
                 wake = wake.into_iter().chain(hold.until).min();
                 continue;
             }
@@ -356,7 +367,9 @@ impl AlertBook {
         let is_last = pace == Pace::Draining;
         *delivery = Delivery::Sending { draft, failures, since: now, told, is_last };
         self.touched.insert(incident.clone());
-        Some(open.message(draft))
+        let mut notification = open.message(draft);
+        notification.lead.affects = self.affected_by(incident, receiver);
+        Some(notification)
     }
 
     /// What is known of an open incident.

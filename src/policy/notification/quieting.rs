@@ -34,7 +34,7 @@ impl<'a> QuietHolds<'a> {
     fn silenced(&self, open: &OpenAlert) -> Option<Hold> {
         let quiet = self.in_force.over(&open.alert.component, Some(open.alert.severity))?;
         let (why, until) = (quiet.why.as_str().into(), Some(quiet.until));
-        Some(Hold { kind: HoldKind::Silenced, until, why })
+        Some(Hold { kind: HoldKind::Silenced, until, why, causes: Vec::new() })
     }
 
     fn muted(&self, open: &OpenAlert, receiver: &str) -> Option<Hold> {
@@ -45,7 +45,7 @@ impl<'a> QuietHolds<'a> {
         let shut = named.filter_map(|name| Some((name, *self.muted.get(name.as_str())?)));
         let (name, until) = shut.max_by_key(|(_, until)| *until)?;
         let why: Arc<str> = format!("mute time {name}").into();
-        Some(Hold { kind: HoldKind::Muted, until: Some(until), why })
+        Some(Hold { kind: HoldKind::Muted, until: Some(until), why, causes: Vec::new() })
     }
 
     /// Only where nothing but a reminder is left to be said.
@@ -56,7 +56,7 @@ impl<'a> QuietHolds<'a> {
                 if !told.is_outdated && told.severity >= open.alert.severity =>
             {
                 let why = format!("acknowledged by {}", by.by).into();
-                Some(Hold { kind: HoldKind::Acknowledged, until: None, why })
+                Some(Hold { kind: HoldKind::Acknowledged, until: None, why, causes: Vec::new() })
             }
             Delivery::Delivered { .. }
             | Delivery::Waiting { .. }

@@ -9,7 +9,11 @@ impl OpenAlert {
     pub fn shown(&self) -> AlertShown {
         let told = self.deliveries.iter().filter(|(_, delivery)| delivery.progress().2.is_some());
         let held = self.held.values().find(|hold| match hold.kind {
-            HoldKind::Inhibited | HoldKind::Silenced | HoldKind::Muted => true,
+            HoldKind::Inhibited
+            | HoldKind::Suspected
+            | HoldKind::Settling
+            | HoldKind::Silenced
+            | HoldKind::Muted => true,
             // That it is looked after is shown by itself.
             HoldKind::Acknowledged => false,
         });
