@@ -37,6 +37,7 @@ mod leading;
 mod parts;
 mod receivers;
 mod reconfigure;
+mod sending;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -277,12 +278,7 @@ impl Alerter {
         let sending = async move {
             let result = match recorded.await {
                 Ok(()) => {
-                    let begun = clock.monotonic();
-                    let result = deliver(notifier.as_ref(), &notification, limit).await;
-                    if result.is_ok() {
-                        metrics.message_accepted(notifier.name(), begun.elapsed());
-                    }
-                    Ok(result)
+                    Ok(deliver(notifier.as_ref(), &notification, limit, clock, &metrics).await)
                 }
                 Err(error) => Err(error),
             };
@@ -344,25 +340,6 @@ impl Alerter {
         self.take_commands(ctx);
         self.advance(ctx);
         drained
-    }
-}
-
-/// One attempt within `limit`. A receiver with a bug costs its own messages only: a panic that took
-/// the actor down would hold up everybody's.
-async fn deliver(
-    notifier: &dyn Notifier,
-    notification: &Notification,
-    limit: Duration,
-) -> Result<Receipt, NotifyError> {
-    let receiver = || notifier.name().to_owned();
-    let sending = AssertUnwindSafe(notifier.notify(notification)).catch_unwind();
-    match tokio::time::timeout(limit, sending).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(payload)) => {
-            let message = format!("panicked: {}", panic_message(payload.as_ref()));
-            Err(NotifyError::Refused { receiver: receiver(), message })
-        }
-        Err(_) => Err(NotifyError::Timeout { receiver: receiver(), seconds: limit.as_secs() }),
     }
 }
 

@@ -157,7 +157,7 @@ fn webhook(judge: &mut Judge<'_>, path: &KeyPath, webhook: &WebhookSettings) {
     for (header, value) in &webhook.secret_headers {
         let path = path.key("secret_headers").key(header);
         if !is_header(header) || !value.is_set() {
-            judge.value(&path, "is not an HTTP header with a file");
+            judge.value(&path, "is not an HTTP header and its file");
         }
         if webhook.headers.keys().any(|other| other.eq_ignore_ascii_case(header)) {
             judge.value(&path, "is in \"headers\" too");
