@@ -7,6 +7,7 @@
 
 mod alerts;
 mod circuits;
+mod delivery;
 mod export;
 mod gauges;
 mod heartbeat;
@@ -351,6 +352,8 @@ mod tests {
         metrics.config_loaded(Timestamp::default());
         metrics.config_reloaded(ReloadOutcome::Rejected, Timestamp::default());
         metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
+        metrics.message_accepted("email", Duration::from_millis(120));
+        metrics.delivery_flawed("email");
         metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);
         metrics.replicas(&id, 3, 2);
         metrics.performance(

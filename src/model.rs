@@ -20,8 +20,8 @@ pub mod time;
 pub mod workload;
 
 pub use alert::{
-    Acknowledgement, Affected, AlertMessage, AlertStatus, IncidentId, Notification, Receipt,
-    Severity, Sighting,
+    Acknowledgement, Affected, AlertMessage, AlertStatus, IncidentId, LEFT_TO_PERSON, Notification,
+    Receipt, Severity, Sighting,
 };
 pub use change::{ChangeRefusal, RefusalKind};
 pub use component::{ComponentId, ProberKind, Role};

@@ -31,7 +31,20 @@ fn warnings(text: &str) -> Vec<String> {
 /// `text` with every secret file it names moved to a folder where it exists.
 fn with_secrets(text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["milvus", "smtp", "slack", "milvus-ca.pem", "smtp-ca.pem"] {
+    for name in [
+        "milvus",
+        "smtp",
+        "slack",
+        "pagerduty",
+        "alertmanager",
+        "hook-token",
+        "milvus-ca.pem",
+        "smtp-ca.pem",
+        "alertmanager-ca.pem",
+        "hook-ca.pem",
+        "heartbeat",
+        "heartbeat-ca.pem",
+    ] {
         fs::write(folder.path().join(name), "https://127.0.0.1/secret\n").unwrap();
     }
     let text = text.replace("/run/secrets", folder.path().to_str().unwrap());

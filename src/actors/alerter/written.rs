@@ -78,8 +78,12 @@ impl Alerter {
         self.metrics.alert_sent(receiver, *severity, *status, result.is_ok());
         let (severity, status_name) = (severity.as_str(), status.as_str());
         match result {
-            Ok(_) => {
+            Ok(Receipt { flaw, .. }) => {
                 tracing::info!(%receiver, %incident, severity, status = status_name, ?reason, "alert delivered");
+                if let Some(flaw) = flaw {
+                    self.metrics.delivery_flawed(receiver);
+                    tracing::warn!(%receiver, %incident, flaw = %flaw, "alert delivered with a flaw");
+                }
             }
             Err(error) => {
                 tracing::warn!(%receiver, %incident, severity, status = status_name, %error, "alert not delivered");

@@ -75,7 +75,8 @@ mod tests {
     fn fail(book: &mut AlertBook, now: Timestamp) -> bool {
         let step = book.next("email", &settings(), Pace::Normal, now);
         let NextStep::Send { notification, .. } = step else { return false };
-        let error = SendFailure { outage: true, error: "connection refused".to_owned() };
+        let error =
+            SendFailure { outage: true, error: "connection refused".to_owned(), retry_after: None };
         let incident = notification.lead.incident.clone();
         book.finish(&incident, "email", Err(error), &settings(), 0.5, now);
         true

@@ -28,6 +28,9 @@ pub struct SendFailure {
     pub outage: bool,
     /// One line, no secrets.
     pub error: String,
+    /// For how long the receiver wants to be left alone, where it says so; held against the longest
+    /// back-off.
+    pub retry_after: Option<Duration>,
 }
 
 /// What to do for one receiver.
@@ -405,12 +408,15 @@ impl AlertBook {
                 *state = ReceiverState { delivered_at: Some(now), ..ReceiverState::default() };
                 (accepted(draft, now), change)
             }
-            Err(SendFailure { outage, error }) => {
+            Err(SendFailure { outage, error, retry_after }) => {
                 state.last_error = Some(error.clone());
                 let (retry_at, change) = if outage {
                     state.failed_at = Some(now);
                     state.failed_last = is_last;
                     let change = state.circuit.unanswered(&settings.circuit(), random, now);
+                    if let Some(asked) = retry_after {
+                        state.circuit.rest_until(now + asked.min(settings.backoff.max));
+                    }
                     (state.circuit.open_until().unwrap_or(now), change)
                 } else {
                     // Who refuses a message is in reach of others.

@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn unreachable() -> Result<(), SendFailure> {
-        Err(SendFailure { outage: true, error: "connection refused".into() })
+        Err(SendFailure { outage: true, error: "connection refused".into(), retry_after: None })
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn sent(step: NextStep) -> Notification {
 }
 
 fn outage() -> SendFailure {
-    SendFailure { outage: true, error: "connection refused".into() }
+    SendFailure { outage: true, error: "connection refused".into(), retry_after: None }
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_refused_message_does_not_hold_up_the_others() {
     book.raise(alert("proxy", Severity::Warning), &settings, at(0));
     book.raise(alert("querynode", Severity::Warning), &settings, at(0));
     let refused = sent(book.next("email", &settings, Pace::Normal, at(5)));
-    let failure = SendFailure { outage: false, error: "550 no".into() };
+    let failure = SendFailure { outage: false, error: "550 no".into(), retry_after: None };
     book.finish(&refused.lead.incident, "email", Err(failure), &settings, 0.5, at(5));
     let other = sent(book.next("email", &settings, Pace::Normal, at(5)));
     assert_ne!(other.lead.incident, refused.lead.incident);
@@ -185,7 +185,9 @@ fn play(
             let (incident, status, _) = in_flight.remove(&receiver).unwrap();
             let result = match attempts.next().copied().unwrap_or(0) {
                 0 => Ok(()),
-                kind => Err(SendFailure { outage: kind == 1, error: "no".into() }),
+                kind => {
+                    Err(SendFailure { outage: kind == 1, error: "no".into(), retry_after: None })
+                }
             };
             if result.is_ok() {
                 let n = incidents.iter().position(|alert| alert.incident == incident).unwrap();

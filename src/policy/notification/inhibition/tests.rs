@@ -87,7 +87,8 @@ impl Desk {
             ));
             let next = self.book.next(receiver, &self.settings, pace, now);
             let NextStep::Send { notification, .. } = next else { return told };
-            let refused = SendFailure { outage: false, error: "no such column".into() };
+            let refused =
+                SendFailure { outage: false, error: "no such column".into(), retry_after: None };
             let component = &notification.lead.component.component;
             let result = if self.refusing.is_some_and(|one| one == &**component) {
                 Err(refused)
