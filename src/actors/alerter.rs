@@ -5,15 +5,12 @@
 //! actor: a respawned alerter goes on where the former one stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
-use futures::FutureExt as _;
 use futures::channel::oneshot;
 
-use super::exit_guard::panic_message;
 use super::keeper::StateKeeper;
 use super::leadership::LeadershipHandle;
 use super::post::CommandsArrived;
@@ -29,6 +26,7 @@ use crate::policy::notification::{
     ReceiverWatch, SendFailure, SendReason,
 };
 use crate::policy::silence::SilenceBook;
+use sending::deliver;
 
 mod holding;
 mod inbox;

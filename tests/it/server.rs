@@ -41,6 +41,15 @@ impl Fixture {
         Self { server, status, metrics }
     }
 
+    /// One of which something can be wanted.
+    fn administered() -> Self {
+        let (metrics, sources) = sources();
+        let status = sources.status.clone();
+        let sources = ServerSources { administration: Some(Arc::new(Keeper)), ..sources };
+        let server = Server::start(&ServerSettings::listening_on(loopback()), sources).unwrap();
+        Self { server, status, metrics }
+    }
+
     fn get(&self, path: &str) -> Answer {
         request(self.server.local_addr(), &format!("GET {path} HTTP/1.1\r\n"))
     }
@@ -215,7 +224,7 @@ fn change(fixture: &Fixture, request_line: &str, body: &str) -> Answer {
 
 #[test]
 fn what_people_want_to_hear_nothing_of_is_read_and_refused_in_words() {
-    let fixture = Fixture::start();
+    let fixture = Fixture::administered();
     let add = |body: &str| change(&fixture, "POST /api/v1/silences", body);
     let made = add(
         r#"{"matchers": {"component": "query*"}, "for": "2h", "holds": ["recovery"], "comment": "x",

@@ -20,8 +20,9 @@ use crate::actors::testing::{
 };
 use crate::effects::ClusterError;
 use crate::model::journal::ActionPhase;
-use crate::model::{IncidentId, JournalQuery, JournalRecord, ReasonKind, RolloutStatus};
-use crate::model::{Matchers, NewSilence};
+use crate::model::{
+    IncidentId, JournalQuery, JournalRecord, Matchers, NewSilence, ReasonKind, RolloutStatus,
+};
 use crate::policy::recovery::{LadderStep, Trouble};
 
 /// One recoverer with everything around it.

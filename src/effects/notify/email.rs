@@ -123,7 +123,8 @@ impl EmailNotifier {
     /// When an address is none, there is no recipient, or an unprotected connection would leave
     /// this machine.
     pub fn new(mut settings: EmailSettings) -> Result<Self, SetupError> {
-        settings.host = settings.host.trim_matches(['[', ']']).to_owned();
+        let host = settings.host.trim_matches(['[', ']']).to_owned();
+        settings.host = host;
         let wrong = |message: String| SetupError::new(Self::NAME, message);
         let mailbox = |key: &str, address: &str| {
             let parsed = address.parse::<Mailbox>();
@@ -157,12 +158,16 @@ impl EmailNotifier {
     }
 
     /// One attempt; says what the server said.
-    async fn send(&self, notification: &Notification) -> Result<String, smtp::Failure> {
+    async fn send(
+        &self,
+        notification: &Notification,
+        phase: &smtp::Phase,
+    ) -> Result<String, smtp::Failure> {
         let mail = self.letterhead.build(notification);
         let mail = mail
             .map_err(|error| smtp::Failure::Refused(format!("cannot write the mail: {error}")))?;
         let bytes: Arc<[u8]> = mail.formatted().into();
-        let accepted = smtp::deliver(&self.settings, mail.envelope(), &bytes).await?;
+        let accepted = smtp::deliver(&self.settings, mail.envelope(), &bytes, phase).await?;
         let mut said = accepted.said;
         let mut later = Vec::new();
         for refused in accepted.refused {
@@ -194,10 +199,14 @@ impl Notifier for EmailNotifier {
 
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
         let limit = self.settings.timeout;
-        let sent = tokio::time::timeout(limit, self.send(notification)).await;
-        match sent.unwrap_or(Err(smtp::Failure::Timeout)) {
+        let phase = smtp::Phase::default();
+        let sent = tokio::time::timeout(limit, self.send(notification, &phase)).await;
+        let sent = sent.unwrap_or_else(|_| {
+            let (phase, limit) = (phase.get(), render::span(limit));
+            Err(smtp::Failure::Unavailable(format!("{phase}: no answer within {limit}")))
+        });
+        match sent {
             Ok(said) => Ok(Receipt { said: Some(said), ..Receipt::default() }),
-            Err(smtp::Failure::Timeout) => Err(NotifyError::timeout(Self::NAME, limit)),
             Err(smtp::Failure::Unavailable(message)) => {
                 Err(NotifyError::unavailable(Self::NAME, message))
             }

@@ -10,7 +10,7 @@ use lettre::address::Envelope;
 use tokio::sync::Semaphore;
 
 use super::EmailSettings;
-use super::smtp::{self, Failure, RefusedRecipient};
+use super::smtp::{self, Failure, Phase, RefusedRecipient};
 use crate::model::IncidentId;
 
 /// How many mails may wait at the same time.
@@ -86,7 +86,8 @@ impl Waiting {
             return ControlFlow::Break(());
         };
         let incident = &self.incident;
-        let sending = smtp::deliver(settings, &envelope, mail);
+        let phase = Phase::default();
+        let sending = smtp::deliver(settings, &envelope, mail, &phase);
         match tokio::time::timeout(settings.timeout, sending).await {
             Ok(Ok(accepted)) => {
                 let taken = self.recipients.len() - accepted.refused.len();
@@ -109,7 +110,7 @@ impl Waiting {
                 self.why = "the server refuses it";
                 return ControlFlow::Break(());
             }
-            Ok(Err(Failure::Timeout | Failure::Unavailable(_))) | Err(_) => {}
+            Ok(Err(Failure::Unavailable(_))) | Err(_) => {}
         }
         ControlFlow::Continue(())
     }
