@@ -26,6 +26,7 @@ use crate::policy::notification::{
     ReceiverWatch, SendFailure, SendReason,
 };
 use crate::policy::silence::SilenceBook;
+use sending::deliver;
 
 mod holding;
 mod inbox;

@@ -304,15 +304,13 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
         "7:11: \"restart\" in [clusters.a.processes.p] has no effect beside \"start\": falconer owns \
          the process",
         "8:2: [anomaly] has no effect in this version",
-        "13:18: \"group_interval\" in [alerter] has no effect in this version",
-        "14:10: [alerter.email] has no \"host\", so no mail is sent",
-        "17:11: \"ladder[0]\" in [recoverer] is \"delete_pod\", which is passed over: a process has \
+        "11:18: \"group_interval\" in [alerter] has no effect in this version",
+        "12:10: [alerter.email] has no \"host\", so no mail is sent",
+        "15:11: \"ladder[0]\" in [recoverer] is \"delete_pod\", which is passed over: a process has \
          neither pods nor revisions",
-        "19:8: \"mode\" in [scaler] is \"target\", which only observes in this version: nothing is \
-         scaled",
-        "21:8: \"path\" in [recorder] cannot be written, so the journal is kept in memory: there is no \
+        "19:8: \"path\" in [recorder] cannot be written, so the journal is kept in memory: there is no \
          folder no/such/folder",
-        "22:2: [leader_election] has no effect without a cluster on Kubernetes",
+        "20:2: [leader_election] has no effect without a cluster on Kubernetes",
     ]
     .map(|line| format!("actors.toml:{line}"));
     assert_eq!(warnings(text), expected);

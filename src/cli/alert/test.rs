@@ -184,12 +184,8 @@ async fn test(receiver: &dyn Notifier, args: &TestArgs, limit: Duration) -> Vec<
     let wants_end = match &first.result {
         Ok(_) => keeps_incidents || !args.firing_only,
         // Nobody knows whether something is open there.
-        Err(
-            NotifyError::Timeout { .. }
-            | NotifyError::Unavailable { .. }
-            | NotifyError::Overloaded { .. },
-        ) => keeps_incidents,
-        Err(NotifyError::Refused { .. }) => false,
+        Err(NotifyError::Timeout { .. } | NotifyError::Unavailable { .. }) => keeps_incidents,
+        Err(NotifyError::Overloaded { .. } | NotifyError::Refused { .. }) => false,
     };
     let reference = first.result.as_ref().ok().and_then(|receipt| receipt.reference.clone());
     let mut attempts = vec![first];
