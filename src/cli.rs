@@ -10,6 +10,7 @@ pub mod probe;
 pub mod resume;
 pub mod run;
 mod running;
+pub mod silence;
 pub mod whatif;
 
 use std::process::ExitCode;
@@ -65,6 +66,7 @@ pub enum Command {
     Probe(probe::ProbeArgs),
     Explain(explain::ExplainArgs),
     Alert(alert::AlertArgs),
+    Silence(silence::SilenceArgs),
     Resume(resume::ResumeArgs),
     Whatif(whatif::WhatifArgs),
     Demo(demo::DemoArgs),
@@ -81,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Probe(args) => probe::execute(args),
         Command::Explain(args) => explain::execute(args),
         Command::Alert(args) => alert::execute(args),
+        Command::Silence(args) => silence::execute(args),
         Command::Resume(args) => resume::execute(args),
         Command::Whatif(args) => whatif::execute(args),
         Command::Demo(args) => demo::execute(args),

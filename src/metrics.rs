@@ -5,6 +5,7 @@
 //! component that is no longer watched end with it. Counters and histograms stay until the process
 //! ends, as Prometheus expects.
 
+mod alerts;
 mod circuits;
 mod export;
 mod gauges;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use falconer::clock::Clock;
 use falconer::config::settings::{
-    ClusterSettings, ProberSettings, ProcessSettings, Settings, WebhookSettings,
+    ClusterSettings, ProberSettings, ProcessSettings, Settings, WebhookSettings, WindowSettings,
 };
 use falconer::effects::journal::{JournalLimits, SqliteJournal, SqliteSettings};
 use falconer::metrics::{
@@ -66,6 +66,8 @@ fn every_key_of_the_configuration_is_in_the_readme_and_no_other() {
     keys_of(ProcessSettings::default(), &mut required);
     keys_of(ProberSettings::default(), &mut required);
     keys_of(WebhookSettings::default(), &mut required);
+    keys_of(WindowSettings::default(), &mut required);
+    required.insert("routes.mute".to_owned());
     let is_documented = |key: &String| {
         let inner = format!("{key}.");
         let outer = key.split('.').next().unwrap_or(key);
@@ -117,6 +119,8 @@ fn feed(metrics: &Metrics) {
     metrics.config_reloaded(ReloadOutcome::Applied, Timestamp::default());
     metrics.leads(true, false);
     metrics.breaker(&id.cluster, true);
+    metrics.silences_active(1);
+    metrics.alerts_suppressed("silenced", 1);
     metrics.action_unwritten();
     metrics.state_saved("disk", StateSave::Saved);
     metrics.heartbeat(HeartbeatOutcome::Accepted);

@@ -234,6 +234,7 @@ impl Supervisor {
                 usage,
                 health,
                 being_restarted: Vec::new(),
+                quiet: None,
             });
             // The next resources report replaces one that does not fit.
             let _ = self.parts.peers.load.try_send(load);
@@ -248,7 +249,7 @@ impl Supervisor {
         }
         self.memory().recovery_progressed(&progress.component.component, progress.phase);
         self.view.recovery(&progress.component, progress.summary.clone());
-        let calls_person = progress.phase == RecoveryPhase::Escalated;
+        let calls_person = progress.phase.calls_person();
         let (incident, action) = (progress.incident, progress.summary);
         let update = UpdateAlert { incident, action, calls_person };
         self.parts.peers.update.send(update);

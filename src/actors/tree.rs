@@ -18,7 +18,7 @@ use actix::prelude::*;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::alerter::{self, AlerterSettings};
+use super::alerter::{self, AlerterSettings, AlerterWishes};
 use super::beacon::{self, BeaconSettings};
 use super::exit_guard::{self, Running};
 use super::keeper::StateKeeper;
@@ -209,6 +209,11 @@ impl Tree {
     /// The way on which a person says that recovery of a cluster may go on.
     pub fn resume_recovery(&self) -> Link<recoverer::Resume> {
         self.common.resume_recovery.clone()
+    }
+
+    /// The ways on which people say what they want to hear, and what somebody looks after.
+    pub fn wishes(&self) -> AlerterWishes {
+        self.common.wishes.clone()
     }
 
     /// Ends all probing.

@@ -9,9 +9,10 @@ use crate::actors::recoverer::RecovererSettings;
 use crate::actors::scaler::ScalerSettings;
 use crate::actors::tree::Respawns;
 use crate::config::Settings;
-use crate::config::settings::{self, PolicySelect, PolicyType, ScalerMode};
+use crate::config::settings::{self, PolicySelect, PolicyType, ScalerMode, WindowSettings};
 use crate::effects::journal::JournalLimits;
-use crate::policy::notification::{OwnAlerts, Route};
+use crate::policy::maintenance::MaintenanceWindow;
+use crate::policy::notification::{EscalationLevel, OwnAlerts, Route};
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
 use crate::policy::scaling::target::Tolerance;
 use crate::policy::scaling::{
@@ -23,9 +24,28 @@ pub fn given(path: &Path) -> Option<PathBuf> {
     (!path.as_os_str().is_empty()).then(|| path.to_path_buf())
 }
 
+/// The windows of all; what makes no sense was refused before.
+pub fn maintenance(settings: &[WindowSettings]) -> Vec<MaintenanceWindow> {
+    settings.iter().filter_map(|window| window.to_policy().ok()).collect()
+}
+
 /// The alerter's settings; it adds the receivers itself.
-pub fn alerter(settings: &settings::AlerterSettings) -> AlerterSettings {
-    let route = |route: &settings::Route| Route { severity: route.severity, to: route.to.clone() };
+pub fn alerter(
+    settings: &settings::AlerterSettings,
+    maintenance: Vec<MaintenanceWindow>,
+) -> AlerterSettings {
+    let route = |route: &settings::Route| Route {
+        severity: route.severity,
+        to: route.to.clone(),
+        mute: route.mute.clone(),
+    };
+    let level = |level: &settings::EscalationSettings| EscalationLevel {
+        after: level.after.get(),
+        to: level.to.clone(),
+    };
+    let mutes = settings.mute.iter();
+    let mutes =
+        mutes.filter_map(|(name, time)| Some((name.as_str().into(), time.to_policy().ok()?)));
     AlerterSettings {
         repeat_interval: settings.repeat_interval.get(),
         group_wait: settings.group_wait.get(),
@@ -36,6 +56,9 @@ pub fn alerter(settings: &settings::AlerterSettings) -> AlerterSettings {
             always_firing: settings.always_firing,
             always_firing_to: settings.always_firing_to.clone(),
         },
+        escalation: settings.escalation.iter().map(level).collect(),
+        maintenance,
+        mutes: mutes.collect(),
         send_timeout: settings.email.timeout.get() + Duration::from_secs(5),
         ..AlerterSettings::default()
     }
@@ -47,12 +70,16 @@ pub fn alerter(settings: &settings::AlerterSettings) -> AlerterSettings {
 /// cluster: one interval of the probers.
 pub fn recoverer(
     settings: &settings::RecovererSettings,
+    mut maintenance: Vec<MaintenanceWindow>,
     settle: Duration,
     dry_run: bool,
 ) -> RecovererSettings {
     let defaults = &settings.defaults;
     let recovery =
         |settings: &settings::RecoverySettings| RecoverySettings { settle, ..recovery(settings) };
+    let own: Vec<_> =
+        defaults.maintenance.iter().map(settings::MaintenanceWindow::as_window).collect();
+    maintenance.extend(self::maintenance(&own));
     let components = settings.components.iter();
     RecovererSettings {
         default: recovery(&settings::RecoverySettings::from(defaults)),
@@ -66,7 +93,7 @@ pub fn recoverer(
         },
         dry_run,
         evidence_timeout: defaults.evidence_timeout.get(),
-        maintenance: defaults.maintenance_windows(),
+        maintenance,
         ..RecovererSettings::default()
     }
 }
@@ -116,7 +143,11 @@ pub fn respawns(settings: &Settings) -> Respawns {
 }
 
 /// The scaler's settings.
-pub fn scaler(settings: &settings::ScalerSettings, dry_run: bool) -> ScalerSettings {
+pub fn scaler(
+    settings: &settings::ScalerSettings,
+    maintenance: Vec<MaintenanceWindow>,
+    dry_run: bool,
+) -> ScalerSettings {
     ScalerSettings {
         default: ScalingSettings {
             enabled: settings.enabled,
@@ -137,6 +168,7 @@ pub fn scaler(settings: &settings::ScalerSettings, dry_run: bool) -> ScalerSetti
         components: settings.components.iter().map(|name| Arc::from(name.as_str())).collect(),
         interval: settings.interval.get(),
         dry_run,
+        maintenance,
         ..ScalerSettings::default()
     }
 }

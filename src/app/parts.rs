@@ -73,12 +73,18 @@ impl Plan {
 
     fn tree_settings(&self) -> TreeSettings {
         let Settings { alerter, recoverer, scaler, probers, .. } = self.settings.as_ref();
+        let maintenance = mapping::maintenance(&self.settings.maintenance);
         let settle = probers.defaults.interval.get();
         let dry_run = dry_runs(&self.settings, self.dry_run);
         TreeSettings {
-            alerter: mapping::alerter(alerter),
-            recoverer: mapping::recoverer(recoverer, settle, dry_run.recoverer),
-            scaler: mapping::scaler(scaler, dry_run.scaler),
+            alerter: mapping::alerter(alerter, maintenance.clone()),
+            recoverer: mapping::recoverer(
+                recoverer,
+                maintenance.clone(),
+                settle,
+                dry_run.recoverer,
+            ),
+            scaler: mapping::scaler(scaler, maintenance, dry_run.scaler),
             respawns: mapping::respawns(&self.settings),
             beacon: self.heartbeat.for_tree(),
         }

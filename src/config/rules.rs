@@ -11,6 +11,7 @@ mod reactions;
 mod recoverer;
 mod respawn;
 mod warnings;
+mod windows;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -46,6 +47,7 @@ pub(crate) fn violations(
     alerter::judge(&mut judge);
     heartbeat::judge(&mut judge);
     reactions::judge(&mut judge);
+    windows::judge(&mut judge);
     judge.problems
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use opentelemetry::{KeyValue, StringValue};
 
+use super::alerts::AlertInstruments;
 use super::heartbeat::HeartbeatInstruments;
 use super::journal::JournalInstruments;
 use super::leadership::LeadershipInstruments;
@@ -95,6 +96,7 @@ pub(super) struct Instruments {
     pub(super) leadership: LeadershipInstruments,
     pub(super) recovery: RecoveryInstruments,
     pub(super) state: StateInstruments,
+    pub(super) people: AlertInstruments,
 }
 
 impl Instruments {
@@ -161,6 +163,7 @@ impl Instruments {
             leadership: LeadershipInstruments::new(meter),
             recovery: RecoveryInstruments::new(meter),
             state: StateInstruments::new(meter),
+            people: AlertInstruments::new(meter),
         }
     }
 }

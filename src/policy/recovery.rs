@@ -12,22 +12,26 @@ pub mod request;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+mod trouble;
 pub mod under_way;
 pub mod verification;
 pub mod window;
 
 pub use decision::{
-    EscalationReason, PlannedAction, PodTarget, RecoveryDecision, RevisionChange, WaitReason,
+    EscalationReason, PlannedAction, PodTarget, RecoveryDecision, RevisionChange, TriedEnd,
+    TriedStep, WaitReason,
 };
 pub use guards::{Finding, Guard, GuardVerdict, speaks_against};
 pub use ledger::{Limits, RecoveryLedger, StoredProblem, Tripped};
 pub use refusal::RefusalReason;
-pub use request::{PodState, Quiet, RecoveryRequest, SickComponent};
+pub use request::{PodState, RecoveryRequest, SickComponent};
 pub use settings::{ActionStep, Budget, GlobalSettings, LadderStep, RecoverySettings};
+pub use trouble::Trouble;
 pub use under_way::{ActionUnderWay, RolloutProgress};
 pub use verification::{Verification, verify};
 
 use crate::model::Timestamp;
+pub use crate::policy::quiet::Quiet;
 use crate::policy::workload_choice::choose;
 use guards::Scene;
 use ladder::Climb;
@@ -89,6 +93,7 @@ fn act(scene: &Scene<'_>) -> RecoveryDecision {
         workload: workload.reference.clone(),
         pod: next.pod.clone(),
         revisions: next.revisions,
+        skipped: next.skipped.clone(),
         idempotency_key,
         at: first_try.unwrap_or(scene.now),
     })

@@ -22,6 +22,7 @@ use crate::model::{
     ComponentId, HealthState, Owner, Pod, PodUsage, Role, Timestamp, Workload, WorkloadKind,
     WorkloadRef,
 };
+use crate::policy::quiet::Quiet;
 use crate::policy::workload_choice::{NoChoice, choose};
 
 /// What is known of a component's load.
@@ -41,6 +42,8 @@ pub struct ScalingRequest {
     pub health: HealthState,
     /// Those of `workloads` that are being restarted right now.
     pub being_restarted: Vec<WorkloadRef>,
+    /// A maintenance window or silence in force.
+    pub quiet: Option<Quiet>,
 }
 
 /// What to do about a component's replicas.
@@ -233,6 +236,9 @@ fn may_now(
     }
     if let Some(change) = ledger.in_flight(&request.component) {
         return Err(HoldReason::ChangeUnderWay { from: change.from, to: change.to });
+    }
+    if let Some(quiet) = request.quiet.as_ref().filter(|quiet| now < quiet.until) {
+        return Err(HoldReason::Quiet { why: quiet.why.clone(), until: quiet.until });
     }
     if request.being_restarted.contains(&workload.reference) {
         return Err(HoldReason::BeingRestarted { workload: reference() });

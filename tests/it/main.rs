@@ -16,6 +16,7 @@ mod milvus;
 mod outbox;
 mod probes;
 mod process;
+mod quiet;
 mod reload;
 mod respawning;
 mod running;

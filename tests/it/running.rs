@@ -162,14 +162,13 @@ impl Falconer {
         falconer
     }
 
-    /// Kills it without a warning and starts it again in the same place, with a new log.
-    pub fn kill_and_start(&mut self) {
-        // SIGKILL.
-        self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it can be waited for");
+    /// Kills it without warning and starts it again in the same folder, which its log goes on in.
+    pub fn kill_and_start(&mut self, environment: &[(&str, &str)]) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("it ended");
         let mut command = Command::new(env!("CARGO_BIN_EXE_falconer"));
-        self.child = spawn(command.arg("run"), &self.folder, &[]);
-        self.until("its server answers", || self.try_get("/livez").is_some());
+        self.child = spawn(command.arg("run"), &self.folder, environment);
+        self.until("its server answers again", || self.try_get("/livez").is_some());
     }
 
     /// Waits until `happened`.
@@ -258,7 +257,8 @@ impl Falconer {
 }
 
 fn spawn(command: &mut Command, folder: &TempDir, environment: &[(&str, &str)]) -> Child {
-    let log = File::create(folder.path().join("log")).expect("a log");
+    let log = File::options().create(true).append(true).open(folder.path().join("log"));
+    let log = log.expect("a log");
     command
         .current_dir(folder.path())
         .env_remove("RUST_LOG")

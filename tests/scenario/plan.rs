@@ -207,8 +207,8 @@ fn alerter(dice: &mut Dice, receivers: &[Arc<str>]) -> AlerterSettings {
     let routes = if dice.chance(0.4) {
         let all = receivers.iter().map(ToString::to_string).collect();
         vec![
-            Route { severity: Some(Severity::Critical), to: all },
-            Route { severity: None, to: vec![last] },
+            Route { severity: Some(Severity::Critical), to: all, mute: Vec::new() },
+            Route { severity: None, to: vec![last], mute: Vec::new() },
         ]
     } else {
         Vec::new()

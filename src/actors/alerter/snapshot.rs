@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Alerter;
-use crate::model::Timestamp;
+use crate::model::{Silence, Timestamp};
 use crate::policy::notification::{OpenAlert, Pace, ReceiverState};
 
 /// Open alerts and their delivery.
@@ -15,6 +15,8 @@ pub struct AlerterSnapshot {
     /// Every open alert with its state at each receiver: when it was told, when it is retried, and
     /// why the newest attempt failed.
     pub alerts: Vec<OpenAlert>,
+    /// The silences that people made; those that end first come first.
+    pub silences: Vec<Silence>,
     /// By the receiver's name.
     pub receivers: BTreeMap<Arc<str>, ReceiverSnapshot>,
     /// Whether this falconer tells people, or leaves that to the leader.
@@ -49,6 +51,7 @@ impl Alerter {
         };
         let snapshot = AlerterSnapshot {
             alerts: book.alerts().cloned().collect(),
+            silences: self.silences().all(),
             receivers: self
                 .receivers
                 .keys()

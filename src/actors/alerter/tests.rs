@@ -1,5 +1,6 @@
 //! The alerter in virtual time, with receivers in memory.
 
+mod quiet;
 mod receivers;
 
 use std::collections::VecDeque;
@@ -94,6 +95,7 @@ struct Stage {
     inbox: AlerterInbox,
     board: StatusBoard,
     book: Arc<Mutex<AlertBook>>,
+    silences: Arc<Mutex<SilenceBook>>,
     settings: AlerterSettings,
     leadership: LeadershipHandle,
 }
@@ -107,6 +109,7 @@ impl Stage {
             inbox: AlerterInbox::default(),
             board: StatusBoard::default(),
             book: Arc::default(),
+            silences: Arc::default(),
             settings,
             leadership: LeadershipHandle::default(),
         }
@@ -132,6 +135,7 @@ impl Stage {
                 keeper: crate::actors::keeper::StateKeeper::default(),
                 inbox: self.inbox.clone(),
                 book: Arc::clone(&self.book),
+                silences: Arc::clone(&self.silences),
                 board: self.board.clone(),
                 journal: Arc::new(MemoryJournal::default()),
                 clock: self.clock,
@@ -239,6 +243,23 @@ fn what_is_left_to_a_person_is_told_at_once_and_once() {
         }
         assert_eq!(email.accepted(), [(5, Firing), (60, Firing)]);
         assert_eq!(email.last().lead.action, "left to a person: 2 automatic steps did not help");
+    });
+}
+
+#[test]
+fn what_is_left_to_a_person_while_a_message_is_under_way_is_told_after_it() {
+    in_virtual_time(async {
+        let stage = Stage::new();
+        let email = stage.fake("email", &[Answer::Slow]);
+        let _alerter = stage.start(&[&email]);
+        stage.raise(Severity::Critical).await;
+        pass(7).await;
+        let action = "recovery of milvus-ha is stopped".to_owned();
+        let update = UpdateAlert { incident: incident(), action, calls_person: true };
+        stage.inbox.update.send(update);
+        pass(60).await;
+        assert_eq!(email.accepted(), [(10, Firing), (10, Firing)]);
+        assert_eq!(email.last().lead.action, "recovery of milvus-ha is stopped");
     });
 }
 

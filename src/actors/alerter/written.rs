@@ -17,7 +17,7 @@ impl Alerter {
         let change = match raised {
             Raised::New => AlertChange::Raised,
             Raised::Worse => AlertChange::Updated,
-            Raised::Known => return,
+            Raised::OtherCauses | Raised::Known => return,
         };
         let Alert { incident, title, severity, .. } = alert;
         if raised == Raised::New {
@@ -61,7 +61,7 @@ impl Alerter {
         );
     }
 
-    fn write_down(&self, id: &ComponentId, incident: &IncidentId, record: AlertRecord) {
+    pub(super) fn write_down(&self, id: &ComponentId, incident: &IncidentId, record: AlertRecord) {
         let record = JournalRecord::Alert(Box::new(record));
         self.journal.record(JournalEntry::of(self.clock.now(), id, record).within(incident));
     }

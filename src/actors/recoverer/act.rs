@@ -93,11 +93,10 @@ impl Recoverer {
         let Recover { request, milvus_failing, .. } = report;
         let (now, component) = (self.around.clock.now(), &request.component);
         self.around.circuits.begin(&component.cluster, now);
-        let sick = sick_pods(request);
         let settings = self.settings.for_component(component);
         let limits = Limits { settings, global: &self.settings.global };
         let mut ledger = self.ledger();
-        ledger.begin(component, &request.incident, plan, limits, &sick, now);
+        ledger.begin(request, plan, limits, now);
         if *milvus_failing {
             ledger.wait_for_milvus(component);
         }
@@ -214,7 +213,7 @@ impl Recoverer {
             RecoveryPhase::Started => ActionOutcome::Started,
             RecoveryPhase::DryRun => ActionOutcome::DryRun,
             RecoveryPhase::Recovered => ActionOutcome::Succeeded,
-            RecoveryPhase::Refused => ActionOutcome::Refused,
+            RecoveryPhase::Refused | RecoveryPhase::Stopped => ActionOutcome::Refused,
             RecoveryPhase::NotRecovered | RecoveryPhase::Escalated => ActionOutcome::Error,
         };
         let (outcome, step) = (Some(outcome), Some(sent.deed.step));
@@ -292,10 +291,4 @@ async fn carry_out(
         return Answer::Withheld(why);
     }
     Answer::Platform(deed.carry_out(cluster.as_ref(), gate.request_deadline()).await)
-}
-
-/// The names of the pods that were found sick.
-pub(super) fn sick_pods(request: &RecoveryRequest) -> Vec<Arc<str>> {
-    let sick = request.pods.iter().filter(|one| one.sick.is_some());
-    sick.map(|one| Arc::clone(&one.pod.name)).collect()
 }

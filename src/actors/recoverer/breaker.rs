@@ -10,8 +10,8 @@ use crate::model::journal::BreakerChange;
 use crate::model::{JournalEntry, JournalRecord};
 use crate::policy::recovery::{RecoveryRequest, RefusalReason};
 
-/// What was told of a component whose cluster's breaker is open; the same as the guard's own name.
-const BREAKER_OPEN: &str = "breaker_open";
+/// How the reason of a refusal begins, which is said of the breaker only once.
+const NOTHING_IS_DONE: &str = "nothing is done: ";
 
 /// A person has looked at a cluster: recovery goes on. Answers with the clusters whose breaker was
 /// open.
@@ -29,6 +29,7 @@ impl Recoverer {
     pub(super) fn trip(&mut self, request: &RecoveryRequest, reason: &RefusalReason) {
         let (now, cluster) = (self.around.clock.now(), Arc::clone(&request.component.cluster));
         let why = reason.to_string();
+        let why = why.strip_prefix(NOTHING_IS_DONE).unwrap_or(&why).to_owned();
         self.ledger().trip(&cluster, why.clone(), now);
         self.around.metrics.breaker(&cluster, true);
         tracing::warn!(%cluster, why, "recovery of a cluster is stopped");
@@ -36,8 +37,8 @@ impl Recoverer {
             "recovery of {cluster} is stopped: {why}. Nothing more is done there until a person has \
              looked and says `falconer resume {cluster}`"
         );
-        self.note_breaker(&cluster, BreakerChange::Tripped, words.clone());
-        self.refused(request, BREAKER_OPEN, words);
+        self.note_breaker(&cluster, BreakerChange::Tripped, words);
+        self.refuse(request, &RefusalReason::BreakerOpen { cluster, since: now, why });
     }
 
     fn on_resume(&mut self, message: &Resume) -> Vec<Arc<str>> {
@@ -65,7 +66,7 @@ impl Recoverer {
         let concerned: Vec<_> = self
             .told
             .iter()
-            .filter(|(id, told)| id.cluster == *cluster && told.kind == BREAKER_OPEN)
+            .filter(|(id, told)| id.cluster == *cluster && told.phase == RecoveryPhase::Stopped)
             .map(|(id, told)| (id.clone(), told.incident.clone()))
             .collect();
         for (component, incident) in concerned {

@@ -26,6 +26,8 @@ pub enum RecoveryPhase {
     NotRecovered,
     /// Left to a person.
     Escalated,
+    /// The cluster's circuit breaker is open: nothing is done until a person has looked.
+    Stopped,
 }
 
 impl RecoveryPhase {
@@ -38,6 +40,29 @@ impl RecoveryPhase {
             Self::Recovered => "recovered",
             Self::NotRecovered => "not_recovered",
             Self::Escalated => "escalated",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// Whether somebody must do something now, who may have been told that falconer does.
+    pub const fn calls_person(self) -> bool {
+        match self {
+            Self::Escalated | Self::Stopped => true,
+            Self::Refused | Self::Started | Self::DryRun | Self::Recovered | Self::NotRecovered => {
+                false
+            }
+        }
+    }
+
+    /// Whether it is why nothing is done.
+    pub const fn is_refusal(self) -> bool {
+        match self {
+            Self::Refused | Self::Stopped => true,
+            Self::Started
+            | Self::DryRun
+            | Self::Recovered
+            | Self::NotRecovered
+            | Self::Escalated => false,
         }
     }
 }
@@ -93,17 +118,29 @@ impl Recoverer {
             Some(left) => format!("{reason} until {}", now + left),
             None => reason.to_string(),
         };
-        self.refused(request, reason.as_str(), summary);
+        let is_stopped = matches!(reason, RefusalReason::BreakerOpen { .. });
+        let phase = if is_stopped { RecoveryPhase::Stopped } else { RecoveryPhase::Refused };
+        self.tell_refusal(request, phase, reason.as_str(), summary);
     }
 
     /// Nothing is done, and why.
     pub(super) fn refused(&mut self, request: &RecoveryRequest, kind: &'static str, words: String) {
+        self.tell_refusal(request, RecoveryPhase::Refused, kind, words);
+    }
+
+    fn tell_refusal(
+        &mut self,
+        request: &RecoveryRequest,
+        phase: RecoveryPhase,
+        kind: &'static str,
+        summary: String,
+    ) {
         self.tell(News {
             incident: request.incident.clone(),
             component: request.component.clone(),
-            phase: RecoveryPhase::Refused,
+            phase,
             kind,
-            summary: words,
+            summary,
             outcome: Some(ActionOutcome::Refused),
             step: None,
         });

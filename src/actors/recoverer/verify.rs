@@ -72,7 +72,7 @@ impl Recoverer {
 
     /// A report says which pods of a component are sick while an action on it is under way.
     pub(super) fn watch_pods(&mut self, request: &RecoveryRequest, ctx: &mut Context<Self>) {
-        let sick = super::act::sick_pods(request);
+        let sick: Vec<_> = request.sick_pods().collect();
         self.ledger().saw_sick_pods(&request.component, &sick);
         self.judge(&request.component, ctx);
     }

@@ -8,11 +8,8 @@ use super::Supervisor;
 use super::memory::{ClusterMemory, ComponentMemory};
 use crate::model::{Affected, ComponentId, HealthState, Role, Timestamp};
 use crate::policy::dependency::{Causes, Place, Standing, causes};
-use crate::policy::notification::{Alert, Suspicion};
+use crate::policy::notification::{Alert, LONGEST_SUSPICION, Suspicion};
 use crate::policy::schedule::silence;
-
-/// An incident waits no longer for the word on what may be its cause, however seldom that is probed.
-const LONGEST_SUSPICION: Duration = Duration::from_secs(120);
 
 /// Lines of what fails because of an incident and has no alert yet.
 const MOST_AFFECTED: usize = 500;

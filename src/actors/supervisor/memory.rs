@@ -225,7 +225,7 @@ impl ClusterMemory {
     /// The recoverer said something about `component`.
     pub fn recovery_progressed(&mut self, component: &str, phase: RecoveryPhase) {
         if let Some(memory) = self.components.get_mut(component) {
-            memory.refused = phase == RecoveryPhase::Refused;
+            memory.refused = phase.is_refusal();
             memory.told.recovery_progressed(phase);
         }
     }

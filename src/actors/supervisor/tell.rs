@@ -14,7 +14,7 @@ use crate::model::{
     ProberKind, Reason, ReasonKind, Severity, TargetReport, Timestamp, Workload,
 };
 use crate::policy::notification::Alert;
-use crate::policy::recovery::{PodState, RecoveryRequest, SickComponent};
+use crate::policy::recovery::{PodState, RecoveryRequest, SickComponent, Trouble};
 
 /// At most this many lines of evidence go into an alert.
 const MAX_DETAILS: usize = 10;
@@ -112,6 +112,7 @@ impl Supervisor {
             workloads: self.workloads_of(&id.component),
             pods: known.map_or_else(Vec::new, |known| pod_states(known, &sick_pods)),
             serves: open.severity == Severity::Warning,
+            trouble: Trouble::of(open.reason.kind),
             // Of what comes and goes, this time counts.
             unhealthy_since: if open.is_flapping { sick_since } else { open.since },
             failures,

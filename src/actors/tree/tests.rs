@@ -2,6 +2,7 @@
 
 mod custody;
 mod outbox;
+mod storm;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -180,11 +181,11 @@ impl Notifier for Mailbox {
 struct Around {
     clock: Clock,
     mail: Arc<Mailbox>,
-    /// Beside it.
-    more: Vec<Arc<Mailbox>>,
     leadership: LeadershipHandle,
     store: Option<Arc<dyn StateStore>>,
     settings: TreeSettings,
+    depends_on: BTreeSet<Arc<str>>,
+    more_mail: Vec<Arc<Mailbox>>,
 }
 
 impl Default for Around {
@@ -192,10 +193,11 @@ impl Default for Around {
         Self {
             clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
             mail: Mailbox::new("email"),
-            more: Vec::new(),
             leadership: LeadershipHandle::default(),
             store: None,
             settings: TreeSettings::default(),
+            depends_on: BTreeSet::new(),
+            more_mail: Vec::new(),
         }
     }
 }
@@ -214,7 +216,8 @@ struct Fixture {
     board: StatusBoard,
     machine: Arc<Machine>,
     mail: Arc<Mailbox>,
-    more: Vec<Arc<Mailbox>>,
+    more_mail: Vec<Arc<Mailbox>>,
+    depends_on: BTreeSet<Arc<str>>,
     plans: Plans,
     probes: BTreeMap<Arc<str>, Arc<Noting>>,
     settings: TreeSettings,
@@ -229,6 +232,10 @@ impl Fixture {
     }
 
     fn start_in(around: &Around, count: usize) -> Self {
+        Self::start_planned(around, count, |_| {})
+    }
+
+    fn start_planned(around: &Around, count: usize, plan_more: impl FnOnce(&mut Self)) -> Self {
         fastrand::seed(7);
         let clock = around.clock;
         let (fatal, fatal_seen) = mpsc::unbounded_channel();
@@ -237,7 +244,8 @@ impl Fixture {
             board: StatusBoard::default(),
             machine: Machine::new(),
             mail: Arc::clone(&around.mail),
-            more: around.more.clone(),
+            more_mail: around.more_mail.clone(),
+            depends_on: around.depends_on.clone(),
             plans: Plans::default(),
             probes: BTreeMap::new(),
             settings: around.settings.clone(),
@@ -248,6 +256,7 @@ impl Fixture {
             let plan = fixture.component(&format!("c{index}"));
             fixture.plans.fixed.insert(Arc::clone(&plan.component), plan);
         }
+        plan_more(&mut fixture);
         let TreePlan { clusters, receivers, settings } = fixture.plan();
         fixture.tree = Some(Tree::start(TreeParts {
             clusters,
@@ -290,7 +299,7 @@ impl Fixture {
         let platform: Arc<dyn Cluster> = self.machine.clone();
         ClusterParts {
             name: name.into(),
-            depends_on: BTreeSet::new(),
+            depends_on: self.depends_on.clone(),
             planner: Arc::new(plans.clone()),
             recoverer_platform: Arc::clone(&platform),
             scaler_platform: Arc::clone(&platform),
@@ -299,10 +308,12 @@ impl Fixture {
     }
 
     fn plan(&self) -> TreePlan {
-        let receivers = [&self.mail].into_iter().chain(&self.more);
         TreePlan {
             clusters: vec![self.cluster(CLUSTER, &self.plans)],
-            receivers: receivers.map(|one| Arc::clone(one) as Arc<dyn Notifier>).collect(),
+            receivers: std::iter::once(&self.mail)
+                .chain(&self.more_mail)
+                .map(|mail| Arc::clone(mail) as Arc<dyn Notifier>)
+                .collect(),
             settings: self.settings.clone(),
         }
     }

@@ -126,6 +126,14 @@ pub enum AlertChange {
     Updated,
     /// It is over.
     Resolved,
+    /// Somebody looks after it.
+    Acknowledged,
+    /// Somebody else is called, because nobody has acknowledged it.
+    Escalated,
+    /// Somebody wants to hear nothing of such alerts for a time.
+    Silenced,
+    /// Somebody wants to hear of them again.
+    Expired,
 }
 
 impl AlertChange {
@@ -135,6 +143,10 @@ impl AlertChange {
             Self::Raised => "raised",
             Self::Updated => "updated",
             Self::Resolved => "resolved",
+            Self::Acknowledged => "acknowledged",
+            Self::Escalated => "escalated",
+            Self::Silenced => "silenced",
+            Self::Expired => "expired",
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::attention::Attention;
 use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
 use super::hold::Hold;
 use super::route::NotificationSettings;
@@ -68,6 +69,21 @@ pub struct Alert {
     pub started_at: Timestamp,
 }
 
+impl Alert {
+    /// Whether other things are known or suspected to be its cause.
+    pub(super) fn has_other_causes(&self, before: &Self) -> bool {
+        let suspects = |alert: &Self| alert.suspicion.as_ref().map(|one| one.of.clone());
+        self.causes != before.causes || suspects(self) != suspects(before)
+    }
+
+    /// What may be the cause was to be decided by then, and is not put off again and again.
+    pub(super) fn keep_first_suspicion(&mut self, before: &Self) {
+        if let (Some(suspicion), Some(before)) = (&mut self.suspicion, &before.suspicion) {
+            suspicion.until = suspicion.until.min(before.until);
+        }
+    }
+}
+
 /// One alert and where it stands at each receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenAlert {
@@ -83,6 +99,9 @@ pub struct OpenAlert {
     /// Why it is not told at some receivers at present, as of the newest look at that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<Arc<str>, Hold>,
+    /// The attention that it gets.
+    #[serde(default, skip_serializing_if = "Attention::is_blank")]
+    pub attention: Attention,
     /// By the receiver's name.
     pub deliveries: BTreeMap<Arc<str>, Delivery>,
 }
@@ -145,6 +164,7 @@ impl OpenAlert {
     /// What a message says of it.
     fn said(&self, draft: Draft) -> AlertMessage {
         let Alert { incident, component, title, reason, details, action, .. } = self.alert.clone();
+        let details = self.attention.words.iter().cloned().chain(details).collect();
         let Alert { causes, affects, seen, look_closer, .. } = self.alert.clone();
         AlertMessage {
             incident,

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::alert::{Alert, OpenAlert, ReceiverState};
+use super::attention::Attention;
 use super::delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
-use super::hold::Holds;
+use super::hold::{HoldKind, Holds};
 use super::route::NotificationSettings;
 use crate::model::{AlertStatus, IncidentId, Notification, Severity, Timestamp};
 use crate::policy::circuit::CircuitChange;
@@ -61,6 +62,8 @@ pub enum Raised {
     New,
     /// It is worse than it was: somebody may have to be told at once.
     Worse,
+    /// It has other causes than it had: it may have to be told by itself now.
+    OtherCauses,
     /// At most what the next message will say has changed.
     Known,
 }
@@ -126,10 +129,16 @@ impl AlertBook {
                     return Raised::Known;
                 }
                 let is_worse = severity > open.alert.severity;
-                let raised = if is_worse { Raised::Worse } else { Raised::Known };
+                let raised = match is_worse {
+                    true => Raised::Worse,
+                    false if alert.has_other_causes(&open.alert) => Raised::OtherCauses,
+                    false => Raised::Known,
+                };
                 alert.action = std::mem::take(&mut open.alert.action);
                 alert.started_at = open.alert.started_at;
+                alert.keep_first_suspicion(&open.alert);
                 open.alert = alert;
+                open.reconsider_attention();
                 let due = now.max(open.raised_at + settings.group_wait);
                 (open, due, raised)
             }
@@ -137,8 +146,16 @@ impl AlertBook {
                 let deliveries = BTreeMap::new();
                 let (resolution, acknowledged) = (None, None);
                 let (raised_at, held) = (now, BTreeMap::new());
-                let open =
-                    OpenAlert { alert, raised_at, resolution, acknowledged, held, deliveries };
+                let attention = Attention::default();
+                let open = OpenAlert {
+                    alert,
+                    raised_at,
+                    resolution,
+                    acknowledged,
+                    held,
+                    attention,
+                    deliveries,
+                };
                 (entry.insert(open), now + settings.group_wait, Raised::New)
             }
         };
@@ -155,8 +172,12 @@ impl AlertBook {
         let Some(open) = self.alerts.get_mut(incident) else { return false };
         open.alert.action = action;
         for delivery in open.deliveries.values_mut() {
-            if let Delivery::Delivered { told } = delivery {
-                told.is_outdated = calls_person;
+            match delivery {
+                Delivery::Delivered { told } => told.is_outdated = calls_person,
+                // What is under way may have been written before this.
+                Delivery::Sending { draft, .. } => draft.is_outdated = calls_person,
+                // What is still to be written says it anyway.
+                Delivery::Waiting { .. } | Delivery::Retrying { .. } | Delivery::Closed { .. } => {}
             }
         }
         self.touched.insert(incident.clone());
@@ -181,7 +202,8 @@ impl AlertBook {
             for (receiver, delivery) in &open.deliveries {
                 let severity = open.alert.severity;
                 let (pace, end) = (Pace::Draining, open.resolution);
-                if open.held.contains_key(receiver) && end.is_none() {
+                let hold = open.held.get(receiver).map(|hold| hold.kind);
+                if hold.is_some_and(HoldKind::outlasts_the_end) && end.is_none() {
                     continue;
                 }
                 let is_due = match decide(delivery, severity, end, settings, pace, now) {
@@ -217,7 +239,8 @@ impl AlertBook {
         self.look_at_holds(holds, now);
         for open in self.alerts.values_mut() {
             for (receiver, delivery) in &mut open.deliveries {
-                let is_held = open.held.contains_key(receiver);
+                let hold = open.held.get(receiver).map(|hold| hold.kind);
+                let is_held = hold.is_some_and(HoldKind::is_for_good);
                 if let (Delivery::Waiting { .. }, true, Some(_)) =
                     (&*delivery, is_held, open.resolution)
                 {
@@ -296,7 +319,9 @@ impl AlertBook {
             let Some(delivery) = open.deliveries.get(receiver) else { continue };
             let severity = open.alert.severity;
             // The end of what was told is told, whatever holds the rest back.
-            if let (None, Some(hold)) = (open.resolution, open.held.get(receiver)) {
+            let hold = open.held.get(receiver);
+            let hold = hold.filter(|one| pace == Pace::Normal || one.kind.outlasts_the_end());
+            if let (None, Some(hold)) = (open.resolution, hold) {
                 wake = wake.into_iter().chain(hold.until).min();
                 continue;
             }
@@ -331,13 +356,17 @@ impl AlertBook {
         let severity = open.alert.severity;
         let (known, failures, told) = delivery.progress();
         let draft = match known {
-            Some(draft) if draft.status == status && draft.severity == severity => draft,
-            Some(_) | None => Draft { status, severity, made_at: now },
+            Some(draft) if draft.status == status && draft.severity == severity => {
+                Draft { is_outdated: false, ..draft }
+            }
+            Some(_) | None => Draft { status, severity, made_at: now, is_outdated: false },
         };
         let is_last = pace == Pace::Draining;
         *delivery = Delivery::Sending { draft, failures, since: now, told, is_last };
         self.touched.insert(incident.clone());
-        Some(open.message(draft))
+        let mut notification = open.message(draft);
+        notification.lead.affects = self.affected_by(incident, receiver);
+        Some(notification)
     }
 
     /// What is known of an open incident.
@@ -411,7 +440,7 @@ impl AlertBook {
 fn accepted(draft: Draft, now: Timestamp) -> Delivery {
     match draft.status {
         AlertStatus::Firing => Delivery::Delivered {
-            told: Told { at: now, severity: draft.severity, is_outdated: false },
+            told: Told { at: now, severity: draft.severity, is_outdated: draft.is_outdated },
         },
         AlertStatus::Resolved => Delivery::Closed { reason: CloseReason::ResolvedDelivered },
     }

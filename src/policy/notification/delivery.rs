@@ -33,6 +33,9 @@ pub struct Draft {
     pub severity: Severity,
     /// When it was first tried.
     pub made_at: Timestamp,
+    /// As for [`Told`]: whether it was left to a person while this was under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_outdated: bool,
 }
 
 /// The end of an incident.
@@ -310,7 +313,7 @@ mod tests {
     }
 
     fn draft(status: AlertStatus) -> Draft {
-        Draft { status, severity: Severity::Warning, made_at: at(5) }
+        Draft { status, severity: Severity::Warning, made_at: at(5), is_outdated: false }
     }
 
     fn waiting() -> Delivery {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::OpenAlert;
 use super::book::AlertBook;
 use super::delivery::Delivery;
-use crate::model::{IncidentId, Timestamp};
+use crate::model::{ComponentId, IncidentId, Timestamp};
 
 /// Why an alert is held back; a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,27 +19,63 @@ use crate::model::{IncidentId, Timestamp};
 pub enum HoldKind {
     /// Its cause is told instead.
     Inhibited,
+    /// Something else fails that may be its cause; that is not decided yet.
+    Suspected,
+    /// Its cause is over, and it may be over in a moment as well.
+    Settling,
     /// Somebody wants to hear nothing of it for a while.
     Silenced,
     /// It is a time at which nothing of the kind is told.
     Muted,
+    /// Somebody looks after it, and nothing but a reminder is left to be said.
+    Acknowledged,
 }
 
 impl HoldKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Inhibited,
+        Self::Suspected,
+        Self::Settling,
+        Self::Silenced,
+        Self::Muted,
+        Self::Acknowledged,
+    ];
+
     /// Lower case, as in metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Inhibited => "inhibited",
+            Self::Suspected => "suspected",
+            Self::Settling => "settling",
             Self::Silenced => "silenced",
             Self::Muted => "muted",
+            Self::Acknowledged => "acknowledged",
         }
     }
 
     /// Whether what it kept away is told at once when it ends, and not at the group's next flush.
     pub const fn ends_at_once(self) -> bool {
         match self {
-            Self::Inhibited => false,
-            Self::Silenced | Self::Muted => true,
+            Self::Inhibited | Self::Suspected | Self::Settling => false,
+            Self::Silenced | Self::Muted | Self::Acknowledged => true,
+        }
+    }
+
+    /// Whether what it kept away until the end is not mentioned afterwards: it was told with
+    /// something else, or nobody wanted to hear of it.
+    pub const fn is_for_good(self) -> bool {
+        match self {
+            Self::Inhibited | Self::Settling | Self::Silenced | Self::Muted => true,
+            Self::Suspected | Self::Acknowledged => false,
+        }
+    }
+
+    /// Whether it holds even when falconer ends, and nobody may tell later.
+    pub const fn outlasts_the_end(self) -> bool {
+        match self {
+            Self::Inhibited | Self::Silenced | Self::Muted | Self::Acknowledged => true,
+            Self::Suspected | Self::Settling => false,
         }
     }
 }
@@ -54,6 +90,21 @@ pub struct Hold {
     pub until: Option<Timestamp>,
     /// Why, in a few words, e.g. `etcd is unhealthy`.
     pub why: Arc<str>,
+    /// What is told instead, or may be, where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<ComponentId>,
+}
+
+impl Hold {
+    /// Whether it is told in the message about something else.
+    pub fn is_told_elsewhere(&self) -> bool {
+        match self.kind {
+            HoldKind::Inhibited | HoldKind::Settling => true,
+            HoldKind::Suspected | HoldKind::Silenced | HoldKind::Muted | HoldKind::Acknowledged => {
+                false
+            }
+        }
+    }
 }
 
 /// Says what is held back.
@@ -138,7 +189,7 @@ impl AlertBook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ComponentId, Reason, ReasonKind, Severity};
+    use crate::model::{Reason, ReasonKind, Severity};
     use crate::policy::notification::{Alert, NextStep, NotificationSettings, Pace};
 
     /// Holds everything back while it is on.
@@ -146,7 +197,12 @@ mod tests {
 
     impl Holds for Switch {
         fn hold(&self, _: &AlertBook, _: &OpenAlert, _: &str, _: Timestamp) -> Option<Hold> {
-            self.0.then(|| Hold { kind: HoldKind::Silenced, until: None, why: "quiet".into() })
+            self.0.then(|| Hold {
+                kind: HoldKind::Silenced,
+                until: None,
+                why: "quiet".into(),
+                causes: Vec::new(),
+            })
         }
     }
 

@@ -112,7 +112,11 @@ mod tests {
         let to: Vec<String> = routes.iter().map(ToString::to_string).collect();
         NotificationSettings {
             receivers: receivers.iter().map(|name| Arc::from(*name)).collect(),
-            routes: if to.is_empty() { Vec::new() } else { vec![Route { severity: None, to }] },
+            routes: if to.is_empty() {
+                Vec::new()
+            } else {
+                vec![Route { severity: None, to, mute: Vec::new() }]
+            },
             ..NotificationSettings::default()
         }
     }

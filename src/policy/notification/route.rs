@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::alert::Alert;
+use super::attention::EscalationLevel;
 use super::delivery::ABANDONED_MARGIN;
 use super::own::OwnAlerts;
 use crate::model::Severity;
 use crate::policy::backoff::BackoffSettings;
+use crate::policy::calendar::Recurrence;
 use crate::policy::circuit::CircuitSettings;
+use crate::policy::maintenance::MaintenanceWindow;
 
 /// Sends alerts of one severity (or of all) to some of the receivers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,6 +23,8 @@ pub struct Route {
     pub severity: Option<Severity>,
     /// Names of receivers: `email`, `slack`, `log`, `webhook.oncall` or `oncall` for short.
     pub to: Vec<String>,
+    /// Names of [`NotificationSettings::mutes`], at which nobody is told on this route.
+    pub mute: Vec<String>,
 }
 
 /// What is peculiar to one receiver.
@@ -45,6 +51,12 @@ pub struct NotificationSettings {
     /// The first route that matches the severity decides, and all receivers it names are told.
     /// With no routes, or where none matches, every receiver is told: nothing is lost silently.
     pub routes: Vec<Route>,
+    /// Who is told too where nobody acknowledges a critical incident; the shortest time first.
+    pub escalation: Vec<EscalationLevel>,
+    /// Windows that come again; those that hold alerts hold them here.
+    pub maintenance: Vec<MaintenanceWindow>,
+    /// Times at which routes are quiet, by the name under which those know them.
+    pub mutes: BTreeMap<Arc<str>, Recurrence>,
     /// The names of all configured receivers.
     pub receivers: Vec<Arc<str>>,
     /// What is peculiar to some of them.
@@ -69,6 +81,9 @@ impl Default for NotificationSettings {
             group_wait: Duration::from_secs(5),
             send_resolved: true,
             routes: Vec::new(),
+            escalation: Vec::new(),
+            maintenance: Vec::new(),
+            mutes: BTreeMap::new(),
             receivers: Vec::new(),
             peculiar: BTreeMap::new(),
             send_timeout: Duration::from_secs(30),
@@ -106,6 +121,19 @@ impl NotificationSettings {
         if named.is_empty() { self.receivers.iter().cloned().collect() } else { named }
     }
 
+    /// The names of the mute times that hold for `alert` at `receiver`: those of its route. Who is
+    /// called because nobody acknowledges is called at any time.
+    pub fn mutes_of(&self, alert: &Alert, receiver: &str) -> &[String] {
+        let severity = alert.severity;
+        let matching =
+            self.routes.iter().find(|route| route.severity.is_none_or(|only| only == severity));
+        let names = |route: &&Route| {
+            let mut named = route.to.iter().filter_map(|name| self.receiver_named(name));
+            named.any(|name| *name == *receiver)
+        };
+        matching.filter(names).map_or(&[], |route| &route.mute)
+    }
+
     /// Names in routes that no configured receiver bears; to be refused when the configuration is
     /// checked.
     pub fn unknown_receivers(&self) -> Vec<&str> {
@@ -133,6 +161,7 @@ mod tests {
                 .iter()
                 .map(|(severity, to)| Route {
                     severity: *severity,
+                    mute: Vec::new(),
                     to: to.iter().map(ToString::to_string).collect(),
                 })
                 .collect(),

@@ -114,8 +114,8 @@ fn a_retried_message_keeps_its_time_so_that_a_receiver_can_recognise_it() {
 fn a_raised_severity_reaches_the_receivers_of_both_severities() {
     let mut settings = settings();
     settings.routes = vec![
-        Route { severity: Some(Severity::Critical), to: vec!["oncall".into()] },
-        Route { severity: None, to: vec!["email".into()] },
+        Route { severity: Some(Severity::Critical), to: vec!["oncall".into()], mute: Vec::new() },
+        Route { severity: None, to: vec!["email".into()], mute: Vec::new() },
     ];
     let mut book = AlertBook::default();
     book.raise(alert("proxy", Severity::Warning), &settings, at(0));

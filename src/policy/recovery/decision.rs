@@ -46,6 +46,8 @@ pub struct PlannedAction {
     pub pod: Option<PodTarget>,
     /// The revisions to leave and to return to; `None` but for a rollback.
     pub revisions: Option<RevisionChange>,
+    /// The rungs that were passed over, each with its reason.
+    pub skipped: Vec<String>,
     /// Incident and step, and the pod or the revision where there is one; a repeated try after a
     /// platform error has the same key.
     pub idempotency_key: String,
@@ -130,13 +132,45 @@ impl fmt::Display for WaitReason {
     }
 }
 
+/// A step that was taken, and what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TriedStep {
+    /// The step.
+    pub step: ActionStep,
+    /// What came of it.
+    pub end: TriedEnd,
+}
+
+/// What came of a step after which something is still to be done; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TriedEnd {
+    /// The component was not healthy in its time.
+    Failed,
+    /// The platform did not do it.
+    Refused,
+    /// The component was healthy, and soon sick again.
+    CameBack,
+}
+
+impl fmt::Display for TriedStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = self.step.as_str();
+        match self.end {
+            TriedEnd::Failed => write!(f, "{step} did not help"),
+            TriedEnd::Refused => write!(f, "{step} was refused by the platform"),
+            TriedEnd::CameBack => write!(f, "{step} helped, but not for long"),
+        }
+    }
+}
+
 /// Why it is left to a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EscalationReason {
     /// The ladder says so, or has no further step.
     LadderEnds {
-        /// How many steps came before.
-        steps_taken: usize,
+        /// The steps that were taken, oldest first.
+        tried: Vec<TriedStep>,
         /// The steps that could not be taken, each with its reason.
         skipped: Vec<String>,
     },
@@ -160,14 +194,17 @@ impl EscalationReason {
 impl fmt::Display for EscalationReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LadderEnds { steps_taken: 0, skipped } => {
+            Self::LadderEnds { tried, skipped } if tried.is_empty() => {
                 f.write_str("left to a person: the ladder has no automatic step")?;
                 write_skipped(f, skipped)
             }
-            Self::LadderEnds { steps_taken, skipped } => {
-                let steps = if *steps_taken == 1 { "step" } else { "steps" };
-                write!(f, "left to a person: {steps_taken} automatic {steps} did not help")?;
-                write_skipped(f, skipped)
+            Self::LadderEnds { tried, skipped } => {
+                let words: Vec<String> = tried.iter().map(ToString::to_string).collect();
+                write!(f, "left to a person: {}", words.join(", then "))?;
+                if !skipped.is_empty() {
+                    write!(f, "; not tried: {}", skipped.join("; "))?;
+                }
+                Ok(())
             }
             Self::RolloutStuck { workload } => write!(
                 f,

@@ -1,7 +1,7 @@
 //! Which step is next for a sick component: the first rung from where its ladder stands that makes
 //! sense for what is known. Whether it may be taken now is for the guards.
 
-use super::decision::{PodTarget, RevisionChange};
+use super::decision::{PodTarget, RevisionChange, TriedStep};
 use super::ledger::RecoveryLedger;
 use super::refusal::words;
 use super::request::{PodState, RecoveryRequest};
@@ -53,8 +53,8 @@ impl NextStep {
 /// There is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoStep {
-    /// How many rungs came before.
-    pub steps_taken: usize,
+    /// The steps that were taken, oldest first.
+    pub tried: Vec<TriedStep>,
     /// The rungs that were passed over, each with its reason.
     pub skipped: Vec<String>,
 }
@@ -79,20 +79,15 @@ impl Climb<'_> {
     /// # Errors
     /// When the ladder says a person, or ends.
     pub fn next(&self) -> Result<NextStep, NoStep> {
-        let steps_taken = self.ledger.ladder_index(
-            &self.request.component,
-            &self.request.incident,
-            self.request.unhealthy_since,
-            self.settings,
-        );
-        if let Some(step) = self.hung_pod(steps_taken) {
+        let first = self.ledger.ladder_index(self.request, self.settings);
+        if let Some(step) = self.hung_pod(first) {
             return Ok(step);
         }
-        if let Some(step) = self.rollback_of_what_rolls(steps_taken) {
+        if let Some(step) = self.rollback_of_what_rolls(first) {
             return Ok(step);
         }
         let mut skipped = Vec::new();
-        let rungs = self.settings.ladder.iter().enumerate().skip(steps_taken);
+        let rungs = self.settings.ladder.iter().enumerate().skip(first);
         for (index, rung) in rungs {
             let step = match rung {
                 LadderStep::DeletePod => self.delete_pod(index),
@@ -110,7 +105,10 @@ impl Climb<'_> {
                 Err(why) => skipped.push(format!("{}: {why}", rung.as_str())),
             }
         }
-        Err(NoStep { steps_taken, skipped })
+        let (tried, mut earlier) = self.ledger.way_to(&self.request.component, first);
+        earlier.retain(|one| !skipped.contains(one));
+        earlier.append(&mut skipped);
+        Err(NoStep { tried, skipped: earlier })
     }
 
     /// A pod that should have ended long ago, where removing it by force is allowed. It may serve

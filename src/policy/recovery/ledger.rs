@@ -5,6 +5,7 @@ mod questions;
 mod record;
 mod reports;
 mod stored;
+mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use self::record::{
 use self::stored::StoredKey;
 pub use self::stored::StoredProblem;
 use super::decision::PlannedAction;
+use super::request::RecoveryRequest;
 use super::settings::{GlobalSettings, RecoverySettings};
 use super::under_way::{ActionUnderWay, RolloutProgress};
 use super::window::ActionWindow;
@@ -100,14 +102,14 @@ impl RecoveryLedger {
     /// An action begins: it counts from now on, whatever becomes of it.
     pub fn begin(
         &mut self,
-        component: &ComponentId,
-        incident: &IncidentId,
+        request: &RecoveryRequest,
         plan: &PlannedAction,
         limits: Limits<'_>,
-        sick_pods: &[Arc<str>],
         now: Timestamp,
     ) {
         let Limits { settings, global } = limits;
+        let (component, incident) = (&request.component, &request.incident);
+        let troubles = self.troubles(request, plan, settings);
         let first_try = self.counted_at(component, &plan.idempotency_key);
         let cluster = Arc::clone(&component.cluster);
         let record = self.record(component);
@@ -130,7 +132,9 @@ impl RecoveryLedger {
             workload: plan.workload.clone(),
             pod: plan.pod.clone(),
             revisions: plan.revisions,
-            sick_before: sick_pods.iter().cloned().collect(),
+            skipped: plan.skipped.clone(),
+            troubles,
+            sick_before: request.sick_pods().collect(),
             sick_after: None,
             idempotency_key: plan.idempotency_key.clone(),
             at: plan.at,
@@ -323,14 +327,8 @@ impl RecoveryLedger {
             record.lost.retain(|lost| lost.key != action.idempotency_key);
         }
         if action.step.is_rung() {
-            record.last_step = Some(LastStep {
-                index: action.index,
-                step: action.step,
-                incident: action.incident.clone(),
-                workload: action.workload.clone(),
-                began_at: action.requested_at,
-                end,
-            });
+            let earlier = record.last_step.take();
+            record.last_step = Some(LastStep::after(earlier, action, end));
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum RefusalReason {
         cluster: Arc<str>,
         /// When it opened.
         since: Timestamp,
+        /// What was spent.
+        why: String,
     },
     /// People want nothing to be done now.
     Quiet {
@@ -54,6 +56,14 @@ pub enum RefusalReason {
     SingleInstance {
         /// The role.
         role: Role,
+    },
+    /// Of several replicas of this role, of which one serves and the others stand by, only one is
+    /// ready, and nobody said that it may be taken down.
+    NoStandby {
+        /// The role.
+        role: Role,
+        /// How many there should be.
+        replicas: u32,
     },
     /// The component serves, and no step is for single pods of it.
     StillServes {
@@ -184,6 +194,7 @@ impl RefusalReason {
             | Self::Quiet { .. }
             | Self::Held { .. }
             | Self::SingleInstance { .. }
+            | Self::NoStandby { .. }
             | Self::StillServes { .. }
             | Self::HealthyPod { .. }
             | Self::RestartOrder { .. }
@@ -220,6 +231,7 @@ impl RefusalReason {
             Self::Held { sick_for: Some(_), .. } => "held_for_long",
             Self::Held { sick_for: None, .. } => "held",
             Self::SingleInstance { .. } => "single_instance",
+            Self::NoStandby { .. } => "no_standby",
             Self::StillServes { .. } => "still_serves",
             Self::HealthyPod { .. } => "healthy_pod",
             Self::RestartOrder { .. } => "restart_order",

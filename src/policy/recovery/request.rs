@@ -1,8 +1,12 @@
 //! What is known when a component is reported unhealthy: plain data, put together by the actors.
 
+use std::sync::Arc;
+
+use super::trouble::Trouble;
 use crate::model::{
     ComponentId, IncidentId, Pod, PodCondition, Reason, Role, Timestamp, Workload, WorkloadRef,
 };
+use crate::policy::quiet::Quiet;
 
 /// What is known when a component is reported unhealthy.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +24,8 @@ pub struct RecoveryRequest {
     /// Whether the component serves in spite of its sick pods: then only those are dealt with, and the
     /// rollout that made them.
     pub serves: bool,
+    /// What kind of trouble it is in now.
+    pub trouble: Trouble,
     /// When the incident began.
     pub unhealthy_since: Timestamp,
     /// Failed probes in a row.
@@ -49,6 +55,14 @@ pub struct RecoveryRequest {
     pub not_leader: Option<String>,
     /// A maintenance window or silence in force.
     pub quiet: Option<Quiet>,
+}
+
+impl RecoveryRequest {
+    /// The names of the pods that were found sick.
+    pub fn sick_pods(&self) -> impl Iterator<Item = Arc<str>> + '_ {
+        let sick = self.pods.iter().filter(|one| one.sick.is_some());
+        sick.map(|one| Arc::clone(&one.pod.name))
+    }
 }
 
 /// A pod and what its own probe said.
@@ -86,13 +100,4 @@ pub struct SickComponent {
     pub role: Option<Role>,
     /// Whether it serves in spite of its sick pods, e.g. a coordinator whose standby is sick.
     pub serves: bool,
-}
-
-/// A time in which people want nothing to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quiet {
-    /// Which window or whose silence, e.g. `maintenance window "sunday"`.
-    pub why: String,
-    /// Its end.
-    pub until: Timestamp,
 }

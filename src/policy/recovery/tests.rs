@@ -107,6 +107,7 @@ fn request(component: &str, since: Timestamp) -> RecoveryRequest {
         role: None,
         pods: Vec::new(),
         serves: false,
+        trouble: Trouble::Silent,
         unhealthy_since: since,
         failures: 3,
         failure_threshold: 3,
@@ -151,13 +152,7 @@ impl Desk {
 
     fn begin(&mut self, request: &RecoveryRequest, plan: &PlannedAction, now: Timestamp) {
         let limits = Limits { settings: &self.settings, global: &self.global };
-        let sick: Vec<Arc<str>> = request
-            .pods
-            .iter()
-            .filter(|one| one.sick.is_some())
-            .map(|one| one.pod.name.clone())
-            .collect();
-        self.ledger.begin(&request.component, &request.incident, plan, limits, &sick, now);
+        self.ledger.begin(request, plan, limits, now);
     }
 
     /// Decides, expects an action and lets the platform accept it.

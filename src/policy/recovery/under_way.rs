@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::{PodTarget, RevisionChange};
 use super::settings::ActionStep;
+use super::trouble::Trouble;
 use crate::model::{ComponentId, IncidentId, RolloutStatus, Timestamp, WorkloadRef};
 
 /// How far the rollout of an action has come, as last heard.
@@ -63,6 +64,12 @@ pub struct ActionUnderWay {
     pub pod: Option<PodTarget>,
     /// The revisions that are left and returned to.
     pub revisions: Option<RevisionChange>,
+    /// The rungs that were passed over, each with its reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
+    /// Against what it and the steps shortly before it are.
+    #[serde(default)]
+    pub troubles: BTreeSet<Trouble>,
     /// The pods that were sick when it was decided, by name, `pod` included.
     pub sick_before: BTreeSet<Arc<str>>,
     /// The pods that were sick when a report was last judged after the rollout had ended; `None`

@@ -7,7 +7,7 @@ use super::limits::Limiter;
 use super::settings::{LimitSelect, ScalingSettings};
 use super::step::Load;
 use super::target::Summary;
-use crate::model::{Autoscaler, HealthState, Percent, Role, WorkloadRef};
+use crate::model::{Autoscaler, HealthState, Percent, Role, Timestamp, WorkloadRef};
 
 /// What asked for a change.
 #[derive(Debug, Clone, PartialEq)]
@@ -290,6 +290,13 @@ pub enum HoldReason {
         /// To this number.
         to: u32,
     },
+    /// A maintenance window or a silence holds it.
+    Quiet {
+        /// Which window, or whose silence.
+        why: String,
+        /// Its end.
+        until: Timestamp,
+    },
     /// falconer restarts the workload right now.
     BeingRestarted {
         /// The workload.
@@ -335,6 +342,7 @@ impl HoldReason {
             Self::UnknownOwner { .. } => "unknown_owner",
             Self::Paused { .. } => "paused",
             Self::ChangeUnderWay { .. } => "change_under_way",
+            Self::Quiet { .. } => "quiet",
             Self::BeingRestarted { .. } => "being_restarted",
             Self::AfterError { .. } => "after_error",
             Self::NotHealthy { .. } => "not_healthy",
@@ -378,6 +386,7 @@ impl fmt::Display for HoldReason {
             Self::ChangeUnderWay { from, to } => {
                 write!(f, "the change from {from} to {to} replicas is under way")
             }
+            Self::Quiet { why, until } => write!(f, "not scaled: {why} until {until}"),
             Self::BeingRestarted { workload } => {
                 write!(f, "not scaled: {workload} is being restarted")
             }

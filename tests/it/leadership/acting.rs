@@ -154,7 +154,9 @@ impl Pair {
     async fn until_resolved(&self, component: &str) {
         let is_resolved = || {
             let all = self.sim.webhook().requests().all().into_iter().filter_map(|one| one.json());
-            let newest = all.filter(|one| one["component"]["component"] == component).last();
+            let ours: Vec<Value> =
+                all.filter(|one| one["component"]["component"] == component).collect();
+            let newest = ours.last();
             newest.is_some_and(|one| one["status"] == "resolved")
         };
         let waiting = async {

@@ -8,7 +8,7 @@ use falconer::model::{AlertStatus, Notification, Severity, Timestamp};
 use falconer::policy::notification::Delivery;
 
 use crate::world::death::Actor;
-use crate::world::receiver::{Accepted, Mood, Story, is_for_person};
+use crate::world::receiver::{Accepted, Mood, Story, call};
 use crate::world::{At, State};
 
 /// A report can reach its supervisor this much later than it was made.
@@ -115,7 +115,8 @@ impl State {
                 wrong.push("it has accepted this very message".to_owned());
             }
             let worse = message.lead.severity > accepted.severity;
-            let is_news = worse || (is_for_person(message) && !accepted.is_for_person);
+            let call = call(message);
+            let is_news = worse || (call.is_some() && call != accepted.call);
             let told_at = if accepted.known { accepted.at } else { accepted.made_at };
             let too_soon = message.sent_at.since(told_at) < repeat;
             if !is_retry && !is_news && too_soon {

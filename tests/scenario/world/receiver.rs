@@ -34,7 +34,7 @@ pub enum Mood {
 }
 
 /// A message that was accepted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Accepted {
     /// When it was made: the mark by which a receiver recognises it.
     pub made_at: Timestamp,
@@ -42,15 +42,21 @@ pub struct Accepted {
     pub at: Timestamp,
     /// How bad it said it is.
     pub severity: Severity,
-    /// Whether it said that the incident is left to a person, which is news of its own.
-    pub is_for_person: bool,
+    /// What it called a person for, which is news of its own.
+    pub call: Option<String>,
     /// Whether falconer knows.
     pub known: bool,
 }
 
-/// Whether the message says that the incident is left to a person.
-pub fn is_for_person(message: &Notification) -> bool {
-    message.lead.action.starts_with("left to a person")
+/// What the message calls a person for: because the incident is left to one, or because nothing more
+/// is done in its cluster.
+pub fn call(message: &Notification) -> Option<String> {
+    const LEFT: &str = "left to a person";
+    let action = &message.lead.action;
+    if action.starts_with(LEFT) {
+        return Some(LEFT.to_owned());
+    }
+    action.contains(" is stopped since ").then(|| action.clone())
 }
 
 /// What a receiver was told of an incident.
@@ -218,9 +224,9 @@ impl State {
             Story { component: message.lead.component.clone(), firing: Vec::new(), resolved: None }
         });
         let severity = message.lead.severity;
-        let is_for_person = is_for_person(message);
+        let call = call(message);
         let made_at = message.sent_at;
-        let accepted = Accepted { made_at, at, severity, is_for_person, known };
+        let accepted = Accepted { made_at, at, severity, call, known };
         match message.lead.status {
             falconer::model::AlertStatus::Firing => story.firing.push(accepted),
             falconer::model::AlertStatus::Resolved => story.resolved = Some(accepted),

@@ -38,6 +38,8 @@ fn the_breaker_opens_once_says_how_to_close_it_and_stops_the_whole_cluster() {
         assert!(words.contains("2 actions per 1h"), "{words}");
         assert!(words.contains("falconer resume milvus-ha"), "{words}");
         let told = bench.heard.lock().unwrap().len();
+        assert_eq!(bench.phases().last(), Some(&RecoveryPhase::Stopped));
+        assert!(RecoveryPhase::Stopped.calls_person(), "whoever was told hears of it at once");
         for _ in 0..400 {
             bench.report(sick("querynode", bench.now())).await;
             bench.report(sick("mixcoord", bench.now())).await;

@@ -42,7 +42,10 @@ impl Told {
             RecoveryPhase::Recovered | RecoveryPhase::NotRecovered => self.is_recovery_open = false,
             // Also one that was asked for before falconer itself was made anew.
             RecoveryPhase::Started => self.is_recovery_open = true,
-            RecoveryPhase::Refused | RecoveryPhase::DryRun | RecoveryPhase::Escalated => {}
+            RecoveryPhase::Refused
+            | RecoveryPhase::DryRun
+            | RecoveryPhase::Escalated
+            | RecoveryPhase::Stopped => {}
         }
     }
 

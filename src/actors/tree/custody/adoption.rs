@@ -53,6 +53,7 @@ impl Lasting {
             found.unreadable.extend(problems.iter().map(ToString::to_string));
         }
         found.unreadable.extend(lock(&self.scalings).adopt(stored, now));
+        found.unreadable.extend(lock(&self.silences).adopt(stored, now));
         let (recorded, unreadable) = StoredIncident::all(stored);
         found.unreadable.extend(unreadable);
         for incident in self.goes_on(&adopted, recorded) {
@@ -109,6 +110,7 @@ impl Lasting {
         let mut all = lock(&self.book).export();
         all.extend(lock(&self.recoveries).export());
         all.extend(lock(&self.scalings).export());
+        all.extend(lock(&self.silences).export());
         let memories = lock(&self.memories).clone();
         for (cluster, memory) in &memories {
             all.extend(lock(memory).export(cluster));

@@ -46,14 +46,25 @@ pub(super) struct RefusedRecipient {
     pub address: Address,
     /// What the server said.
     pub answer: String,
+    /// Whether it may take the mail later (4xx).
+    pub is_for_now: bool,
 }
 
-/// Delivers one mail to all recipients of its envelope; returns those whom the server refused.
+/// What became of a mail that the server took for one recipient at least.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    /// What the server said when it took it.
+    pub said: String,
+    /// For whom it did not.
+    pub refused: Vec<RefusedRecipient>,
+}
+
+/// Delivers one mail to all recipients of its envelope, as far as the server takes it.
 pub(super) async fn deliver(
     settings: &EmailSettings,
     envelope: &Envelope,
     mail: &[u8],
-) -> Result<Vec<RefusedRecipient>, Failure> {
+) -> Result<Accepted, Failure> {
     let server = Server { settings, target: format!("{}:{}", settings.host, settings.port) };
     let password = match &settings.login {
         Some(EmailLogin { password, .. }) => {
@@ -67,7 +78,8 @@ pub(super) async fn deliver(
     // The mail's fate is known, and must not wait for a server that is slow to say goodbye: who is
     // killed before it is on record sends the mail again.
     tokio::spawn(async move { timeout(QUIT_TIMEOUT, connection.abort()).await });
-    said.map_err(|failure| failure.without(password.as_deref()))
+    let password = password.as_deref();
+    said.map(|accepted| accepted.without(password)).map_err(|failure| failure.without(password))
 }
 
 struct Server<'a> {
@@ -156,7 +168,7 @@ impl Server<'_> {
         password: Option<&str>,
         envelope: &Envelope,
         mail: &[u8],
-    ) -> Result<Vec<RefusedRecipient>, Failure> {
+    ) -> Result<Accepted, Failure> {
         if let (Some(login), Some(password)) = (&self.settings.login, password) {
             let credentials = Credentials::new(login.username.clone(), password.to_owned());
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
@@ -170,8 +182,9 @@ impl Server<'_> {
         let answer = connection.command(Data).await;
         answer.map_err(|error| self.describe("message", &error))?;
         let answer = connection.message(mail).await;
-        answer.map_err(|error| self.describe("message", &error))?;
-        Ok(refused)
+        let answer = answer.map_err(|error| self.describe("message", &error))?;
+        let words = answer.message().collect::<Vec<_>>().join(" ");
+        Ok(Accepted { said: format!("{} {words}", answer.code()), refused })
     }
 
     /// Offers each recipient; fails where the server takes none of them.
@@ -189,7 +202,8 @@ impl Server<'_> {
             if error.status().is_none() {
                 return Err(failure);
             }
-            refused.push(RefusedRecipient { address: address.clone(), answer: reply(&error) });
+            let (answer, is_for_now) = (reply(&error), error.is_transient());
+            refused.push(RefusedRecipient { address: address.clone(), answer, is_for_now });
             // A refusal for now outweighs one for good: the mail may get through later.
             last = match (last, failure) {
                 (Some(Failure::Unavailable(first)), _) => Some(Failure::Unavailable(first)),
@@ -228,8 +242,20 @@ impl Server<'_> {
     }
 }
 
-impl Failure {
+impl Accepted {
     /// The same without the password, should a server echo it.
+    fn without(mut self, password: Option<&str>) -> Self {
+        let Some(password) = password else { return self };
+        self.said = self.said.replace(password, "***");
+        for refused in &mut self.refused {
+            refused.answer = refused.answer.replace(password, "***");
+        }
+        self
+    }
+}
+
+impl Failure {
+    /// As [`Accepted::without`].
     fn without(self, password: Option<&str>) -> Self {
         let Some(password) = password else { return self };
         match self {

@@ -10,6 +10,7 @@ pub(super) fn breaker(scene: &Scene<'_>) -> Finding {
         Some(tripped) => Finding::Refuse(RefusalReason::BreakerOpen {
             cluster: scene.request.component.cluster.clone(),
             since: tripped.at,
+            why: tripped.why.clone(),
         }),
         None => Finding::Pass("the cluster's circuit breaker is closed".to_owned()),
     }

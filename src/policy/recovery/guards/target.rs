@@ -109,14 +109,38 @@ pub(super) fn single_instance(scene: &Scene<'_>) -> Finding {
     if workload.reference.kind == WorkloadKind::Process {
         return Finding::Pass("its start or restart command was given for this".to_owned());
     }
-    if workload.desired_replicas > 1 {
-        let replicas = workload.desired_replicas;
-        return Finding::Pass(format!("{replicas} replicas, so that one can stand by"));
-    }
     if scene.settings.explicit_ladder {
         return Finding::Pass("it has a ladder of its own".to_owned());
     }
+    if workload.desired_replicas > 1 {
+        return standby(scene, workload, role);
+    }
     Finding::Refuse(RefusalReason::SingleInstance { role })
+}
+
+/// Of several replicas one serves and the others stand by: one that the platform has ready stays,
+/// unless none of them is, so that nothing is taken away.
+fn standby(scene: &Scene<'_>, workload: &Workload, role: Role) -> Finding {
+    let Some(step) = scene.step() else { return Finding::NotAsked };
+    let pods = &scene.request.pods;
+    let is_ready = |one: &&PodState| one.is_ready();
+    let ready = if pods.is_empty() {
+        workload.ready_replicas as usize
+    } else {
+        pods.iter().filter(is_ready).count()
+    };
+    let stay = match &step.pod {
+        Some(pod) => pods.iter().filter(is_ready).filter(|one| one.pod.name != pod.name).count(),
+        None => ready.saturating_sub(1),
+    };
+    let replicas = workload.desired_replicas;
+    if ready == 0 {
+        return Finding::Pass(format!("none of its {replicas} replicas is ready"));
+    }
+    if stay == 0 {
+        return Finding::Refuse(RefusalReason::NoStandby { role, replicas });
+    }
+    Finding::Pass(format!("{stay} of its {replicas} replicas stays ready"))
 }
 
 const fn is_alone(role: Role) -> bool {
@@ -158,12 +182,10 @@ pub(super) fn ladder(scene: &Scene<'_>) -> Finding {
         Some(Err(NoStep { skipped, .. })) if scene.request.serves => {
             Finding::Refuse(RefusalReason::StillServes { skipped: skipped.clone() })
         }
-        Some(Err(NoStep { steps_taken, skipped })) => {
-            Finding::Escalate(EscalationReason::LadderEnds {
-                steps_taken: *steps_taken,
-                skipped: skipped.clone(),
-            })
-        }
+        Some(Err(NoStep { tried, skipped })) => Finding::Escalate(EscalationReason::LadderEnds {
+            tried: tried.clone(),
+            skipped: skipped.clone(),
+        }),
     }
 }
 

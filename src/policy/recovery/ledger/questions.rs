@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{ActionWindow, LastStep, RecoveryLedger, Retry, RolledBack, StepEnd, Tripped};
 use crate::model::{ComponentId, IncidentId, Pod, Timestamp, Workload, WorkloadRef};
-use crate::policy::recovery::settings::{ActionStep, Budget, RecoverySettings};
+use crate::policy::recovery::settings::{ActionStep, Budget};
 use crate::policy::recovery::under_way::ActionUnderWay;
 
 impl RecoveryLedger {
@@ -35,26 +35,6 @@ impl RecoveryLedger {
     ) -> Option<Timestamp> {
         let escalated = self.components.get(component)?.escalated.as_ref()?;
         (escalated.incident == *incident).then_some(escalated.at)
-    }
-
-    /// Which step of the ladder is next for a component that is sick since `unhealthy_since`.
-    pub fn ladder_index(
-        &self,
-        component: &ComponentId,
-        incident: &IncidentId,
-        unhealthy_since: Timestamp,
-        settings: &RecoverySettings,
-    ) -> usize {
-        let Some(last) = self.last_step(component) else { return 0 };
-        let came_back = match &last.end {
-            StepEnd::Failed => true,
-            StepEnd::PodReplaced { .. } => false,
-            StepEnd::Helped { at } => {
-                last.incident == *incident
-                    || unhealthy_since.since(*at) < settings.recurrence_window
-            }
-        };
-        last.index.saturating_add(usize::from(came_back))
     }
 
     /// The pods for which the rung `index` is still: those that were sick when it was taken for
@@ -117,7 +97,7 @@ impl RecoveryLedger {
         self.components.get(component).map_or(&[], |record| &record.rollbacks)
     }
 
-    fn last_step(&self, component: &ComponentId) -> Option<&LastStep> {
+    pub(super) fn last_step(&self, component: &ComponentId) -> Option<&LastStep> {
         self.components.get(component)?.last_step.as_ref()
     }
 

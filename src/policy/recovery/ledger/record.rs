@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{IncidentId, Timestamp, WorkloadRef};
-use crate::policy::recovery::decision::PodTarget;
+use crate::policy::recovery::decision::{PodTarget, TriedStep};
 use crate::policy::recovery::settings::ActionStep;
+use crate::policy::recovery::trouble::Trouble;
 use crate::policy::recovery::window::ActionWindow;
 
 /// Most entries of each list: old ones go. A pod or revision that old is gone as well.
@@ -40,6 +41,18 @@ pub(super) struct LastStep {
     pub(super) incident: IncidentId,
     pub(super) workload: WorkloadRef,
     pub(super) began_at: Timestamp,
+    /// Whether the platform did not do it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) refused: bool,
+    /// Against what it and the steps shortly before it were.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) troubles: BTreeSet<Trouble>,
+    /// The steps before it on the same way up the ladder, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) before: Vec<TriedStep>,
+    /// What was passed over on that way, each with its reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) skipped: Vec<String>,
     #[serde(flatten)]
     pub(super) end: StepEnd,
 }

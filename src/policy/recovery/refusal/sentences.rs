@@ -18,10 +18,10 @@ impl fmt::Display for RefusalReason {
                 )
             }
             Self::NotLeader { why } => write!(f, "nothing is done by this falconer: {why}"),
-            Self::BreakerOpen { cluster, since } => write!(
+            Self::BreakerOpen { cluster, since, why } => write!(
                 f,
-                "nothing is done: recovery of {cluster} is stopped since {since}, because more was \
-                 done than its budget allows; look at the cluster, then `falconer resume {cluster}`"
+                "nothing is done: recovery of {cluster} is stopped since {since}: {why}; nothing \
+                 more is done there until a person has looked and says `falconer resume {cluster}`"
             ),
             Self::Quiet { why, until } => write!(f, "nothing is done: {why} until {until}"),
             Self::Held { workload, hold, sick_for } => {
@@ -31,6 +31,11 @@ impl fmt::Display for RefusalReason {
                 f,
                 "nothing is done: the only {role} would be gone meanwhile; write a ladder under \
                  [recoverer.{role}] to allow it"
+            ),
+            Self::NoStandby { role, replicas } => write!(
+                f,
+                "nothing is done: only one of {replicas} replicas of the {role} is ready, and would \
+                 be gone meanwhile; write a ladder under [recoverer.{role}] to allow it"
             ),
             Self::StillServes { skipped } => {
                 f.write_str(

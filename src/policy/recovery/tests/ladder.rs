@@ -19,7 +19,7 @@ fn a_step_that_did_not_help_is_followed_by_the_next_and_escalation_is_said_once(
     desk.act(&request, START);
     let later = START + minutes(10);
     desk.ledger.not_recovered(&request.component, later);
-    let reason = EscalationReason::LadderEnds { steps_taken: 1, skipped: Vec::new() };
+    let reason = ends_after(&[(ActionStep::RolloutRestart, TriedEnd::Failed)]);
     assert_eq!(desk.decide(&request, later), RecoveryDecision::Escalate { reason });
     desk.ledger.escalated(&request.component, &request.incident, later);
     let refusal = desk.refusal(&request, later + minutes(300));
@@ -46,8 +46,82 @@ fn what_came_back_soon_after_its_recovery_was_not_helped() {
     desk.act(&first, START);
     desk.ledger.recovered(&first.component, START + minutes(1));
     let back = request("proxy", START + minutes(9));
-    let reason = EscalationReason::LadderEnds { steps_taken: 1, skipped: Vec::new() };
+    let reason = ends_after(&[(ActionStep::RolloutRestart, TriedEnd::CameBack)]);
     assert_eq!(desk.decide(&back, START + minutes(9)), RecoveryDecision::Escalate { reason });
+}
+
+#[test]
+fn another_trouble_within_the_window_has_a_try_of_its_own_and_each_kind_has_one() {
+    let mut desk = Desk::new();
+    for (minute, trouble) in [(0, Trouble::Silent), (3, Trouble::Gone)] {
+        let mut one = request("proxy", START + minutes(minute));
+        one.trouble = trouble;
+        assert_eq!(desk.act(&one, START + minutes(minute)).index, 0);
+        desk.ledger.recovered(&one.component, START + minutes(minute + 1));
+        desk.settings.cooldown = Duration::ZERO;
+    }
+    for trouble in [Trouble::Silent, Trouble::Gone] {
+        let mut back = request("proxy", START + minutes(6));
+        back.trouble = trouble;
+        let decision = desk.decide(&back, START + minutes(6));
+        assert!(matches!(decision, RecoveryDecision::Escalate { .. }), "{trouble:?} {decision:?}");
+    }
+    // What was written by a version that did not say against what it acted counts as before.
+    let mut stored = desk.ledger.export();
+    for value in stored.values_mut() {
+        *value = value.replace(r#""troubles":["gone","silent"],"#, "");
+    }
+    desk.ledger = RecoveryLedger::import(&stored).0;
+    let mut back = request("proxy", START + minutes(6));
+    back.trouble = Trouble::Sick;
+    let decision = desk.decide(&back, START + minutes(6));
+    assert!(matches!(decision, RecoveryDecision::Escalate { .. }), "{decision:?}");
+}
+
+#[test]
+fn what_was_tried_and_what_was_not_is_said_with_the_reasons() {
+    let mut desk = Desk::new();
+    desk.settings.ladder =
+        vec![LadderStep::DeletePod, LadderStep::RolloutRestart, LadderStep::Rollback];
+    let mut one = request("proxy", START);
+    one.pods = vec![sick("a", ReasonKind::Timeout), sick("b", ReasonKind::Timeout)];
+    assert_eq!(desk.act(&one, START).step, ActionStep::RolloutRestart);
+    desk.ledger.not_recovered(&one.component, START + minutes(10));
+    // It survives that falconer is killed.
+    desk.ledger = RecoveryLedger::import(&desk.ledger.export()).0;
+    let RecoveryDecision::Escalate { reason } = desk.decide(&one, START + minutes(20)) else {
+        panic!("nothing is left to be tried");
+    };
+    assert_eq!(
+        reason.to_string(),
+        "left to a person: rollout_restart did not help; not tried: delete_pod: all 2 pods are \
+         sick; rollback: its revisions are not known"
+    );
+}
+
+#[test]
+fn what_the_platform_refused_is_not_said_to_have_been_tried_in_vain() {
+    let mut desk = Desk::new();
+    desk.settings.ladder = vec![LadderStep::DeletePod, LadderStep::RolloutRestart];
+    let mut one = request("proxy", START);
+    one.pods = vec![sick("a", ReasonKind::Timeout), well("b")];
+    let RecoveryDecision::Act(plan) = desk.decide(&one, START) else { panic!("an action") };
+    desk.begin(&one, &plan, START);
+    desk.ledger.not_recovered(&one.component, START);
+    desk.act(&one, START + minutes(10));
+    desk.ledger.not_recovered(&one.component, START + minutes(20));
+    let RecoveryDecision::Escalate { reason } = desk.decide(&one, START + minutes(20)) else {
+        panic!("nothing is left to be tried");
+    };
+    assert_eq!(
+        reason.to_string(),
+        "left to a person: delete_pod was refused by the platform, then rollout_restart did not help"
+    );
+}
+
+fn ends_after(tried: &[(ActionStep, TriedEnd)]) -> EscalationReason {
+    let tried = tried.iter().map(|(step, end)| TriedStep { step: *step, end: *end }).collect();
+    EscalationReason::LadderEnds { tried, skipped: Vec::new() }
 }
 
 #[test]

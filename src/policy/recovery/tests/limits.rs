@@ -108,7 +108,8 @@ fn a_breaker_stays_open_until_a_person_resets_it_and_the_components_own_limits_h
     // The first reason is the one that is kept.
     desk.ledger.trip(&cluster, "again".to_owned(), START + minutes(3));
     let since = START + minutes(2);
-    let open = RefusalReason::BreakerOpen { cluster: cluster.clone(), since };
+    let why = spent.to_string();
+    let open = RefusalReason::BreakerOpen { cluster: cluster.clone(), since, why };
     assert_eq!(desk.refusal(&second, START + minutes(100_000)), open);
     let mut elsewhere = request("datanode", START);
     elsewhere.component = ComponentId::new("b", "datanode");

@@ -20,7 +20,7 @@ fn the_stored_form_is_as_documented() {
     let instant = "2026-01-01T00:00:00.000Z";
     let incident = format!("a/proxy@{instant}");
     let component = format!(
-        r#"{{"actions":["{instant}"],"last_action_at":"{instant}","last_sick_at":"{instant}","acted_on":true,"under_way":{{"incident":"{incident}","component":{{"cluster":"a","component":"proxy"}},"step":"rollout_restart","index":0,"workload":{{"kind":"Deployment","namespace":"n","name":"milvus-proxy"}},"pod":null,"revisions":null,"sick_before":["p"],"sick_after":null,"idempotency_key":"{incident}/0-rollout_restart","at":"{instant}","requested_at":"{instant}","accepted_at":"{instant}","rollout":{{"status":"not_asked"}},"healthy_since":null,"waits_for_milvus":false}}}}"#
+        r#"{{"actions":["{instant}"],"last_action_at":"{instant}","last_sick_at":"{instant}","acted_on":true,"under_way":{{"incident":"{incident}","component":{{"cluster":"a","component":"proxy"}},"step":"rollout_restart","index":0,"workload":{{"kind":"Deployment","namespace":"n","name":"milvus-proxy"}},"pod":null,"revisions":null,"troubles":["silent"],"sick_before":["p"],"sick_after":null,"idempotency_key":"{incident}/0-rollout_restart","at":"{instant}","requested_at":"{instant}","accepted_at":"{instant}","rollout":{{"status":"not_asked"}},"healthy_since":null,"waits_for_milvus":false}}}}"#
     );
     let window = format!(r#"["{instant}"]"#);
     let breaker = format!(r#"{{"at":"{instant}","why":"the budget is spent"}}"#);

@@ -217,6 +217,26 @@ fn alone() -> Vec<Scenario> {
         ),
         scenario(
             guard,
+            "the same, while the standby is not ready: the sick one is the last that is",
+            "refuse no_standby",
+            Case::of(Role::MixCoord).given(|r| {
+                r.pods[1].pod.condition = PodCondition::NotReady;
+                r.pods[1].sick = Some(Reason::new(ReasonKind::Timeout, "does not answer"));
+            }),
+        ),
+        scenario(
+            guard,
+            "none of the two is ready: nothing is taken away",
+            "act rollout_restart",
+            Case::of(Role::MixCoord).given(|r| {
+                for one in &mut r.pods {
+                    one.pod.condition = PodCondition::NotReady;
+                    one.sick = Some(Reason::new(ReasonKind::Timeout, "does not answer"));
+                }
+            }),
+        ),
+        scenario(
+            guard,
             "a process of this machine, for which a start or restart command was given",
             "act rollout_restart",
             one(Role::Standalone).given(|r| {
