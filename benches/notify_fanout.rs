@@ -181,6 +181,7 @@ impl Stage {
             book: Arc::default(),
             board: StatusBoard::default(),
             journal,
+            silences: Arc::default(),
             keeper,
             clock,
             metrics,

@@ -166,18 +166,8 @@ impl Falconer {
     pub fn kill_and_start(&mut self, environment: &[(&str, &str)]) {
         self.child.kill().expect("killed");
         self.child.wait().expect("it ended");
-        let log = File::options().append(true).open(self.folder.path().join("log"));
-        let log = log.expect("a log");
-        self.child = Command::new(env!("CARGO_BIN_EXE_falconer"))
-            .arg("run")
-            .current_dir(self.folder.path())
-            .env_remove("RUST_LOG")
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("it starts");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_falconer"));
+        self.child = spawn(command.arg("run"), &self.folder, environment);
         self.until("its server answers again", || self.try_get("/livez").is_some());
     }
 
@@ -267,7 +257,8 @@ impl Falconer {
 }
 
 fn spawn(command: &mut Command, folder: &TempDir, environment: &[(&str, &str)]) -> Child {
-    let log = File::create(folder.path().join("log")).expect("a log");
+    let log = File::options().create(true).append(true).open(folder.path().join("log"));
+    let log = log.expect("a log");
     command
         .current_dir(folder.path())
         .env_remove("RUST_LOG")

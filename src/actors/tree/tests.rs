@@ -181,12 +181,11 @@ impl Notifier for Mailbox {
 struct Around {
     clock: Clock,
     mail: Arc<Mailbox>,
-    /// Beside it.
-    more: Vec<Arc<Mailbox>>,
     leadership: LeadershipHandle,
     store: Option<Arc<dyn StateStore>>,
-    depends_on: BTreeSet<Arc<str>>,
     settings: TreeSettings,
+    depends_on: BTreeSet<Arc<str>>,
+    more_mail: Vec<Arc<Mailbox>>,
 }
 
 impl Default for Around {
@@ -194,11 +193,11 @@ impl Default for Around {
         Self {
             clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
             mail: Mailbox::new("email"),
-            more: Vec::new(),
             leadership: LeadershipHandle::default(),
             store: None,
-            depends_on: BTreeSet::new(),
             settings: TreeSettings::default(),
+            depends_on: BTreeSet::new(),
+            more_mail: Vec::new(),
         }
     }
 }
@@ -217,7 +216,7 @@ struct Fixture {
     board: StatusBoard,
     machine: Arc<Machine>,
     mail: Arc<Mailbox>,
-    more: Vec<Arc<Mailbox>>,
+    more_mail: Vec<Arc<Mailbox>>,
     depends_on: BTreeSet<Arc<str>>,
     plans: Plans,
     probes: BTreeMap<Arc<str>, Arc<Noting>>,
@@ -245,7 +244,7 @@ impl Fixture {
             board: StatusBoard::default(),
             machine: Machine::new(),
             mail: Arc::clone(&around.mail),
-            more: around.more.clone(),
+            more_mail: around.more_mail.clone(),
             depends_on: around.depends_on.clone(),
             plans: Plans::default(),
             probes: BTreeMap::new(),
@@ -309,10 +308,12 @@ impl Fixture {
     }
 
     fn plan(&self) -> TreePlan {
-        let receivers = [&self.mail].into_iter().chain(&self.more);
         TreePlan {
             clusters: vec![self.cluster(CLUSTER, &self.plans)],
-            receivers: receivers.map(|one| Arc::clone(one) as Arc<dyn Notifier>).collect(),
+            receivers: std::iter::once(&self.mail)
+                .chain(&self.more_mail)
+                .map(|mail| Arc::clone(mail) as Arc<dyn Notifier>)
+                .collect(),
             settings: self.settings.clone(),
         }
     }

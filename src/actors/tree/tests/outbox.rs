@@ -74,7 +74,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut around = around(&Arc::<Drawer>::default());
-        around.more = vec![Mailbox::new("slack"), Mailbox::new("webhook.oncall")];
+        around.more_mail = vec![Mailbox::new("slack"), Mailbox::new("webhook.oncall")];
         around.settings.alerter.repeat_interval = Duration::from_hours(24);
         let mut world = Self { around, healths: BTreeMap::new(), falconer: None };
         world.start();
@@ -82,7 +82,7 @@ impl World {
     }
 
     fn receivers(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
-        [&self.around.mail].into_iter().chain(&self.around.more)
+        [&self.around.mail].into_iter().chain(&self.around.more_mail)
     }
 
     fn receivers_are(&self, are_down: bool) {

@@ -11,7 +11,7 @@ const ETCD: &str = "etcd";
 fn watching(children: usize, etcd: Option<fn(&mut ComponentPlan)>) -> Fixture {
     let around = Around {
         depends_on: etcd.iter().map(|_| Arc::from(ETCD)).collect(),
-        more: ["slack", "webhook.oncall"].map(Mailbox::new).to_vec(),
+        more_mail: ["slack", "webhook.oncall"].map(Mailbox::new).to_vec(),
         ..Around::default()
     };
     Fixture::start_planned(&around, children, |fixture| {
@@ -25,7 +25,7 @@ fn watching(children: usize, etcd: Option<fn(&mut ComponentPlan)>) -> Fixture {
 
 impl Fixture {
     fn receivers(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
-        std::iter::once(&self.mail).chain(&self.more)
+        std::iter::once(&self.mail).chain(&self.more_mail)
     }
 
     fn set_all(&self, sick: bool) {
