@@ -9,7 +9,9 @@ use anyhow::Context as _;
 use super::mapping::{self, given};
 use crate::config::settings::{self, AlerterSettings, MailSecurity};
 use crate::effects::Notifier;
-use crate::effects::notify::email::{EmailLogin, EmailNotifier, EmailSettings, SmtpSecurity};
+use crate::effects::notify::email::{
+    EmailLogin, EmailNotifier, EmailSettings, OFFER_AGAIN, SmtpSecurity,
+};
 use crate::effects::notify::log::LogNotifier;
 use crate::effects::notify::slack::{SlackNotifier, SlackSettings};
 use crate::effects::notify::webhook::{
@@ -100,7 +102,7 @@ pub fn configured(settings: &AlerterSettings) -> anyhow::Result<Vec<Arc<dyn Noti
 
 /// How long one attempt to deliver a message may take, whoever receives it.
 pub fn send_timeout(settings: &AlerterSettings) -> Duration {
-    mapping::alerter(settings).send_timeout
+    mapping::alerter(settings, Vec::new()).send_timeout
 }
 
 fn email(settings: &settings::EmailSettings) -> EmailSettings {
@@ -123,6 +125,7 @@ fn email(settings: &settings::EmailSettings) -> EmailSettings {
         subject_prefix: settings.subject_prefix.clone(),
         stable_subject: settings.stable_subject,
         ca_file: given(&settings.ca_file),
+        offer_again: OFFER_AGAIN.to_vec(),
         timeout: settings.timeout.get(),
     }
 }

@@ -15,6 +15,7 @@ mod leadership;
 mod milvus;
 mod probes;
 mod process;
+mod quiet;
 mod reload;
 mod respawning;
 mod running;

@@ -171,6 +171,25 @@ impl Falconer {
         falconer
     }
 
+    /// Kills it without warning and starts it again in the same folder, which its log goes on in.
+    pub fn kill_and_start(&mut self, environment: &[(&str, &str)]) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("it ended");
+        let log = File::options().append(true).open(self.folder.path().join("log"));
+        let log = log.expect("a log");
+        self.child = Command::new(env!("CARGO_BIN_EXE_falconer"))
+            .arg("run")
+            .current_dir(self.folder.path())
+            .env_remove("RUST_LOG")
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("it starts");
+        self.until("its server answers again", || self.try_get("/livez").is_some());
+    }
+
     /// Waits until `happened`.
     pub fn until(&self, what: &str, mut happened: impl FnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;

@@ -22,6 +22,16 @@ use crate::effects::Notifier;
 use crate::effects::secret::SecretFile;
 use crate::model::{Notification, Receipt};
 
+/// The usual [`EmailSettings::offer_again`]: servers that put strangers off do so for a minute to an
+/// hour.
+pub const OFFER_AGAIN: [Duration; 6] = [
+    Duration::from_mins(1),
+    Duration::from_mins(5),
+    Duration::from_mins(15),
+    Duration::from_mins(30),
+    Duration::from_hours(1),
+    Duration::from_hours(2),
+];
 /// The longest text that every subject begins with, in bytes.
 const PREFIX_LIMIT: usize = 60;
 
@@ -89,6 +99,9 @@ pub struct EmailSettings {
     pub stable_subject: bool,
     /// PEM file with the only authorities to trust, instead of the system's; read for each mail.
     pub ca_file: Option<PathBuf>,
+    /// The pauses before the mail is offered again to recipients whom the server has put off while it
+    /// took the mail for others.
+    pub offer_again: Vec<Duration>,
     /// For one mail as a whole, from the name look-up to the server's acceptance.
     pub timeout: Duration,
 }
@@ -158,7 +171,7 @@ impl EmailNotifier {
                 answer = refused.answer, again = refused.is_for_now,
                 "mail accepted for some recipients only"
             );
-            let when = if refused.is_for_now { "later" } else { "refused" };
+            let when = if refused.is_for_now { "put off" } else { "refused" };
             said = format!("{said}; {when} {}: {}", refused.address, refused.answer);
             if refused.is_for_now {
                 later.push(refused.address);
@@ -215,6 +228,7 @@ mod tests {
             subject_prefix: String::new(),
             stable_subject: false,
             ca_file: None,
+            offer_again: OFFER_AGAIN.to_vec(),
             timeout: Duration::from_secs(20),
         }
     }
