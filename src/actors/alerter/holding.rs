@@ -7,8 +7,9 @@ use crate::policy::notification::{HoldKind, Holds, Inhibition, QuietHolds};
 impl Alerter {
     /// All reasons for which an alert may be held back at `now`.
     pub(super) fn holds(&self, now: Timestamp) -> impl Holds {
+        // What people want counts before what falconer concludes.
         let quiet = QuietHolds::at(&self.settings, &self.silences(), now);
-        (Inhibition::new(&self.settings), quiet)
+        (quiet, Inhibition::new(&self.settings))
     }
 
     /// Counts what is held back, and why.

@@ -66,12 +66,8 @@ impl HoldKind {
     /// something else, or nobody wanted to hear of it.
     pub const fn is_for_good(self) -> bool {
         match self {
-            Self::Inhibited
-            | Self::Settling
-            | Self::Silenced
-            | Self::Muted
-            | Self::Acknowledged => true,
-            Self::Suspected => false,
+            Self::Inhibited | Self::Settling | Self::Silenced | Self::Muted => true,
+            Self::Suspected | Self::Acknowledged => false,
         }
     }
 
