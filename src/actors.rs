@@ -21,6 +21,7 @@
 //! | the process, when it ends | `Drain`, one of each kind | Recoverer, Scaler, Alerter |
 
 pub mod alerter;
+pub mod beacon;
 pub mod children;
 pub mod discovery;
 pub mod exit_guard;

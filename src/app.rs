@@ -4,6 +4,7 @@
 mod clusters;
 pub mod descriptors;
 pub mod election;
+mod heartbeat;
 mod history;
 mod journal;
 mod mapping;
@@ -12,7 +13,7 @@ mod parts;
 mod planner;
 mod platform;
 mod probes;
-mod receivers;
+pub mod receivers;
 mod reload;
 
 use std::cell::RefCell;
@@ -47,7 +48,7 @@ pub use planner::ClusterPlanner;
 pub use platform::{ClusterPlatform, Purpose, start_platform};
 pub use reload::ReloadSource;
 use reload::file::FileWatch;
-use reload::{Admin, Following, ReloadRequest, Reloader, ToRecoverer, WAITING_REQUESTS};
+use reload::{Admin, Following, ReloadRequest, Reloader, ToAlerter, ToRecoverer, WAITING_REQUESTS};
 
 /// How long the last push of metrics may take.
 const LAST_EXPORT: Duration = Duration::from_secs(3);
@@ -101,7 +102,7 @@ impl App {
         let (reload, requests) = mpsc::channel(WAITING_REQUESTS);
         Plan::check(&settings)?;
         let history = Arc::new(JournalHistory::default());
-        let recoverer = ToRecoverer::default();
+        let (recoverer, alerter) = (ToRecoverer::default(), ToAlerter::default());
         let server = Server::start(
             &ServerSettings::listening_on(settings.server.listen),
             ServerSources {
@@ -114,6 +115,7 @@ impl App {
                     token: token_seen,
                     requests: reload.clone(),
                     recoverer: Arc::clone(&recoverer),
+                    alerter: Arc::clone(&alerter),
                 })),
                 history: Some(Arc::clone(&history) as _),
             },
@@ -134,6 +136,7 @@ impl App {
         let (tree, fatal) = start_tree(&plan, around, &board, clock, &metrics, &journal);
         // Nobody else has set it.
         let _ = recoverer.set(tree.resume_recovery());
+        let _ = alerter.set(tree.wishes());
         let drain_timeout = Rc::new(RefCell::new(settings.supervisor.drain_timeout.get()));
         let following = Rc::new(Mutex::new(Following { tree, plan }));
         let reloader = Reloader {

@@ -10,6 +10,8 @@ pub mod probe;
 pub mod resume;
 pub mod run;
 mod running;
+pub mod silence;
+pub mod whatif;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,7 @@ Examples:
   falconer probe                         probe everything once and print a table
   falconer run --dry-run                 supervise, but only show what would be changed
   falconer explain querynode             why something was done about it, or was not
+  falconer whatif scaling --input FILE   how many replicas would there be?
 
 Environment:
   FALCONER__TABLE__KEY=value overrides any key of the file, for example
@@ -63,7 +66,9 @@ pub enum Command {
     Probe(probe::ProbeArgs),
     Explain(explain::ExplainArgs),
     Alert(alert::AlertArgs),
+    Silence(silence::SilenceArgs),
     Resume(resume::ResumeArgs),
+    Whatif(whatif::WhatifArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -78,7 +83,9 @@ pub fn run() -> ExitCode {
         Command::Probe(args) => probe::execute(args),
         Command::Explain(args) => explain::execute(args),
         Command::Alert(args) => alert::execute(args),
+        Command::Silence(args) => silence::execute(args),
         Command::Resume(args) => resume::execute(args),
+        Command::Whatif(args) => whatif::execute(args),
         Command::Demo(args) => demo::execute(args),
     };
     match outcome {

@@ -16,7 +16,7 @@ mod rules;
 pub mod secret;
 pub mod settings;
 pub mod values;
-mod wording;
+pub(crate) mod wording;
 
 use std::path::{Path, PathBuf};
 

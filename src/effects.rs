@@ -25,8 +25,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::model::{
-    ClusterEvent, Evidence, Inventory, JournalEntry, JournalQuery, LeaseRecord, Notification,
-    ProbeObservation, Receipt, RolloutStatus, StoredLease, Timestamp, WorkloadRef,
+    ClusterEvent, Condition, Evidence, Inventory, JournalEntry, JournalQuery, LeaseRecord,
+    Notification, ProbeObservation, Receipt, RolloutStatus, StoredLease, Timestamp, WorkloadRef,
 };
 
 pub use cluster::ClusterError;
@@ -216,6 +216,13 @@ pub trait Notifier: Send + Sync {
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError>;
 }
 
+/// Tells a watchdog outside that falconer lives, so that somebody hears of it when it does not.
+#[async_trait]
+pub trait LifeSign: Send + Sync {
+    /// Tells it once. `Ok` only after the far side has accepted it.
+    async fn tell(&self, condition: &Condition) -> Result<(), NotifyError>;
+}
+
 /// Where everything that was seen, decided, done and told is written down. The adapter has a thread
 /// of its own; where it cannot write, it keeps what fits into memory and tells so.
 #[async_trait]
@@ -262,6 +269,11 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     /// When they could not be made durable. They may have been all the same, and are never in part.
     async fn save(&self, changes: &BTreeMap<String, Option<String>>) -> Result<(), StateError>;
+
+    /// How much it takes, keys and texts together, in bytes; `None`: as much as there is.
+    fn room(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// The one object that says which of several falconers is the leader.

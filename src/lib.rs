@@ -13,6 +13,7 @@
 //! │   └── Discovery                 watches the cluster, adds and removes probers
 //! ├── Alerter                       delivers; owns its retries
 //! ├── Recorder                      looks after the journal
+//! ├── Beacon                        tells a watchdog outside that falconer lives
 //! ├── Recoverer                     carries out restarts; owns budgets and verification
 //! └── Scaler                        carries out replica changes
 //! ```

@@ -5,9 +5,11 @@
 //! component that is no longer watched end with it. Counters and histograms stay until the process
 //! ends, as Prometheus expects.
 
+mod alerts;
 mod circuits;
 mod export;
 mod gauges;
+mod heartbeat;
 mod instruments;
 mod journal;
 mod leadership;
@@ -15,6 +17,7 @@ mod mailboxes;
 mod pieces;
 mod probes;
 mod process;
+mod receivers;
 mod recovery;
 mod state;
 mod table;
@@ -32,8 +35,10 @@ use crate::model::{
 
 pub use circuits::CircuitParty;
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
+pub use heartbeat::HeartbeatOutcome;
 pub use mailboxes::MailboxCount;
 pub use probes::ProbeMetrics;
+pub use receivers::MessageLoss;
 pub use state::StateSave;
 use table::aggregate_performance;
 
@@ -372,6 +377,7 @@ mod tests {
                 cpu_percent_of_limit: None,
                 memory_percent_of_limit: None,
                 sampled_at: None,
+                window: std::time::Duration::ZERO,
             }],
         );
     }

@@ -2,7 +2,9 @@
 //! nothing from the other layers, and never reads a clock.
 
 pub mod alert;
+pub mod change;
 pub mod component;
+pub mod condition;
 pub mod explanation;
 pub mod health;
 mod hung;
@@ -12,6 +14,7 @@ pub mod recovery;
 pub mod reload;
 pub mod report;
 pub mod shown;
+pub mod silence;
 pub mod state;
 pub mod time;
 pub mod workload;
@@ -20,8 +23,10 @@ pub use alert::{
     Acknowledgement, Affected, AlertMessage, AlertStatus, IncidentId, Notification, Receipt,
     Severity, Sighting,
 };
+pub use change::{ChangeRefusal, RefusalKind};
 pub use component::{ComponentId, ProberKind, Role};
-pub use health::{ComponentHealth, HealthState};
+pub use condition::Condition;
+pub use health::{AlertState, ComponentHealth, HealthState};
 pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
 pub use leadership::{Leadership, LeaseRecord, StoredLease};
 pub use recovery::Evidence;
@@ -31,6 +36,7 @@ pub use report::{
     ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
 };
 pub use shown::{AlertShown, AlertsShown};
+pub use silence::{Held, Matchers, NewSilence, Silence, SilencePhase, SilenceShown, SilencesShown};
 pub use state::{StateChanges, StoredState};
 pub use time::Timestamp;
 pub use workload::{

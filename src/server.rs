@@ -1,11 +1,13 @@
 //! What falconer shows over HTTP: metrics, liveness, readiness, status, why it did what it did; and,
-//! with a token, what changes state: reading the configuration again, and letting recovery go on where
-//! it was stopped. On a thread and a runtime of its own,
+//! with a token, what changes state: reading the configuration again, letting recovery go on where
+//! it was stopped, silences, and that somebody looks after an alert. On a thread and a runtime of its own,
 //! so that no client can disturb an actor. Never asks an actor anything: it reads what they have
 //! published.
 
 mod about;
 mod administration;
+mod alerts;
+mod body;
 mod connections;
 mod explain;
 mod history;
@@ -15,6 +17,7 @@ mod readiness;
 mod recovery;
 mod refusal;
 mod routes;
+mod silences;
 mod watchdog;
 
 use std::io;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use falconer::clock::Clock;
 use falconer::config::settings::{
-    ClusterSettings, ProberSettings, ProcessSettings, Settings, WebhookSettings,
+    ClusterSettings, ProberSettings, ProcessSettings, Settings, WebhookSettings, WindowSettings,
 };
 use falconer::effects::journal::{JournalLimits, SqliteJournal, SqliteSettings};
 use falconer::metrics::{
-    ActionKind, ActionOutcome, CircuitParty, Metrics, MetricsSettings, StateSave,
+    ActionKind, ActionOutcome, CircuitParty, HeartbeatOutcome, MessageLoss, Metrics,
+    MetricsSettings, StateSave,
 };
 use falconer::model::{
     AlertStatus, CollectionProbe, ComponentId, HealthState, JournalKind, Outcome,
@@ -65,6 +66,8 @@ fn every_key_of_the_configuration_is_in_the_readme_and_no_other() {
     keys_of(ProcessSettings::default(), &mut required);
     keys_of(ProberSettings::default(), &mut required);
     keys_of(WebhookSettings::default(), &mut required);
+    keys_of(WindowSettings::default(), &mut required);
+    required.insert("routes.mute".to_owned());
     let is_documented = |key: &String| {
         let inner = format!("{key}.");
         let outer = key.split('.').next().unwrap_or(key);
@@ -116,8 +119,13 @@ fn feed(metrics: &Metrics) {
     metrics.config_reloaded(ReloadOutcome::Applied, Timestamp::default());
     metrics.leads(true, false);
     metrics.breaker(&id.cluster, true);
+    metrics.silences_active(1);
+    metrics.alerts_suppressed("silenced", 1);
     metrics.action_unwritten();
     metrics.state_saved("disk", StateSave::Saved);
+    metrics.heartbeat(HeartbeatOutcome::Accepted);
+    metrics.receiver_is("email", 1, true);
+    metrics.message_lost("email", MessageLoss::GivenUp);
     metrics.journal_recorded(JournalKind::Probe, 1);
     metrics.journal_dropped(1);
     metrics.journal_is(false, 4_096);
@@ -142,6 +150,7 @@ fn feed(metrics: &Metrics) {
         cpu_percent_of_limit: None,
         memory_percent_of_limit: None,
         sampled_at: None,
+        window: std::time::Duration::ZERO,
     };
     metrics.usage(&id, &[usage]);
 }

@@ -25,24 +25,29 @@ use crate::metrics::{CircuitParty, Metrics};
 use crate::model::{Notification, Receipt, Timestamp};
 use crate::policy::circuit::CircuitChange;
 use crate::policy::notification::{
-    Alert, AlertBook, Finished, NextStep, NotificationSettings, Pace, Raised, SendFailure,
-    SendReason,
+    Alert, AlertBook, Escalated, Finished, NextStep, NotificationSettings, Pace, Raised,
+    ReceiverWatch, SendFailure, SendReason,
 };
+use crate::policy::silence::SilenceBook;
 
+mod holding;
 mod inbox;
 mod keeping;
 mod leading;
 mod parts;
+mod receivers;
 mod reconfigure;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod wishes;
 mod written;
 
 pub use inbox::{AlerterInbox, RaiseAlert, ResolveAlert, UpdateAlert};
 pub use parts::AlerterParts;
 pub use reconfigure::Reconfigure;
 pub use snapshot::{AlerterSnapshot, ReceiverSnapshot};
+pub use wishes::{AcknowledgeAlert, AddSilence, AlerterWishes, ExpireSilence};
 
 /// The shortest time for which the timer is set, so that rounding never makes it spin.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
@@ -71,6 +76,7 @@ pub struct Alerter {
     receivers: BTreeMap<Arc<str>, Arc<dyn Notifier>>,
     inbox: AlerterInbox,
     book: Arc<Mutex<AlertBook>>,
+    silences: Arc<Mutex<SilenceBook>>,
     board: StatusBoard,
     journal: Arc<dyn Journal>,
     keeper: StateKeeper,
@@ -84,6 +90,7 @@ pub struct Alerter {
     /// The timer of the next `NotificationDue`.
     due: Option<SpawnHandle>,
     pace: Pace,
+    watch: ReceiverWatch,
     drained: Vec<oneshot::Sender<()>>,
     advancing: Throttle,
     publishing: Throttle,
@@ -93,6 +100,7 @@ pub struct Alerter {
 #[derive(Default)]
 struct Round {
     finished: Vec<Finished>,
+    escalated: Vec<Escalated>,
     sends: Vec<(Arc<str>, Box<Notification>, SendReason)>,
     wake: Option<Timestamp>,
 }
@@ -104,13 +112,14 @@ impl Alerter {
         receivers: Vec<Arc<dyn Notifier>>,
         parts: AlerterParts,
     ) -> Self {
-        let AlerterParts { inbox, book, board, journal, keeper, clock, metrics } = parts;
+        let AlerterParts { inbox, book, silences, board, journal, keeper, clock, metrics } = parts;
         let (settings, receivers) = Reconfigure { settings, receivers }.into_parts();
         Self {
             settings,
             receivers,
             inbox,
             book,
+            silences,
             board,
             journal,
             keeper,
@@ -121,6 +130,7 @@ impl Alerter {
             in_flight: BTreeSet::new(),
             due: None,
             pace: Pace::Normal,
+            watch: ReceiverWatch::default(),
             drained: Vec::new(),
             advancing: Throttle::new(ADVANCE_EVERY),
             publishing: Throttle::new(PUBLISH_EVERY),
@@ -158,7 +168,7 @@ impl Alerter {
         let raised = self.book().raise(alert, &self.settings, self.clock.now());
         self.note_raised(&written, raised);
         match raised {
-            Raised::New | Raised::Worse => true,
+            Raised::New | Raised::Worse | Raised::OtherCauses => true,
             Raised::Known => false,
         }
     }
@@ -204,7 +214,10 @@ impl Alerter {
         let round = self.decide();
         for finished in &round.finished {
             written::log_finished(finished);
+            self.note_given_up(finished);
         }
+        round.escalated.iter().for_each(|escalated| self.note_escalated(escalated));
+        self.count_held(self.clock.now());
         for (receiver, notification, reason) in round.sends {
             self.begin_send(receiver, notification, reason, ctx);
         }
@@ -223,9 +236,13 @@ impl Alerter {
         let now = self.clock.now();
         let wake = self.leave_to_leader(now);
         let mut book = self.book();
-        let finished = book.settle(&self.settings, self.pace, now);
-        let mut round = Round { finished, wake, ..Round::default() };
+        let finished = book.settle(&self.settings, &self.holds(now), self.pace, now);
         let speaks = self.speaks();
+        let (escalated, call) =
+            if speaks { book.escalate(&self.settings, now) } else { Default::default() };
+        let edge = self.silences().next_change(now);
+        let wake = wake.into_iter().chain(call).chain(edge).min();
+        let mut round = Round { finished, escalated, wake, ..Round::default() };
         if !speaks {
             book.forget_untold(now.minus(self.leadership.longest_gap()));
         }
@@ -253,6 +270,7 @@ impl Alerter {
     ) {
         let Some(notifier) = self.receivers.get(&receiver).map(Arc::clone) else { return };
         self.in_flight.insert(Arc::clone(&receiver));
+        self.note_made(&receiver, &notification);
         let limit = self.settings.send_timeout;
         let recorded = self.record();
         let sending = async move {
@@ -281,6 +299,7 @@ impl Alerter {
     ) {
         self.in_flight.remove(receiver);
         self.note_delivery(receiver, notification, reason, &result);
+        self.note_attempt(receiver, &result);
         let incident = &notification.lead.incident;
         let result = result.map(drop).map_err(|error| SendFailure {
             outage: error.is_retryable(),
@@ -346,6 +365,7 @@ impl Actor for Alerter {
         super::fault_injection::arm("alerter", &ctx.address());
         self.spoke = self.speaks();
         Self::follow(self.leadership.clone(), ctx);
+        Self::watch_receivers(ctx);
         // The receivers may be others than those that the former incarnation had.
         self.follow_settings(&[]);
         let open = self.book().alerts().count();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::alerter::Alerter;
+use super::beacon::Beacon;
 use super::discovery::Discovery;
 use super::prober::Prober;
 use super::recorder::Recorder;
@@ -55,7 +56,7 @@ macro_rules! can_crash {
     )*};
 }
 
-can_crash!(Root, Supervisor, Prober, Discovery, Alerter, Recorder, Recoverer, Scaler);
+can_crash!(Root, Supervisor, Prober, Discovery, Alerter, Beacon, Recorder, Recoverer, Scaler);
 
 /// An actor that is to panic.
 #[derive(Debug, Clone)]

@@ -125,6 +125,7 @@ fn alert(incident: IncidentId, component: ComponentId, trouble: &JournalTrouble)
             .to_owned(),
         causes: Vec::new(),
         suspicion: None,
+        settle_secs: 0,
         affects: Vec::new(),
         seen: Vec::new(),
         look_closer: Vec::new(),

@@ -39,8 +39,7 @@ use self::lookup::Lost;
 use self::prepare::{Preparation, Prepared};
 use self::progress::{News, Told};
 use super::registry::{ActionHolder, Surroundings};
-use crate::model::{ComponentId, Reason, Timestamp, WorkloadRef};
-use crate::policy::maintenance::in_force;
+use crate::model::{ComponentId, Held, Reason, Timestamp, WorkloadRef};
 use crate::policy::recovery::{
     ActionUnderWay, Assessment, RecoveryDecision, RecoveryLedger, RecoveryRequest, RefusalReason,
     assess,
@@ -163,8 +162,9 @@ impl Recoverer {
             self.around.registry.held_by(ActionHolder::Scaler, cluster, workloads);
         let pause = || self.around.circuits.pause(cluster, self.around.clock.now());
         request.platform_error = request.platform_error.take().or_else(pause);
-        let window = || in_force(&self.settings.maintenance, self.around.clock.now());
-        request.quiet = request.quiet.take().or_else(window);
+        let windows = &self.settings.maintenance;
+        let quiet = || self.around.quiet(windows, Held::Recovery, &request.component);
+        request.quiet = request.quiet.take().or_else(quiet);
         request.not_leader = self.not_leader();
     }
 

@@ -11,7 +11,10 @@ use super::status::StatusBoard;
 use crate::clock::Clock;
 use crate::effects::{Cluster, ClusterError, Journal};
 use crate::metrics::Metrics;
-use crate::model::{Workload, WorkloadRef};
+use crate::model::{ComponentId, Held, Workload, WorkloadRef};
+use crate::policy::maintenance::MaintenanceWindow;
+use crate::policy::quiet::{Quiet, quiet};
+use crate::policy::silence::SilenceBook;
 
 /// Handles that the recoverer and the scaler both need. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +30,8 @@ pub struct Surroundings {
     pub leadership: LeadershipHandle,
     /// Where the ledgers are kept.
     pub keeper: StateKeeper,
+    /// The silences that people made.
+    pub silences: Arc<Mutex<SilenceBook>>,
     /// Where the snapshot goes.
     pub board: StatusBoard,
     /// The time.
@@ -38,6 +43,17 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// What keeps this from being done about `component`: one of `windows`, or a silence.
+    pub fn quiet(
+        &self,
+        windows: &[MaintenanceWindow],
+        held: Held,
+        component: &ComponentId,
+    ) -> Option<Quiet> {
+        let silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
+        quiet(windows, &silences, held, component, self.clock.now())
+    }
+
     /// A request to the platform of `cluster` has ended.
     pub fn answered<T>(&self, cluster: &Arc<str>, answer: &Result<T, ClusterError>) {
         self.circuits.ended(cluster, answer, &self.metrics, self.clock.now());
@@ -53,12 +69,12 @@ pub enum ActionHolder {
     Scaler,
 }
 
-type Held = BTreeMap<(Arc<str>, WorkloadRef), ActionHolder>;
+type Holders = BTreeMap<(Arc<str>, WorkloadRef), ActionHolder>;
 
 /// At most one actor has an action under way on a workload. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct ActionRegistry {
-    held: Arc<Mutex<Held>>,
+    held: Arc<Mutex<Holders>>,
 }
 
 impl ActionRegistry {
@@ -116,7 +132,7 @@ impl ActionRegistry {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    fn lock(&self) -> MutexGuard<'_, Holders> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,7 +21,7 @@ pub use self::snapshot::{ScalerSnapshot, ScalingRecord};
 
 use super::post::{Command, Post};
 use super::registry::{ActionHolder, Surroundings};
-use crate::model::{ComponentId, JournalEntry, JournalRecord, Timestamp, WorkloadRef};
+use crate::model::{ComponentId, Held, JournalEntry, JournalRecord, Timestamp, WorkloadRef};
 use crate::policy::scaling::{
     ChangeUnderWay, HoldReason, ScalingDecision, ScalingLedger, ScalingRequest, judge,
 };
@@ -108,6 +108,7 @@ impl Scaler {
         let cluster = &load.component.cluster;
         load.being_restarted =
             self.around.registry.held_by(ActionHolder::Recoverer, cluster, &load.workloads);
+        load.quiet = self.around.quiet(&self.settings.maintenance, Held::Scaling, &load.component);
         let decision = self.decide(&load, now);
         let component = load.component;
         match decision {

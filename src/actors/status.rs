@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use serde::Serialize;
 
 use super::alerter::AlerterSnapshot;
+use super::beacon::BeaconSnapshot;
 use super::keeper::KeeperSnapshot;
 use super::recoverer::RecovererSnapshot;
 use super::scaler::ScalerSnapshot;
 use crate::effects::JournalHealth;
 use crate::model::{
-    ComponentHealth, ComponentInventory, Leadership, MilvusReport, PodUsage, ProberKind, Reason,
-    TargetReport, Timestamp,
+    AlertState, ComponentHealth, ComponentInventory, Leadership, MilvusReport, PodUsage,
+    ProberKind, Reason, TargetReport, Timestamp,
 };
 
 /// Everything observable of this process; what `/api/v1/status` shows.
@@ -36,6 +37,8 @@ pub struct StatusSnapshot {
     pub journal: JournalHealth,
     /// How the essential state is kept.
     pub state: KeeperSnapshot,
+    /// How the signs of life fare.
+    pub beacon: BeaconSnapshot,
     /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
     pub actors: BTreeMap<String, ActorSnapshot>,
 }
@@ -50,6 +53,7 @@ impl StatusSnapshot {
             scaler: Arc::clone(&self.scaler),
             journal: self.journal.clone(),
             state: self.state.clone(),
+            beacon: self.beacon.clone(),
             actors: self.actors.clone(),
         }
     }
@@ -70,6 +74,8 @@ pub struct ActorsStatus {
     pub journal: JournalHealth,
     /// How the essential state is kept.
     pub state: KeeperSnapshot,
+    /// How the signs of life fare.
+    pub beacon: BeaconSnapshot,
     /// The actors that have ended unexpectedly, by name: made anew since, or backing off.
     pub actors: BTreeMap<String, ActorSnapshot>,
 }
@@ -125,6 +131,8 @@ pub struct ComponentSnapshot {
     pub kind: ProberKind,
     /// State, since, reason and counters.
     pub health: ComponentHealth,
+    /// Whether its trouble is pending or firing.
+    pub alert: AlertState,
     /// When the newest probe began.
     pub probed_at: Option<Timestamp>,
     /// How long it took, in milliseconds.
@@ -149,6 +157,7 @@ impl ComponentSnapshot {
         Self {
             kind,
             health,
+            alert: AlertState::Inactive,
             probed_at: None,
             latency_ms: None,
             targets: Vec::new(),
@@ -269,9 +278,19 @@ impl StatusBoard {
     pub fn snapshot(&self) -> StatusSnapshot {
         let clusters = lock(&self.clusters).clone().into_iter();
         let clusters = clusters.map(|(name, cluster)| (name, cluster.snapshot())).collect();
-        let ActorsStatus { leadership, alerter, recoverer, scaler, journal, state, actors } =
+        let ActorsStatus { leadership, alerter, recoverer, scaler, journal, state, beacon, actors } =
             self.actors();
-        StatusSnapshot { leadership, clusters, alerter, recoverer, scaler, journal, state, actors }
+        StatusSnapshot {
+            leadership,
+            clusters,
+            alerter,
+            recoverer,
+            scaler,
+            journal,
+            state,
+            beacon,
+            actors,
+        }
     }
 
     /// Looks at a copy of everything.

@@ -1,10 +1,12 @@
 //! One per Milvus cluster: judges every report, keeps incidents, and tells the Alerter, the
 //! Recoverer and the Scaler. Parent of the cluster's probers and of its discovery.
 
+mod causes;
 mod inbox;
 mod inconclusive;
 mod inventory;
 mod keeping;
+mod look_closer;
 mod memory;
 mod outbox;
 mod parts;
@@ -232,6 +234,7 @@ impl Supervisor {
                 usage,
                 health,
                 being_restarted: Vec::new(),
+                quiet: None,
             });
             // The next resources report replaces one that does not fit.
             let _ = self.parts.peers.load.try_send(load);

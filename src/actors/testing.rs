@@ -279,6 +279,7 @@ pub fn surroundings() -> (Arc<FakeCluster>, Surroundings) {
         circuits: PlatformCircuits::default(),
         leadership: LeadershipHandle::default(),
         keeper: StateKeeper::default(),
+        silences: Arc::default(),
         board: StatusBoard::default(),
         clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
         metrics: Metrics::default(),

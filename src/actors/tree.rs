@@ -18,7 +18,8 @@ use actix::prelude::*;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::alerter::{self, AlerterSettings};
+use super::alerter::{self, AlerterSettings, AlerterWishes};
+use super::beacon::{self, BeaconSettings};
 use super::exit_guard::{self, Running};
 use super::keeper::StateKeeper;
 use super::leadership::LeadershipHandle;
@@ -52,6 +53,8 @@ pub struct TreeSettings {
     pub scaler: ScalerSettings,
     /// How the actors themselves are made anew.
     pub respawns: Respawns,
+    /// How signs of life go out.
+    pub beacon: BeaconSettings,
 }
 
 /// How each actor that is no prober is made anew after it has ended.
@@ -130,6 +133,7 @@ pub struct Tree {
     alerter: Branch<alerter::Reconfigure>,
     recoverer: Branch<recoverer::Reconfigure>,
     scaler: Branch<scaler::Reconfigure>,
+    beacon: Branch<beacon::Reconfigure>,
     drain_alerter: Link<alerter::Drain>,
     drain_recoverer: Link<recoverer::Drain>,
     drain_scaler: Link<scaler::Drain>,
@@ -176,7 +180,8 @@ impl Tree {
         let (first, alerter, drain_alerter) = common.alerter(alerter, respawns.alerter);
         let (second, recoverer, drain_recoverer) = common.recoverer(recoverer, respawns.recoverer);
         let (third, scaler, drain_scaler) = common.scaler(scaler, respawns.scaler);
-        let mut children = vec![first, second, third, common.recorder()];
+        let (fourth, beacon) = common.beacon(beacon::Reconfigure(plan.settings.beacon.clone()));
+        let mut children = vec![first, second, third, fourth, common.recorder()];
         let mut supervisors = BTreeMap::new();
         for cluster in &plan.clusters {
             let links = links.get(&cluster.name).cloned().unwrap_or_default();
@@ -194,6 +199,7 @@ impl Tree {
             alerter,
             recoverer,
             scaler,
+            beacon,
             drain_alerter,
             drain_recoverer,
             drain_scaler,
@@ -203,6 +209,11 @@ impl Tree {
     /// The way on which a person says that recovery of a cluster may go on.
     pub fn resume_recovery(&self) -> Link<recoverer::Resume> {
         self.common.resume_recovery.clone()
+    }
+
+    /// The ways on which people say what they want to hear, and what somebody looks after.
+    pub fn wishes(&self) -> AlerterWishes {
+        self.common.wishes.clone()
     }
 
     /// Ends all probing.

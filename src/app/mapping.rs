@@ -9,10 +9,12 @@ use crate::actors::recoverer::RecovererSettings;
 use crate::actors::scaler::ScalerSettings;
 use crate::actors::tree::Respawns;
 use crate::config::Settings;
-use crate::config::settings::{self, PolicyType, ScalerMode};
+use crate::config::settings::{self, PolicySelect, PolicyType, ScalerMode, WindowSettings};
 use crate::effects::journal::JournalLimits;
-use crate::policy::notification::Route;
+use crate::policy::maintenance::MaintenanceWindow;
+use crate::policy::notification::{EscalationLevel, OwnAlerts, Route};
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
+use crate::policy::scaling::target::Tolerance;
 use crate::policy::scaling::{
     ChangeLimit, ChangeLimitKind, LimitSelect, ScalingBehavior, ScalingMode, ScalingSettings,
 };
@@ -22,14 +24,41 @@ pub fn given(path: &Path) -> Option<PathBuf> {
     (!path.as_os_str().is_empty()).then(|| path.to_path_buf())
 }
 
+/// The windows of all; what makes no sense was refused before.
+pub fn maintenance(settings: &[WindowSettings]) -> Vec<MaintenanceWindow> {
+    settings.iter().filter_map(|window| window.to_policy().ok()).collect()
+}
+
 /// The alerter's settings; it adds the receivers itself.
-pub fn alerter(settings: &settings::AlerterSettings) -> AlerterSettings {
-    let route = |route: &settings::Route| Route { severity: route.severity, to: route.to.clone() };
+pub fn alerter(
+    settings: &settings::AlerterSettings,
+    maintenance: Vec<MaintenanceWindow>,
+) -> AlerterSettings {
+    let route = |route: &settings::Route| Route {
+        severity: route.severity,
+        to: route.to.clone(),
+        mute: route.mute.clone(),
+    };
+    let level = |level: &settings::EscalationSettings| EscalationLevel {
+        after: level.after.get(),
+        to: level.to.clone(),
+    };
+    let mutes = settings.mute.iter();
+    let mutes =
+        mutes.filter_map(|(name, time)| Some((name.as_str().into(), time.to_policy().ok()?)));
     AlerterSettings {
         repeat_interval: settings.repeat_interval.get(),
         group_wait: settings.group_wait.get(),
         send_resolved: settings.send_resolved,
         routes: settings.routes.iter().map(route).collect(),
+        own: OwnAlerts {
+            receiver_dead_after: settings.receiver_dead_after.get(),
+            always_firing: settings.always_firing,
+            always_firing_to: settings.always_firing_to.clone(),
+        },
+        escalation: settings.escalation.iter().map(level).collect(),
+        maintenance,
+        mutes: mutes.collect(),
         send_timeout: settings.email.timeout.get() + Duration::from_secs(5),
         ..AlerterSettings::default()
     }
@@ -41,12 +70,16 @@ pub fn alerter(settings: &settings::AlerterSettings) -> AlerterSettings {
 /// cluster: one interval of the probers.
 pub fn recoverer(
     settings: &settings::RecovererSettings,
+    mut maintenance: Vec<MaintenanceWindow>,
     settle: Duration,
     dry_run: bool,
 ) -> RecovererSettings {
     let defaults = &settings.defaults;
     let recovery =
         |settings: &settings::RecoverySettings| RecoverySettings { settle, ..recovery(settings) };
+    let own: Vec<_> =
+        defaults.maintenance.iter().map(settings::MaintenanceWindow::as_window).collect();
+    maintenance.extend(self::maintenance(&own));
     let components = settings.components.iter();
     RecovererSettings {
         default: recovery(&settings::RecoverySettings::from(defaults)),
@@ -60,7 +93,7 @@ pub fn recoverer(
         },
         dry_run,
         evidence_timeout: defaults.evidence_timeout.get(),
-        maintenance: defaults.maintenance_windows(),
+        maintenance,
         ..RecovererSettings::default()
     }
 }
@@ -110,7 +143,11 @@ pub fn respawns(settings: &Settings) -> Respawns {
 }
 
 /// The scaler's settings.
-pub fn scaler(settings: &settings::ScalerSettings, dry_run: bool) -> ScalerSettings {
+pub fn scaler(
+    settings: &settings::ScalerSettings,
+    maintenance: Vec<MaintenanceWindow>,
+    dry_run: bool,
+) -> ScalerSettings {
     ScalerSettings {
         default: ScalingSettings {
             enabled: settings.enabled,
@@ -122,12 +159,16 @@ pub fn scaler(settings: &settings::ScalerSettings, dry_run: bool) -> ScalerSetti
             max_replicas: settings.max_replicas,
             cpu_threshold: Some(settings.cpu_threshold),
             memory_threshold: Some(settings.memory_threshold),
+            tolerance: Tolerance { up: settings.tolerance, down: settings.tolerance },
+            cpu_initialization_period: settings.cpu_initialization_period.get(),
+            initial_readiness_delay: settings.initial_readiness_delay.get(),
             scale_up: behavior(&settings.scale_up),
             scale_down: behavior(&settings.scale_down),
         },
         components: settings.components.iter().map(|name| Arc::from(name.as_str())).collect(),
         interval: settings.interval.get(),
         dry_run,
+        maintenance,
         ..ScalerSettings::default()
     }
 }
@@ -144,6 +185,10 @@ fn behavior(rules: &settings::ScaleRules) -> ScalingBehavior {
     ScalingBehavior {
         stabilization: rules.stabilization.get(),
         policies: rules.policies.iter().map(limit).collect(),
-        select: LimitSelect::Max,
+        select: match rules.select {
+            PolicySelect::Max => LimitSelect::Max,
+            PolicySelect::Min => LimitSelect::Min,
+            PolicySelect::Disabled => LimitSelect::Disabled,
+        },
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::clusters::{Clusters, DryRun};
+use super::heartbeat::Heartbeat;
 use super::mapping;
 use super::receivers::Receivers;
 use crate::actors::tree::{TreePlan, TreeSettings};
@@ -18,6 +19,7 @@ pub struct Plan {
     /// The clusters on their platforms.
     pub clusters: Clusters,
     receivers: Receivers,
+    heartbeat: Heartbeat,
     /// Show every action instead of doing it, whatever the settings say.
     dry_run: bool,
 }
@@ -28,6 +30,7 @@ impl Plan {
     /// # Errors
     /// When a receiver cannot be built from its settings.
     pub fn check(settings: &Settings) -> anyhow::Result<()> {
+        Heartbeat::default().following(&settings.heartbeat)?;
         Receivers::default().following(&settings.alerter).map(|_| ())
     }
 
@@ -36,7 +39,14 @@ impl Plan {
     /// # Errors
     /// When a receiver cannot be built from its settings; then nothing is started.
     pub fn new(settings: Arc<Settings>, dry_run: bool, clock: Clock) -> anyhow::Result<Self> {
-        Self::make(settings, dry_run, clock, &Clusters::default(), &Receivers::default())
+        Self {
+            settings: Arc::default(),
+            clusters: Clusters::default(),
+            receivers: Receivers::default(),
+            heartbeat: Heartbeat::default(),
+            dry_run,
+        }
+        .following(settings, clock)
     }
 
     /// The plan that follows from other settings: what they leave as it is, is the same object
@@ -45,19 +55,11 @@ impl Plan {
     /// # Errors
     /// As [`Plan::new`].
     pub fn following(&self, settings: Arc<Settings>, clock: Clock) -> anyhow::Result<Self> {
-        Self::make(settings, self.dry_run, clock, &self.clusters, &self.receivers)
-    }
-
-    fn make(
-        settings: Arc<Settings>,
-        dry_run: bool,
-        clock: Clock,
-        clusters: &Clusters,
-        receivers: &Receivers,
-    ) -> anyhow::Result<Self> {
-        let receivers = receivers.following(&settings.alerter)?;
-        let clusters = clusters.following(&settings, dry_runs(&settings, dry_run), clock);
-        Ok(Self { settings, clusters, receivers, dry_run })
+        let dry_run = self.dry_run;
+        let receivers = self.receivers.following(&settings.alerter)?;
+        let heartbeat = self.heartbeat.following(&settings.heartbeat)?;
+        let clusters = self.clusters.following(&settings, dry_runs(&settings, dry_run), clock);
+        Ok(Self { settings, clusters, receivers, heartbeat, dry_run })
     }
 
     /// What the tree is to follow.
@@ -71,13 +73,20 @@ impl Plan {
 
     fn tree_settings(&self) -> TreeSettings {
         let Settings { alerter, recoverer, scaler, probers, .. } = self.settings.as_ref();
+        let maintenance = mapping::maintenance(&self.settings.maintenance);
         let settle = probers.defaults.interval.get();
         let dry_run = dry_runs(&self.settings, self.dry_run);
         TreeSettings {
-            alerter: mapping::alerter(alerter),
-            recoverer: mapping::recoverer(recoverer, settle, dry_run.recoverer),
-            scaler: mapping::scaler(scaler, dry_run.scaler),
+            alerter: mapping::alerter(alerter, maintenance.clone()),
+            recoverer: mapping::recoverer(
+                recoverer,
+                maintenance.clone(),
+                settle,
+                dry_run.recoverer,
+            ),
+            scaler: mapping::scaler(scaler, maintenance, dry_run.scaler),
             respawns: mapping::respawns(&self.settings),
+            beacon: self.heartbeat.for_tree(),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::effects::probe::{
     ProcessProbeSettings, TcpProbeSettings,
 };
 use crate::model::ProberKind;
+use crate::policy::flapping::FlapSettings;
 use crate::policy::health::HealthSettings;
 
 /// The prober of the whole service over gRPC; always there.
@@ -82,6 +83,10 @@ impl ClusterPlanner {
                 failure_threshold: prober.failure_threshold,
                 success_threshold: prober.success_threshold,
                 startup_grace: self.settings.supervisor.startup_grace.get(),
+                flapping: FlapSettings {
+                    window: self.settings.supervisor.flap_window.get(),
+                    threshold: self.settings.supervisor.flap_threshold,
+                },
             },
             probe,
         }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::mapping::given;
+use super::mapping::{self, given};
 use crate::config::settings::{self, AlerterSettings, MailSecurity};
 use crate::effects::Notifier;
-use crate::effects::notify::email::{EmailLogin, EmailNotifier, EmailSettings, SmtpSecurity};
+use crate::effects::notify::email::{
+    EmailLogin, EmailNotifier, EmailSettings, OFFER_AGAIN, SmtpSecurity,
+};
 use crate::effects::notify::log::LogNotifier;
 use crate::effects::notify::slack::{SlackNotifier, SlackSettings};
 use crate::effects::notify::webhook::{
@@ -90,6 +92,19 @@ impl Receivers {
     }
 }
 
+/// The receivers that are set up, for whoever sends without a running falconer.
+///
+/// # Errors
+/// When settings that look right cannot work, e.g. an address that is none.
+pub fn configured(settings: &AlerterSettings) -> anyhow::Result<Vec<Arc<dyn Notifier>>> {
+    Ok(Receivers::default().following(settings)?.all())
+}
+
+/// How long one attempt to deliver a message may take, whoever receives it.
+pub fn send_timeout(settings: &AlerterSettings) -> Duration {
+    mapping::alerter(settings, Vec::new()).send_timeout
+}
+
 fn email(settings: &settings::EmailSettings) -> EmailSettings {
     let login = (!settings.username.is_empty()).then(|| EmailLogin {
         username: settings.username.clone(),
@@ -106,7 +121,11 @@ fn email(settings: &settings::EmailSettings) -> EmailSettings {
         login,
         from: settings.from.clone(),
         to: settings.to.clone(),
+        reply_to: settings.reply_to.clone(),
+        subject_prefix: settings.subject_prefix.clone(),
+        stable_subject: settings.stable_subject,
         ca_file: given(&settings.ca_file),
+        offer_again: OFFER_AGAIN.to_vec(),
         timeout: settings.timeout.get(),
     }
 }

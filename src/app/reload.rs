@@ -29,7 +29,7 @@ use crate::model::{
 use crate::server::AboutBoard;
 use file::{Content, FileWatch};
 
-pub use admin::{Admin, ReloadRequest, ToRecoverer};
+pub use admin::{Admin, ReloadRequest, ToAlerter, ToRecoverer};
 
 /// Most wishes that wait for a reading.
 pub const WAITING_REQUESTS: usize = 64;

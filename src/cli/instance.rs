@@ -140,6 +140,21 @@ impl Instance {
         self.ask(self.client.post(self.path(steps)?).bearer_auth(token).json(body)).await
     }
 
+    /// What it answers to a DELETE with the admin token.
+    ///
+    /// # Errors
+    /// As for [`Instance::get`].
+    pub async fn delete<T: DeserializeOwned>(
+        &self,
+        steps: &[&str],
+        token: &str,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<T> {
+        let mut url = self.path(steps)?;
+        url.query_pairs_mut().extend_pairs(query);
+        self.ask(self.client.delete(url).bearer_auth(token)).await
+    }
+
     fn path(&self, steps: &[&str]) -> anyhow::Result<Url> {
         let mut url = self.url.clone();
         url.path_segments_mut()

@@ -4,12 +4,14 @@
 mod alerter;
 mod clusters;
 mod files;
+mod heartbeat;
 mod names;
 mod probers;
 mod reactions;
 mod recoverer;
 mod respawn;
 mod warnings;
+mod windows;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -43,7 +45,9 @@ pub(crate) fn violations(
     clusters::judge(&mut judge);
     probers::judge(&mut judge);
     alerter::judge(&mut judge);
+    heartbeat::judge(&mut judge);
     reactions::judge(&mut judge);
+    windows::judge(&mut judge);
     judge.problems
 }
 

@@ -3,10 +3,12 @@
 
 pub mod alerter;
 pub mod cluster;
+pub mod heartbeat;
 pub mod prober;
 pub mod recoverer;
 pub mod respawn;
 pub mod scaler;
+pub mod window;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,18 +21,18 @@ use crate::effects::secret::SecretFile;
 use crate::model::Role;
 
 pub use alerter::{
-    AlerterSettings, EmailSettings, LogReceiverSettings, MailSecurity, Route, SlackSettings,
-    WebhookFormat, WebhookSettings,
+    AlerterSettings, EmailSettings, EscalationSettings, LogReceiverSettings, MailSecurity, Route,
+    SlackSettings, WebhookFormat, WebhookSettings,
 };
 pub use cluster::{
     AuthSettings, ClusterSettings, Components, Layout, OnExit, Platform, ProcessSettings,
 };
+pub use heartbeat::{HeartbeatMethod, HeartbeatSettings};
 pub use prober::{ConnectionMode, ExpectSettings, ProberDefaults, ProberSettings, Probers};
-pub use recoverer::{
-    Budget, LadderStep, MaintenanceWindow, RecovererDefaults, RecovererSettings, RecoverySettings,
-};
+pub use recoverer::{Budget, LadderStep, RecovererDefaults, RecovererSettings, RecoverySettings};
 pub use respawn::{BackoffSettings, RespawnLimit};
-pub use scaler::{PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
+pub use scaler::{PolicySelect, PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
+pub use window::{MaintenanceWindow, MatcherSettings, TimeSettings, WindowSettings};
 
 /// The whole of `actors.toml`, with every default filled in.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -46,6 +48,10 @@ pub struct Settings {
     pub anomaly: AnomalySettings,
     /// `[alerter]` and its receivers.
     pub alerter: AlerterSettings,
+    /// `[[maintenance]]`: times in which falconer is quiet.
+    pub maintenance: Vec<WindowSettings>,
+    /// `[heartbeat]`.
+    pub heartbeat: HeartbeatSettings,
     /// `[recoverer]` and `[recoverer.COMPONENT]`.
     pub recoverer: RecovererSettings,
     /// `[scaler]`.

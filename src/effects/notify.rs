@@ -4,6 +4,7 @@
 //! [`Notifier`]: super::Notifier
 
 pub mod email;
+pub mod heartbeat;
 mod http;
 pub mod log;
 pub mod render;

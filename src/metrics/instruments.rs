@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use opentelemetry::{KeyValue, StringValue};
 
+use super::alerts::AlertInstruments;
+use super::heartbeat::HeartbeatInstruments;
 use super::journal::JournalInstruments;
 use super::leadership::LeadershipInstruments;
+use super::receivers::ReceiverInstruments;
 use super::recovery::RecoveryInstruments;
 use super::state::StateInstruments;
 use crate::model::ComponentId;
@@ -87,10 +90,13 @@ pub(super) struct Instruments {
     pub(super) reloads: Counter<u64>,
     pub(super) reload_successful: Gauge<u64>,
     pub(super) reload_succeeded_at: Gauge<f64>,
+    pub(super) receivers: ReceiverInstruments,
+    pub(super) heartbeat: HeartbeatInstruments,
     pub(super) journal: JournalInstruments,
     pub(super) leadership: LeadershipInstruments,
     pub(super) recovery: RecoveryInstruments,
     pub(super) state: StateInstruments,
+    pub(super) people: AlertInstruments,
 }
 
 impl Instruments {
@@ -151,10 +157,13 @@ impl Instruments {
                 .f64_gauge("falconer_config_last_reload_success_timestamp_seconds")
                 .with_description("When the configuration was last read without a fault")
                 .build(),
+            receivers: ReceiverInstruments::new(meter),
+            heartbeat: HeartbeatInstruments::new(meter),
             journal: JournalInstruments::new(meter),
             leadership: LeadershipInstruments::new(meter),
             recovery: RecoveryInstruments::new(meter),
             state: StateInstruments::new(meter),
+            people: AlertInstruments::new(meter),
         }
     }
 }

@@ -122,6 +122,9 @@ pub struct AlertMessage {
     pub look_closer: Vec<String>,
     /// Whether it has come and gone so often that it is told as one.
     pub is_flapping: bool,
+    /// Whether the receiver is told this for the first time; the rest is there to show what else
+    /// goes on, or is a reminder.
+    pub is_news: bool,
     /// Who looks after it, if somebody has said so.
     pub acknowledged: Option<Acknowledgement>,
     /// Since when.
@@ -146,6 +149,8 @@ pub struct Notification {
     pub lead: AlertMessage,
     /// The other alerts, in the same order.
     pub others: Vec<AlertMessage>,
+    /// How many more alerts it is about, for which there was no room: a message is bounded.
+    pub left_out: usize,
     /// How many alerts of the thread go on after this message, those in it included. With none
     /// the matter is over.
     pub still_firing: usize,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::{IncidentId, Severity};
 use super::report::Reason;
 use super::time::Timestamp;
 
@@ -35,6 +36,35 @@ impl HealthState {
             Self::Unhealthy => "unhealthy",
         }
     }
+}
+
+/// How far a component's trouble is on its way to people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum AlertState {
+    /// There is nothing to tell.
+    #[default]
+    Inactive,
+    /// It fails, and has not failed often enough yet.
+    Pending {
+        /// Since when it fails.
+        since: Timestamp,
+        /// Failed probes in a row, up to now.
+        failures: u32,
+        /// How many it takes.
+        failure_threshold: u32,
+    },
+    /// It has an alert.
+    Firing {
+        /// What the alert is about.
+        incident: IncidentId,
+        /// Since when.
+        since: Timestamp,
+        /// The worst it has been.
+        severity: Severity,
+        /// Whether it comes and goes so often that this is told as one.
+        is_flapping: bool,
+    },
 }
 
 /// The judged health of one component.

@@ -20,8 +20,8 @@ pub use records::{
     ReloadNote, Words,
 };
 pub use sets::{
-    ActionPhase, AlertChange, BreakerChange, DecisionVerdict, EvidenceSource, GuardWord,
-    LeadershipChange,
+    ActionPhase, AlertChange, BreakerChange, DecisionVerdict, DeliveryOutcome, EvidenceSource,
+    GuardWord, LeadershipChange,
 };
 
 /// One line of the journal.

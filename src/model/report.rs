@@ -248,6 +248,8 @@ pub struct PodUsage {
     pub memory_percent_of_limit: Option<Percent>,
     /// When the sample was taken.
     pub sampled_at: Option<Timestamp>,
+    /// The time that it was averaged over, which ended then; zero where that is not known.
+    pub window: Duration,
 }
 
 /// One target of a probe: a pod, a process, a URL.

@@ -257,6 +257,10 @@ pub struct PodLife {
     pub terminating: Option<Terminating>,
     /// The mark of the revision it was made from: `pod-template-hash` or `controller-revision-hash`.
     pub template: Option<Arc<str>>,
+    /// When a kubelet took it on.
+    pub taken_on_at: Option<Timestamp>,
+    /// When it became ready, or not ready, the last time.
+    pub ready_changed_at: Option<Timestamp>,
     /// How often its containers were restarted.
     pub restarts: u32,
     /// Until when the kubelet lets it start: its startup probe has not succeeded, or its liveness
@@ -268,6 +272,8 @@ pub struct PodLife {
     pub node: Option<Arc<str>>,
     /// What must be done before it is gone; known of pods that are about to end only.
     pub finalizers: Vec<Arc<str>>,
+    /// The file on this machine that holds its output, where there is one.
+    pub log_file: Option<Arc<str>>,
 }
 
 /// One pod of a component.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::flapping::FlapSettings;
 use crate::model::{ComponentHealth, HealthState, Outcome, Reason, ReasonKind, Timestamp};
 
 /// Thresholds of one component.
@@ -16,11 +17,18 @@ pub struct HealthSettings {
     pub success_threshold: u32,
     /// For how long after its start a component may fail without being unhealthy.
     pub startup_grace: Duration,
+    /// When it comes and goes too often.
+    pub flapping: FlapSettings,
 }
 
 impl Default for HealthSettings {
     fn default() -> Self {
-        Self { failure_threshold: 3, success_threshold: 2, startup_grace: Duration::from_secs(60) }
+        Self {
+            failure_threshold: 3,
+            success_threshold: 2,
+            startup_grace: Duration::from_secs(60),
+            flapping: FlapSettings::default(),
+        }
     }
 }
 
@@ -68,8 +76,9 @@ pub struct HealthTracker {
     since: Timestamp,
     reason: Option<Reason>,
     failures: u32,
-    /// Whether the newest outcome was a failure, on schedule or out of turn.
-    failing: bool,
+    /// Since when every outcome was a failure, on schedule or out of turn; `None` where the newest
+    /// was none.
+    failing_since: Option<Timestamp>,
     /// Outcomes in a row that were not failures.
     successes: u32,
     /// Healthy outcomes in a row.
@@ -94,7 +103,7 @@ impl HealthTracker {
             since: now,
             reason: None,
             failures: 0,
-            failing: false,
+            failing_since: None,
             successes: 0,
             clean: 0,
             degraded: 0,
@@ -152,7 +161,7 @@ impl HealthTracker {
         if outcome.is_inconclusive() {
             return Transition::Stayed;
         }
-        self.failing = outcome.is_failed();
+        self.failing_since = outcome.is_failed().then(|| self.failing_since.unwrap_or(now));
         if let Some(reason) = switched_off(outcome) {
             return self.switch_off(reason, now);
         }
@@ -267,7 +276,12 @@ impl HealthTracker {
 
     /// Whether it is unhealthy, or its newest outcome was a failure, below the threshold too.
     pub fn is_unhealthy_or_failing(&self) -> bool {
-        self.state == HealthState::Unhealthy || self.failing
+        self.state == HealthState::Unhealthy || self.failing_since.is_some()
+    }
+
+    /// Since when every outcome was a failure, where the newest was one.
+    pub fn failing_since(&self) -> Option<Timestamp> {
+        self.failing_since
     }
 
     /// The state with everything that belongs to it.

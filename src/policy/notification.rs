@@ -5,19 +5,33 @@
 //! - [`Delivery`] and [`decide`]: the state machine of one alert at one receiver.
 //! - [`AlertBook`]: all open alerts, all receivers; what survives a respawn of the alerter.
 
+mod absence;
 mod alert;
+mod attention;
 mod book;
 mod delivery;
+mod hold;
+mod inhibition;
+pub mod own;
+mod quieting;
+mod receiver_watch;
 mod reroute;
 mod route;
+mod shown;
 mod stored;
 
 pub use alert::{Alert, OpenAlert, ReceiverState, Suspicion};
+pub use attention::{AcknowledgeRefusal, Attention, Escalated, EscalationLevel};
 pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure, Undelivered};
 pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
+pub use hold::{Hold, HoldKind, Holds, NoHolds};
+pub use inhibition::{Inhibition, LONGEST_SUSPICION};
+pub use own::OwnAlerts;
+pub use quieting::QuietHolds;
+pub use receiver_watch::{Backlog, Loss, LossReason, ReceiverNews, ReceiverWatch};
 pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, ReceiverPolicy, Route};
 pub use stored::Adopted;

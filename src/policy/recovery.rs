@@ -6,7 +6,7 @@ pub mod decision;
 pub mod guards;
 pub mod ladder;
 pub mod ledger;
-mod order;
+pub(super) mod order;
 pub mod refusal;
 pub mod request;
 pub mod settings;
@@ -24,13 +24,14 @@ pub use decision::{
 pub use guards::{Finding, Guard, GuardVerdict, speaks_against};
 pub use ledger::{Limits, RecoveryLedger, StoredProblem, Tripped};
 pub use refusal::RefusalReason;
-pub use request::{PodState, Quiet, RecoveryRequest, SickComponent};
+pub use request::{PodState, RecoveryRequest, SickComponent};
 pub use settings::{ActionStep, Budget, GlobalSettings, LadderStep, RecoverySettings};
 pub use trouble::Trouble;
 pub use under_way::{ActionUnderWay, RolloutProgress};
 pub use verification::{Verification, verify};
 
 use crate::model::Timestamp;
+pub use crate::policy::quiet::Quiet;
 use crate::policy::workload_choice::choose;
 use guards::Scene;
 use ladder::Climb;

@@ -3,9 +3,11 @@
 
 pub mod ledger;
 pub mod limits;
+pub mod load;
 pub mod reason;
 pub mod settings;
 pub mod step;
+pub mod target;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +22,7 @@ use crate::model::{
     ComponentId, HealthState, Owner, Pod, PodUsage, Role, Timestamp, Workload, WorkloadKind,
     WorkloadRef,
 };
+use crate::policy::quiet::Quiet;
 use crate::policy::workload_choice::{NoChoice, choose};
 
 /// What is known of a component's load.
@@ -39,6 +42,8 @@ pub struct ScalingRequest {
     pub health: HealthState,
     /// Those of `workloads` that are being restarted right now.
     pub being_restarted: Vec<WorkloadRef>,
+    /// A maintenance window or silence in force.
+    pub quiet: Option<Quiet>,
 }
 
 /// What to do about a component's replicas.
@@ -130,26 +135,51 @@ pub fn judge(
     }
     let recommendation = match settings.mode {
         ScalingMode::Step => step::recommend(request, workload, ledger, settings, now),
-        ScalingMode::Target => {
-            return hold(HoldReason::ModeNotAvailable, Some(current));
-        }
+        ScalingMode::Target => return by_target(request, workload, ledger, settings, now),
     };
     let recommended = recommendation.replicas(current);
     let decision = match recommendation {
         Recommendation::Keep(reason) => ScalingDecision::Keep { reason },
         Recommendation::Change { replicas, trigger } => {
-            match limits::limit(&request.component, current, replicas, ledger, settings, now) {
-                Err(reason) => ScalingDecision::Keep { reason },
-                Ok(to) => ScalingDecision::Scale(PlannedChange {
-                    workload: workload.reference.clone(),
-                    from: current,
-                    to,
-                    trigger,
-                }),
+            let past = ledger.history(&request.component);
+            let limited = limits::limit(current, replicas, &past.as_history(), settings, now);
+            match limited.replicas {
+                to if to == current => {
+                    let reason = KeepReason::limited(limited.by, current, replicas, settings);
+                    ScalingDecision::Keep { reason }
+                }
+                to => ScalingDecision::Scale(planned(workload, to, trigger)),
             }
         }
     };
     Judgement { decision, recommended: Some(recommended) }
+}
+
+/// Mode "target": what the HPA would do.
+fn by_target(
+    request: &ScalingRequest,
+    workload: &Workload,
+    ledger: &ScalingLedger,
+    settings: &ScalingSettings,
+    now: Timestamp,
+) -> Judgement {
+    let current = workload.desired_replicas;
+    let pods = load::of_workload(request, workload);
+    let seen = target::Observation { current, pods, raw_desired: None };
+    let past = ledger.history(&request.component);
+    let judged = target::judge(&seen, &past.as_history(), settings, now);
+    let summary = target::Summary::of(&judged, settings);
+    let decision = if judged.desired == current {
+        ScalingDecision::Keep { reason: KeepReason::Target { summary } }
+    } else {
+        ScalingDecision::Scale(planned(workload, judged.desired, Trigger::Target { summary }))
+    };
+    Judgement { decision, recommended: judged.raw }
+}
+
+fn planned(workload: &Workload, to: u32, trigger: Trigger) -> PlannedChange {
+    let from = workload.desired_replicas;
+    PlannedChange { workload: workload.reference.clone(), from, to, trigger }
 }
 
 /// Guards that do not pass by themselves.
@@ -206,6 +236,9 @@ fn may_now(
     }
     if let Some(change) = ledger.in_flight(&request.component) {
         return Err(HoldReason::ChangeUnderWay { from: change.from, to: change.to });
+    }
+    if let Some(quiet) = request.quiet.as_ref().filter(|quiet| now < quiet.until) {
+        return Err(HoldReason::Quiet { why: quiet.why.clone(), until: quiet.until });
     }
     if request.being_restarted.contains(&workload.reference) {
         return Err(HoldReason::BeingRestarted { workload: reference() });

@@ -11,7 +11,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 
 use super::{ServerSources, refuse};
-use crate::model::{ReloadOutcome, ReloadRecord};
+use crate::model::{
+    AlertShown, ChangeRefusal, IncidentId, NewSilence, ReloadOutcome, ReloadRecord, Silence,
+};
 
 /// What to write where nothing may be changed.
 const READ_ONLY: &str = "falconer is read-only here: set [server] admin_token_file";
@@ -37,6 +39,29 @@ pub trait Administration: Send + Sync + fmt::Debug {
     /// # Errors
     /// When nobody does it now.
     async fn resume(&self, cluster: Option<&str>, by: &str) -> Result<Vec<Arc<str>>, ResumeError>;
+
+    /// Makes a silence, and waits until it is saved.
+    ///
+    /// # Errors
+    /// Why not.
+    async fn silence(&self, wanted: NewSilence) -> Result<Silence, ChangeRefusal>;
+
+    /// Ends the silence `id`, as `by` wants it.
+    ///
+    /// # Errors
+    /// Why not.
+    async fn expire(&self, id: &str, by: &str) -> Result<Silence, ChangeRefusal>;
+
+    /// From now on `by` looks after the alert of `incident`.
+    ///
+    /// # Errors
+    /// Why not.
+    async fn acknowledge(
+        &self,
+        incident: &IncidentId,
+        by: &str,
+        comment: &str,
+    ) -> Result<AlertShown, ChangeRefusal>;
 }
 
 /// Why a breaker is not, or perhaps not, closed.

@@ -115,9 +115,15 @@ fn not_ready_in(name: &Arc<str>, cluster: &ClusterBoard) -> Vec<NotReady> {
 /// is no reason to take falconer's metrics away from who reads them through a Service.
 fn receivers(actors: &ActorsStatus) -> Vec<NotReady> {
     let out_of_reach = actors.alerter.receivers.iter().filter_map(|(name, receiver)| {
-        let failed_at = receiver.state.failed_at?;
         let error = receiver.state.last_error.as_deref().unwrap_or("no answer");
-        let reason = format!("out of reach at {failed_at}: {error}");
+        let waiting = receiver.waiting;
+        let reason = match (receiver.dead_since, receiver.state.failed_at) {
+            (Some(since), _) => {
+                format!("accepts nothing since {since}, {waiting} alerts wait: {error}")
+            }
+            (None, Some(failed_at)) => format!("out of reach at {failed_at}: {error}"),
+            (None, None) => return None,
+        };
         Some(NotReady::named(Part::Receiver, Arc::clone(name), reason))
     });
     out_of_reach.collect()

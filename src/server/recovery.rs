@@ -2,26 +2,20 @@
 //! too many actions, what was done there, and letting it go on, for whoever has the admin token.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::administration::authorised;
-use super::{ResumeError, ServerSources, refuse};
+use super::{ResumeError, ServerSources, body, refuse};
 use crate::model::explanation::{ActionShown, BreakerShown, actions_of};
 use crate::model::{JournalEntry, JournalKind, JournalQuery, Leadership, Timestamp};
 
 /// So many actions before a breaker opened are shown.
 const MOST_ACTIONS: usize = 20;
-/// A wish is not longer, in bytes.
-const WISH_LIMIT: usize = 4 * 1024;
-/// A wish arrives within this time.
-const WISH_WITHIN: Duration = Duration::from_secs(5);
 /// Who is named is not longer, in characters.
 const BY_LIMIT: usize = 100;
 
@@ -86,8 +80,8 @@ pub(super) async fn resume(State(sources): Sources, headers: HeaderMap, body: Bo
         Ok(administration) => Arc::clone(administration),
         Err(refusal) => return *refusal,
     };
-    let wish = match wish(body).await {
-        Ok(wish) => wish,
+    let wish: Wish = match body::object(body, "{\"cluster\": \"milvus-ha\"}").await {
+        Ok(wish) => wish.unwrap_or_default(),
         Err((code, words)) => return refuse(code, words),
     };
     if let Err(refusal) = is_possible(&sources, wish.cluster.as_deref()) {
@@ -107,26 +101,6 @@ pub(super) async fn resume(State(sources): Sources, headers: HeaderMap, body: Bo
             refuse(code, error)
         }
     }
-}
-
-async fn wish(body: Body) -> Result<Wish, (StatusCode, String)> {
-    let bytes = tokio::time::timeout(WISH_WITHIN, axum::body::to_bytes(body, WISH_LIMIT)).await;
-    let bytes = match bytes {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            let words = format!("the body could not be read, or is longer than {WISH_LIMIT} bytes");
-            return Err((StatusCode::PAYLOAD_TOO_LARGE, words));
-        }
-        Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "the body did not arrive".to_owned())),
-    };
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Wish::default());
-    }
-    let wanted = "the body must be JSON such as {\"cluster\": \"milvus-ha\"}";
-    // As a map first: a list would be taken for the fields in their order, and an empty one for all.
-    serde_json::from_slice::<Map<String, Value>>(&bytes)
-        .and_then(|map| serde_json::from_value(Value::Object(map)))
-        .map_err(|error| (StatusCode::BAD_REQUEST, format!("{wanted}: {error}")))
 }
 
 /// Whether there is something to resume, and this is the falconer to do it.

@@ -9,12 +9,12 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Json, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use futures::stream;
 use serde::Serialize;
 
 use super::readiness::{MOST_NAMED, NotReady};
-use super::{ServerSources, administration, explain, page, recovery};
+use super::{ServerSources, administration, alerts, explain, page, recovery, silences};
 use crate::actors::status::StatusSnapshot;
 use crate::model::{ReloadRecord, Timestamp};
 
@@ -24,6 +24,9 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The paths that change something.
 const RELOAD: &str = "/api/v1/reload";
 const RESUME: &str = "/api/v1/recovery/resume";
+const SILENCES: &str = "/api/v1/silences";
+/// How the paths of acknowledgements begin and end.
+const ACKNOWLEDGE: (&str, &str) = ("/api/v1/alerts/", "/acknowledge");
 
 /// On every answer. The page needs no script, no frame and nothing from outside.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -52,6 +55,13 @@ pub(super) fn router(sources: ServerSources) -> Router {
         .route("/api/v1/explain", get(explain::list))
         .route("/api/v1/explain/{cluster}/{component}", get(explain::component))
         .route("/api/v1/recovery/breakers", get(recovery::breakers))
+        .route("/api/v1/alerts", get(alerts::list))
+        .route(
+            "/api/v1/alerts/{incident}/acknowledge",
+            post(alerts::acknowledge).fallback(only_post),
+        )
+        .route(SILENCES, get(silences::list).post(silences::add))
+        .route("/api/v1/silences/{id}", delete(silences::expire).fallback(only_delete))
         .route(RESUME, post(recovery::resume).fallback(only_post))
         .route(RELOAD, post(administration::reload).fallback(only_post))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
@@ -67,10 +77,18 @@ async fn only_post() -> impl IntoResponse {
     (StatusCode::METHOD_NOT_ALLOWED, allow, "only POST is served here\n")
 }
 
+async fn only_delete() -> impl IntoResponse {
+    let allow = [(header::ALLOW, "DELETE")];
+    (StatusCode::METHOD_NOT_ALLOWED, allow, "only DELETE is served here\n")
+}
+
 /// Refuses bodies where nothing reads them, and sets the headers. A client may not know how to POST
 /// without a body: that one is left unread.
 async fn guard(request: Request, next: Next) -> Response {
-    let is_change = [RELOAD, RESUME].contains(&request.uri().path());
+    let path = request.uri().path();
+    let (begins, ends) = ACKNOWLEDGE;
+    let is_change = [RELOAD, RESUME, SILENCES].contains(&path)
+        || (path.starts_with(begins) && path.ends_with(ends));
     let may_have_a_body = request.method() == Method::POST && is_change;
     let mut response = if may_have_a_body || request.body().is_end_stream() {
         next.run(request).await

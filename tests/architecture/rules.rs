@@ -108,7 +108,17 @@ pub const LAYERS: &[Layer] = &[
     Layer {
         name: "policy",
         internals: &[Whole("policy"), Whole("model")],
-        externals: Only(&["std", "core", "serde", "serde_json", "thiserror", "humantime"]),
+        externals: Only(&[
+            "std",
+            "core",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "humantime",
+            // Calendars: pure, as long as nobody asks them for the present.
+            "croner",
+            "jiff",
+        ]),
     },
     Layer {
         name: "effects",

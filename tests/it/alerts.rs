@@ -4,4 +4,7 @@ mod delivery;
 mod fixtures;
 mod mail;
 mod mail_tls;
+mod real_server;
+mod real_smtp;
+mod trying;
 mod webhooks;

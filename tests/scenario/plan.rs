@@ -12,6 +12,7 @@ use falconer::actors::scaler::ScalerSettings;
 use falconer::actors::tree::{Respawns, TreeSettings};
 use falconer::model::{Autoscaler, Owner, ProberKind, Role, Severity};
 use falconer::policy::backoff::BackoffSettings;
+use falconer::policy::flapping::FlapSettings;
 use falconer::policy::health::HealthSettings;
 use falconer::policy::notification::Route;
 use falconer::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
@@ -128,6 +129,7 @@ impl Plan {
                 recoverer: recoverer(dice, dry_run),
                 scaler: scaler(dice, dry_run),
                 respawns: Respawns::default(),
+                ..TreeSettings::default()
             },
             receivers,
         }
@@ -168,6 +170,7 @@ fn target(dice: &mut Dice, name: &str, kind: ProberKind, runs: Option<Runs>) -> 
             failure_threshold: dice.count(2, 4),
             success_threshold: dice.count(1, 3),
             startup_grace: dice.one_of_seconds(&[20, 60]),
+            flapping: FlapSettings::default(),
         },
         runs,
     }
@@ -204,8 +207,8 @@ fn alerter(dice: &mut Dice, receivers: &[Arc<str>]) -> AlerterSettings {
     let routes = if dice.chance(0.4) {
         let all = receivers.iter().map(ToString::to_string).collect();
         vec![
-            Route { severity: Some(Severity::Critical), to: all },
-            Route { severity: None, to: vec![last] },
+            Route { severity: Some(Severity::Critical), to: all, mute: Vec::new() },
+            Route { severity: None, to: vec![last], mute: Vec::new() },
         ]
     } else {
         Vec::new()

@@ -110,6 +110,13 @@ need_kubectl() {
     kubectl version --client >/dev/null 2>&1 || fail "kubectl does not run here"
 }
 
+need_aiosmtpd() {
+    "$tools/venv/bin/python3" -c 'import aiosmtpd' 2>/dev/null && return 0
+    retry "$tools/venv/bin/python3" -m pip install --quiet --disable-pip-version-check \
+        -r "$here/setup/requirements-smtp.txt" || fail "cannot install aiosmtpd from PyPI"
+    "$tools/venv/bin/python3" -c 'import aiosmtpd' || fail "aiosmtpd does not run here"
+}
+
 get_tools() {
     mkdir -p "$tools/bin"
     export PATH="$tools/bin:$PATH"
@@ -117,4 +124,5 @@ get_tools() {
     need_milvus
     need_promtool
     need_kubectl
+    need_aiosmtpd
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Alerter;
 use crate::effects::StateError;
-use crate::model::Notification;
+use crate::model::{Notification, StateChanges};
 
 /// A message waits no longer until it is on record that it is being sent.
 const RECORD_WITHIN: Duration = Duration::from_secs(2);
@@ -15,9 +15,16 @@ const RECORD_WITHIN: Duration = Duration::from_secs(2);
 const WITHHELD_FOR: Duration = Duration::from_secs(5);
 
 impl Alerter {
+    /// What has changed since the last call.
+    pub(super) fn take_changes(&self) -> StateChanges {
+        let mut changes = self.silences().take_changes();
+        changes.extend(self.book().take_changes());
+        changes
+    }
+
     /// Saves what has changed, soon.
     pub(super) fn keep(&self) {
-        let changes = self.book().take_changes();
+        let changes = self.take_changes();
         if !changes.is_empty() {
             self.keeper.keep(changes);
         }
@@ -25,7 +32,7 @@ impl Alerter {
 
     /// Saves what has changed, as soon as can be.
     pub(super) fn keep_now(&self) {
-        let changes = self.book().take_changes();
+        let changes = self.take_changes();
         if !changes.is_empty() {
             self.keeper.keep_now(changes);
         }
@@ -37,7 +44,7 @@ impl Alerter {
     /// # Errors
     /// Why another falconer tells people instead.
     pub(super) fn record(&self) -> impl Future<Output = Result<(), StateError>> + 'static {
-        let changes = self.book().take_changes();
+        let changes = self.take_changes();
         let recording = self.keeper.persist(changes, RECORD_WITHIN);
         let leadership = self.leadership.clone();
         async move {

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::effects::Journal;
 use crate::metrics::Metrics;
 use crate::policy::notification::AlertBook;
+use crate::policy::silence::SilenceBook;
 
 /// What an alerter is made of.
 #[derive(Clone)]
@@ -17,6 +18,8 @@ pub struct AlerterParts {
     pub inbox: AlerterInbox,
     /// What was told to whom: what the former incarnation left; a new one for the first.
     pub book: Arc<Mutex<AlertBook>>,
+    /// The silences that people made; the same ones for all incarnations, and for the actors that act.
+    pub silences: Arc<Mutex<SilenceBook>>,
     /// Observable state.
     pub board: StatusBoard,
     /// Where alerts and deliveries are written down.

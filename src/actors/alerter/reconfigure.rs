@@ -9,7 +9,7 @@ use actix::prelude::*;
 use super::{Alerter, AlerterSettings};
 use crate::effects::Notifier;
 use crate::metrics::CircuitParty;
-use crate::policy::notification::Rerouted;
+use crate::policy::notification::{LossReason, Rerouted};
 
 /// From now on these settings and receivers hold. A receiver that is the same object as before
 /// keeps its back-off.
@@ -58,6 +58,7 @@ impl Alerter {
         for dropped in dropped {
             let (incident, receiver) = (dropped.incident, dropped.receiver);
             tracing::warn!(%incident, %receiver, "message dropped, its receiver is not configured any more");
+            self.lose(&receiver, &incident, LossReason::Removed);
         }
     }
 }

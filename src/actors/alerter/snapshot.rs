@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Alerter;
+use crate::model::{Silence, Timestamp};
 use crate::policy::notification::{OpenAlert, Pace, ReceiverState};
 
 /// Open alerts and their delivery.
@@ -14,6 +15,8 @@ pub struct AlerterSnapshot {
     /// Every open alert with its state at each receiver: when it was told, when it is retried, and
     /// why the newest attempt failed.
     pub alerts: Vec<OpenAlert>,
+    /// The silences that people made; those that end first come first.
+    pub silences: Vec<Silence>,
     /// By the receiver's name.
     pub receivers: BTreeMap<Arc<str>, ReceiverSnapshot>,
     /// Whether this falconer tells people, or leaves that to the leader.
@@ -27,6 +30,10 @@ pub struct AlerterSnapshot {
 pub struct ReceiverSnapshot {
     /// Whether a message is on its way at the moment.
     pub in_flight: bool,
+    /// Since when every attempt has failed, where that is so long that somebody is told.
+    pub dead_since: Option<Timestamp>,
+    /// Messages that it has not accepted yet.
+    pub waiting: usize,
     /// Outages, the end of the back-off, the newest error and the newest success.
     #[serde(flatten)]
     pub state: ReceiverState,
@@ -35,13 +42,16 @@ pub struct ReceiverSnapshot {
 impl Alerter {
     /// Shows the present state.
     pub(super) fn publish(&self) {
-        let book = self.book();
+        let (book, now) = (self.book(), self.clock.now());
         let receiver = |name: &Arc<str>| ReceiverSnapshot {
             in_flight: self.in_flight.contains(name),
+            dead_since: self.watch.dead_since(name, &book, &self.settings, now),
+            waiting: book.backlog(name, now).alerts,
             state: book.receiver(name),
         };
         let snapshot = AlerterSnapshot {
             alerts: book.alerts().cloned().collect(),
+            silences: self.silences().all(),
             receivers: self
                 .receivers
                 .keys()

@@ -1,5 +1,8 @@
 //! The alerter in virtual time, with receivers in memory.
 
+mod quiet;
+mod receivers;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -92,6 +95,7 @@ struct Stage {
     inbox: AlerterInbox,
     board: StatusBoard,
     book: Arc<Mutex<AlertBook>>,
+    silences: Arc<Mutex<SilenceBook>>,
     settings: AlerterSettings,
     leadership: LeadershipHandle,
 }
@@ -105,6 +109,7 @@ impl Stage {
             inbox: AlerterInbox::default(),
             board: StatusBoard::default(),
             book: Arc::default(),
+            silences: Arc::default(),
             settings,
             leadership: LeadershipHandle::default(),
         }
@@ -130,6 +135,7 @@ impl Stage {
                 keeper: crate::actors::keeper::StateKeeper::default(),
                 inbox: self.inbox.clone(),
                 book: Arc::clone(&self.book),
+                silences: Arc::clone(&self.silences),
                 board: self.board.clone(),
                 journal: Arc::new(MemoryJournal::default()),
                 clock: self.clock,
@@ -180,6 +186,7 @@ fn raise(severity: Severity) -> RaiseAlert {
         action: String::new(),
         causes: Vec::new(),
         suspicion: None,
+        settle_secs: 0,
         affects: Vec::new(),
         seen: Vec::new(),
         look_closer: Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Alerter, ResolveAlert};
 use crate::effects::NotifyError;
-use crate::model::journal::{AlertChange, AlertRecord, DeliveryRecord};
+use crate::model::journal::{AlertChange, AlertRecord, DeliveryOutcome, DeliveryRecord};
 use crate::model::{
     AlertMessage, ComponentId, IncidentId, JournalEntry, JournalRecord, Notification, Receipt,
     Severity,
@@ -17,7 +17,7 @@ impl Alerter {
         let change = match raised {
             Raised::New => AlertChange::Raised,
             Raised::Worse => AlertChange::Updated,
-            Raised::Known => return,
+            Raised::OtherCauses | Raised::Known => return,
         };
         let Alert { incident, title, severity, .. } = alert;
         if raised == Raised::New {
@@ -61,7 +61,7 @@ impl Alerter {
         );
     }
 
-    fn write_down(&self, id: &ComponentId, incident: &IncidentId, record: AlertRecord) {
+    pub(super) fn write_down(&self, id: &ComponentId, incident: &IncidentId, record: AlertRecord) {
         let record = JournalRecord::Alert(Box::new(record));
         self.journal.record(JournalEntry::of(self.clock.now(), id, record).within(incident));
     }
@@ -88,7 +88,12 @@ impl Alerter {
         let record = DeliveryRecord {
             receiver: receiver.to_string(),
             status: *status,
+            message: notification.id.to_string(),
             attempt: self.book().attempt(incident, receiver),
+            outcome: match result {
+                Ok(_) => DeliveryOutcome::Delivered,
+                Err(_) => DeliveryOutcome::Failed,
+            },
             error: result.as_ref().err().map(|error| error.to_string().into()),
         };
         let record = JournalRecord::Delivery(Box::new(record));

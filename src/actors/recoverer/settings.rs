@@ -32,7 +32,7 @@ pub struct RecovererSettings {
     pub event_timeout: Duration,
     /// How long an action waits for the logs and events of its pods at most.
     pub evidence_timeout: Duration,
-    /// Times of the week in which nothing is done.
+    /// Windows that come again; those that hold recovery hold it here.
     pub maintenance: Vec<MaintenanceWindow>,
     /// How long an action waits for the journal to be on disk at most.
     pub flush_timeout: Duration,

@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::model::ComponentId;
+use crate::policy::maintenance::MaintenanceWindow;
 use crate::policy::scaling::ScalingSettings;
 
 /// Everything of `[scaler]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScalerSettings {
     /// For components without a table of their own.
     pub default: ScalingSettings,
@@ -33,6 +34,8 @@ pub struct ScalerSettings {
     pub status_timeout: Duration,
     /// The deadline of writing one event.
     pub event_timeout: Duration,
+    /// Windows that come again; those that hold scaling hold it here.
+    pub maintenance: Vec<MaintenanceWindow>,
 }
 
 impl Default for ScalerSettings {
@@ -48,6 +51,7 @@ impl Default for ScalerSettings {
             request_timeout: Duration::from_secs(30),
             status_timeout: Duration::from_secs(10),
             event_timeout: Duration::from_secs(3),
+            maintenance: Vec::new(),
         }
     }
 }

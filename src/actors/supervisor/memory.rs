@@ -5,6 +5,7 @@
 //! changes nothing costs one look-up and tells nothing, until a reminder is due.
 
 mod incident;
+mod sightings;
 mod stored;
 mod told;
 mod totals;
@@ -19,10 +20,12 @@ use crate::actors::recoverer::RecoveryPhase;
 use crate::actors::status::ComponentCell;
 use crate::model::{
     ComponentId, HealthState, IncidentId, Inventory, Outcome, ProbeReport, ProberKind, ReasonKind,
-    Timestamp,
+    Sighting, Timestamp,
 };
+use crate::policy::flapping::Changes;
 use crate::policy::health::{HealthSettings, HealthTracker, Transition, Weight};
 pub use incident::{IncidentChange, OpenIncident};
+use sightings::Sightings;
 pub use stored::StoredIncident;
 pub use told::Tell;
 use told::Told;
@@ -49,6 +52,10 @@ pub struct ComponentMemory {
     /// The pods that the newest report found sick; `None` where it was no reason to do anything.
     /// Boxed, because hardly any component has some.
     sick_pods: Option<Box<SickPods>>,
+    /// When it changed of late, from well to sick or back.
+    changes: Changes,
+    /// What was seen of it since it was last well.
+    seen: Sightings,
     /// When the newest report's probe began; an older report that comes later is ignored.
     newest: Option<Timestamp>,
     /// Whether the platform runs it as a workload.
@@ -133,6 +140,11 @@ impl ClusterMemory {
     /// One component.
     pub fn get(&self, component: &str) -> Option<&ComponentMemory> {
         self.components.get(component).map(Box::as_ref)
+    }
+
+    /// One component, with its name.
+    pub fn named(&self, component: &str) -> Option<(&Arc<str>, &ComponentMemory)> {
+        self.components.get_key_value(component).map(|(name, known)| (name, known.as_ref()))
     }
 
     /// All components, in no order.
@@ -262,6 +274,11 @@ impl ClusterMemory {
         let outcome = &report.observation.outcome;
         let transition = known.tracker.observe_as(weight, outcome, known.settings, now);
         let change = known.update_incident(&report.id, outcome, now);
+        if known.incident.is_none() && outcome.is_healthy() {
+            known.seen.clear();
+        } else {
+            known.seen.note(report);
+        }
         self.totals.moved(known, was_sick);
         match change {
             IncidentChange::News | IncidentChange::Resolved(_) => {
@@ -289,6 +306,8 @@ impl ComponentMemory {
             refused: false,
             short: false,
             sick_pods: None,
+            changes: Changes::default(),
+            seen: Sightings::default(),
             newest: None,
             runs: false,
             told: Told::default(),
@@ -331,6 +350,26 @@ impl ComponentMemory {
     /// How many probes in a row found it sick: those that failed, or those that found it degraded.
     pub fn failures(&self) -> u32 {
         self.tracker.consecutive_failures().max(self.tracker.consecutive_degraded())
+    }
+
+    /// When its newest probe began.
+    pub fn probed_at(&self) -> Option<Timestamp> {
+        self.newest
+    }
+
+    /// Whether the platform runs it as a workload.
+    pub fn is_run(&self) -> bool {
+        self.runs
+    }
+
+    /// What was seen of it since it was last well, the newest last.
+    pub fn seen(&self) -> Vec<Sighting> {
+        self.seen.to_vec()
+    }
+
+    /// How often it changed from well to sick or back, within the window that counts.
+    pub fn recent_changes(&self, now: Timestamp) -> usize {
+        self.changes.count(self.settings.flapping, now)
     }
 
     /// Its place on the status board.

@@ -80,14 +80,16 @@ impl Supervisor {
             self.resolve(incident);
         }
         self.count(&report, transition, known.incident.as_ref());
-        if let Some(open) = known.incident.as_ref().filter(|_| tell.raise) {
-            self.raise(&report, open, known.tracker.is_counted_out());
-        }
+        let raised = known.incident.as_ref().filter(|_| tell.raise);
+        let raised = raised.map(|open| self.alert(&report, open, known));
         let healthy_since = tell.healthy.then(|| (report.id.clone(), known.tracker.since()));
         let ask = tell.recover.then(|| known.ask(&report.id)).flatten();
         let usage = report.kind == ProberKind::Resources && !report.observation.outcome.is_failed();
         let usage = usage.then(|| report.observation.usage.clone());
         known.show(report);
+        if let Some(alert) = raised {
+            self.raise(alert, &memory);
+        }
         if let Some((id, since)) = healthy_since {
             self.tell_healthy(&id, since, &memory);
         }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use humantime::format_duration;
+
 use super::Supervisor;
 use super::memory::{ClusterMemory, ComponentMemory, OpenIncident};
 use crate::actors::alerter::{RaiseAlert, ResolveAlert};
@@ -20,34 +22,51 @@ const MAX_DETAILS: usize = 10;
 /// What is done about a component that still serves.
 const TELLS_ONLY: &str = "nothing: a component that still serves is never restarted as a whole";
 
+/// How a component is that comes and goes too often.
+const FLAPPING: &str = "flapping";
+
 /// What is done where the platform's word, and not yet enough failed probes, makes it unhealthy.
 const NOT_YET: &str = "nothing yet: acting takes failure_threshold failed probes in a row";
 
 impl Supervisor {
-    /// Tells of an open incident: when there is news, and as a reminder.
-    pub(super) fn raise(&self, report: &ProbeReport, open: &OpenIncident, is_counted_out: bool) {
+    /// What people are told of an open incident by a report on it; its causes are still to be found.
+    pub(super) fn alert(
+        &self,
+        report: &ProbeReport,
+        open: &OpenIncident,
+        known: &ComponentMemory,
+    ) -> Alert {
         let (state, action) = match open.severity {
             // The recoverer tells in a moment.
-            Severity::Critical if is_counted_out => (HealthState::Unhealthy, ""),
+            Severity::Critical if known.tracker.is_counted_out() => (HealthState::Unhealthy, ""),
             Severity::Critical => (HealthState::Unhealthy, NOT_YET),
             Severity::Warning => (HealthState::Degraded, TELLS_ONLY),
         };
-        let alert = Alert {
+        let state = if open.is_flapping { FLAPPING } else { state.as_str() };
+        let mut details = flapping(open, known, self.parts.clock.now());
+        details.extend(evidence(report));
+        Alert {
             incident: open.id.clone(),
             component: report.id.clone(),
             severity: open.severity,
-            title: format!("{} is {}", report.id.component, state.as_str()),
+            title: format!("{} is {state}", report.id.component),
             reason: open.reason.clone(),
-            details: evidence(report),
+            details,
             action: action.to_owned(),
             causes: Vec::new(),
             suspicion: None,
+            settle_secs: 0,
             affects: Vec::new(),
-            seen: Vec::new(),
-            look_closer: Vec::new(),
-            is_flapping: false,
+            seen: known.seen(),
+            look_closer: self.look_closer(report),
+            is_flapping: open.is_flapping,
             started_at: open.since,
-        };
+        }
+    }
+
+    /// Tells of an open incident: when there is news, and as a reminder.
+    pub(super) fn raise(&self, mut alert: Alert, memory: &ClusterMemory) {
+        self.find_causes(&mut alert, memory, self.parts.clock.now());
         self.parts.peers.raise.send(RaiseAlert(alert));
     }
 
@@ -86,6 +105,7 @@ impl Supervisor {
         let known = self.inventory.components.get(&id.component);
         let judged = memory.get(&id.component).map(|known| (known.failures(), known.settings));
         let (failures, settings) = judged.unwrap_or_default();
+        let sick_since = memory.get(&id.component).map_or(now, |known| known.tracker.since());
         let request = RecoveryRequest {
             incident: open.id,
             role: known.and_then(|known| known.role),
@@ -93,7 +113,8 @@ impl Supervisor {
             pods: known.map_or_else(Vec::new, |known| pod_states(known, &sick_pods)),
             serves: open.severity == Severity::Warning,
             trouble: Trouble::of(open.reason.kind),
-            unhealthy_since: open.since,
+            // Of what comes and goes, this time counts.
+            unhealthy_since: if open.is_flapping { sick_since } else { open.since },
             failures,
             failure_threshold: settings.failure_threshold,
             grace_until: None,
@@ -184,6 +205,22 @@ fn pod_states(known: &ComponentInventory, sick: &SickPods) -> Vec<PodState> {
         PodState { sick: sick.get(&*pod.name).cloned().or(platform), pod: pod.clone() }
     };
     known.pods.iter().map(state).collect()
+}
+
+/// What is said first of a component that comes and goes too often.
+fn flapping(open: &OpenIncident, known: &ComponentMemory, now: Timestamp) -> Vec<String> {
+    if !open.is_flapping {
+        return Vec::new();
+    }
+    let settings = known.settings.flapping;
+    let (window, calm) = (format_duration(settings.window), format_duration(settings.calm()));
+    let changes = known.recent_changes(now);
+    let mut said = vec![format!("flapping: {changes} changes in {window}")];
+    said.push(match open.well_since {
+        Some(since) => format!("healthy since {since}; over when it was so for {calm}"),
+        None => format!("over when it was healthy for {calm}"),
+    });
+    said
 }
 
 /// One line per target that is not healthy, and what the service says of itself.

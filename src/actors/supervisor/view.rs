@@ -65,6 +65,7 @@ impl ComponentMemory {
     pub(super) fn show(&self, report: ProbeReport) {
         self.cell().update(|snapshot| {
             snapshot.health = self.tracker.health();
+            snapshot.alert = self.alert_state();
             snapshot.probed_at = Some(report.started_at);
             snapshot.latency_ms = Some(report.duration.as_secs_f64() * 1_000.0);
             snapshot.targets = report.observation.targets;

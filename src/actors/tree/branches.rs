@@ -1,6 +1,8 @@
 //! How each actor of the tree is made, again and again: what its incarnations share, where each
 //! publishes its address, and which settings the next one gets.
 
+mod onlookers;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +13,7 @@ use tokio::sync::watch;
 use super::custody::{Custody, Memories, StateAlert};
 use super::{ClusterParts, SupervisorLinks, TreeParts, Watched};
 use crate::actors::alerter::{
-    self, Alerter, AlerterInbox, AlerterParts, ResolveAlert, UpdateAlert,
+    self, Alerter, AlerterInbox, AlerterParts, AlerterWishes, ResolveAlert, UpdateAlert,
 };
 use crate::actors::exit_guard::{self, ExitNotice, LastWords};
 use crate::actors::keeper::StateKeeper;
@@ -20,7 +22,7 @@ use crate::actors::link::Link;
 use crate::actors::pacer::Pacer;
 use crate::actors::platform::PlatformCircuits;
 use crate::actors::post::Post;
-use crate::actors::recorder::{JournalAlert, Recorder, RecorderParts};
+use crate::actors::recorder::JournalAlert;
 use crate::actors::recoverer::{self, Recoverer, SupervisorWays};
 use crate::actors::registry::{ActionRegistry, Surroundings};
 use crate::actors::root::RootChild;
@@ -36,6 +38,7 @@ use crate::policy::backoff::RespawnSettings;
 use crate::policy::notification::AlertBook;
 use crate::policy::recovery::RecoveryLedger;
 use crate::policy::scaling::ScalingLedger;
+use crate::policy::silence::SilenceBook;
 
 /// Room for reports in a supervisor's mailbox; beyond it the newest report of a component wins.
 const SUPERVISOR_MAILBOX: usize = 1_024;
@@ -88,6 +91,7 @@ pub(super) struct Common {
     pub(super) leadership: LeadershipHandle,
     pub(super) keeper: StateKeeper,
     pub(super) resume_recovery: Link<recoverer::Resume>,
+    pub(super) wishes: AlerterWishes,
     pub(super) lasting: Lasting,
     pub(super) board: StatusBoard,
     pub(super) clock: Clock,
@@ -100,6 +104,7 @@ pub(super) struct Common {
 pub(super) struct Lasting {
     pub(super) inbox: AlerterInbox,
     pub(super) book: Arc<Mutex<AlertBook>>,
+    pub(super) silences: Arc<Mutex<SilenceBook>>,
     pub(super) recoveries: Arc<Mutex<RecoveryLedger>>,
     pub(super) scalings: Arc<Mutex<ScalingLedger>>,
     pub(super) journal_alert: JournalAlert,
@@ -120,6 +125,7 @@ impl Common {
             leadership,
             keeper: parts.keeper.clone(),
             resume_recovery: Link::new(),
+            wishes: AlerterWishes::default(),
             board: parts.board.clone(),
             clock: parts.clock,
             metrics: parts.metrics.clone(),
@@ -132,11 +138,12 @@ impl Common {
         first: alerter::Reconfigure,
         respawn: RespawnSettings,
     ) -> (RootChild, Branch<alerter::Reconfigure>, Link<alerter::Drain>) {
-        let Lasting { inbox, book, .. } = self.lasting.clone();
-        let waiting = inbox.clone();
+        let Lasting { inbox, book, silences, .. } = self.lasting.clone();
+        let (waiting, wishes) = (inbox.clone(), self.wishes.clone());
         let parts = AlerterParts {
             inbox,
             book,
+            silences,
             board: self.board.clone(),
             journal: Arc::clone(&self.journal),
             keeper: self.keeper.clone(),
@@ -154,6 +161,7 @@ impl Common {
         let draining = drain.clone();
         let child = child(Kept::peer("alerter", respawn), make, move |address| {
             waiting.publish(address);
+            wishes.publish(address);
             published.publish(address);
             draining.publish(address);
         });
@@ -167,25 +175,12 @@ impl Common {
             circuits: self.circuits.clone(),
             leadership: self.leadership.clone(),
             keeper: self.keeper.clone(),
+            silences: Arc::clone(&self.lasting.silences),
             board: self.board.clone(),
             clock: self.clock,
             metrics: self.metrics.clone(),
             journal: Arc::clone(&self.journal),
         }
-    }
-
-    /// Looks after the journal.
-    pub(super) fn recorder(&self) -> RootChild {
-        let parts = RecorderParts {
-            journal: Arc::clone(&self.journal),
-            alert: self.lasting.journal_alert.clone(),
-            raise: self.peers.raise.clone(),
-            resolve: self.peers.resolve.clone(),
-            board: self.board.clone(),
-            clock: self.clock,
-        };
-        let make = move |_: &mut Context<Recorder>| Recorder::new(parts.clone());
-        child(Kept::peer("recorder", RespawnSettings::default()), make, |_| {})
     }
 
     pub(super) fn recoverer(

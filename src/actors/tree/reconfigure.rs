@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::branches::{supervisor_key, supervisor_settings, ways_to_supervisors};
 use super::{ClusterParts, Respawns, SupervisorLinks, Tree, TreePlan, plans_of_the_acting};
+use crate::actors::beacon;
 use crate::actors::root::{AddChild, RemoveChild, SetRespawn};
 use crate::actors::supervisor::Retire;
 use crate::effects::{Cluster, Notifier};
@@ -48,6 +49,10 @@ impl Tree {
         } else {
             self.scaler.reconfigure(scaler).await;
             self.changed("scaler", &mut touched);
+        }
+        if self.plan.settings.beacon != plan.settings.beacon {
+            self.beacon.reconfigure(beacon::Reconfigure(plan.settings.beacon.clone())).await;
+            self.changed("beacon", &mut touched);
         }
         self.follow_respawns(&plan.settings.respawns).await;
         self.follow_clusters(&plan, links, &mut touched).await;

@@ -1,6 +1,8 @@
 //! The whole tree in virtual time, over effects in memory, following one plan after another.
 
 mod custody;
+mod outbox;
+mod storm;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +36,8 @@ struct Noting {
     clock: Clock,
     starts: Mutex<Vec<Timestamp>>,
     sick: AtomicBool,
+    /// Whether it works, but badly.
+    ailing: AtomicBool,
 }
 
 #[async_trait]
@@ -42,6 +46,8 @@ impl Probe for Noting {
         self.starts.lock().unwrap().push(self.clock.now());
         ProbeObservation::of(if self.sick.load(Ordering::SeqCst) {
             Outcome::failed(ReasonKind::Status, "status 503")
+        } else if self.ailing.load(Ordering::SeqCst) {
+            Outcome::degraded(ReasonKind::Limited, "slow")
         } else {
             Outcome::Healthy
         })
@@ -137,11 +143,14 @@ struct Mailbox {
     received: Mutex<Vec<Notification>>,
     /// Takes messages and never says so.
     hangs: AtomicBool,
+    /// Takes none.
+    is_down: AtomicBool,
 }
 
 impl Mailbox {
     fn new(name: &'static str) -> Arc<Self> {
-        Arc::new(Self { name, received: Mutex::default(), hangs: AtomicBool::new(false) })
+        let (hangs, is_down) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { name, received: Mutex::default(), hangs, is_down })
     }
 
     fn statuses(&self) -> Vec<AlertStatus> {
@@ -156,6 +165,10 @@ impl Notifier for Mailbox {
     }
 
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
+        if self.is_down.load(Ordering::SeqCst) {
+            let (receiver, message) = (self.name.to_owned(), "connection refused".to_owned());
+            return Err(NotifyError::Unavailable { receiver, message });
+        }
         self.received.lock().unwrap().push(notification.clone());
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
@@ -168,8 +181,12 @@ impl Notifier for Mailbox {
 struct Around {
     clock: Clock,
     mail: Arc<Mailbox>,
+    /// Beside it.
+    more: Vec<Arc<Mailbox>>,
     leadership: LeadershipHandle,
     store: Option<Arc<dyn StateStore>>,
+    depends_on: BTreeSet<Arc<str>>,
+    settings: TreeSettings,
 }
 
 impl Default for Around {
@@ -177,8 +194,11 @@ impl Default for Around {
         Self {
             clock: Clock::starting_at(Timestamp::from_millis(1_000_000_000_000)),
             mail: Mailbox::new("email"),
+            more: Vec::new(),
             leadership: LeadershipHandle::default(),
             store: None,
+            depends_on: BTreeSet::new(),
+            settings: TreeSettings::default(),
         }
     }
 }
@@ -197,6 +217,8 @@ struct Fixture {
     board: StatusBoard,
     machine: Arc<Machine>,
     mail: Arc<Mailbox>,
+    more: Vec<Arc<Mailbox>>,
+    depends_on: BTreeSet<Arc<str>>,
     plans: Plans,
     probes: BTreeMap<Arc<str>, Arc<Noting>>,
     settings: TreeSettings,
@@ -211,6 +233,10 @@ impl Fixture {
     }
 
     fn start_in(around: &Around, count: usize) -> Self {
+        Self::start_planned(around, count, |_| {})
+    }
+
+    fn start_planned(around: &Around, count: usize, plan_more: impl FnOnce(&mut Self)) -> Self {
         fastrand::seed(7);
         let clock = around.clock;
         let (fatal, fatal_seen) = mpsc::unbounded_channel();
@@ -219,9 +245,11 @@ impl Fixture {
             board: StatusBoard::default(),
             machine: Machine::new(),
             mail: Arc::clone(&around.mail),
+            more: around.more.clone(),
+            depends_on: around.depends_on.clone(),
             plans: Plans::default(),
             probes: BTreeMap::new(),
-            settings: TreeSettings::default(),
+            settings: around.settings.clone(),
             tree: None,
             _fatal: fatal_seen,
         };
@@ -229,6 +257,7 @@ impl Fixture {
             let plan = fixture.component(&format!("c{index}"));
             fixture.plans.fixed.insert(Arc::clone(&plan.component), plan);
         }
+        plan_more(&mut fixture);
         let TreePlan { clusters, receivers, settings } = fixture.plan();
         fixture.tree = Some(Tree::start(TreeParts {
             clusters,
@@ -251,6 +280,7 @@ impl Fixture {
             clock: self.clock,
             starts: Mutex::default(),
             sick: AtomicBool::new(false),
+            ailing: AtomicBool::new(false),
         });
         self.probes.insert(name.into(), Arc::clone(&probe));
         ComponentPlan {
@@ -270,7 +300,7 @@ impl Fixture {
         let platform: Arc<dyn Cluster> = self.machine.clone();
         ClusterParts {
             name: name.into(),
-            depends_on: BTreeSet::new(),
+            depends_on: self.depends_on.clone(),
             planner: Arc::new(plans.clone()),
             recoverer_platform: Arc::clone(&platform),
             scaler_platform: Arc::clone(&platform),
@@ -279,9 +309,10 @@ impl Fixture {
     }
 
     fn plan(&self) -> TreePlan {
+        let receivers = [&self.mail].into_iter().chain(&self.more);
         TreePlan {
             clusters: vec![self.cluster(CLUSTER, &self.plans)],
-            receivers: vec![Arc::clone(&self.mail) as Arc<dyn Notifier>],
+            receivers: receivers.map(|one| Arc::clone(one) as Arc<dyn Notifier>).collect(),
             settings: self.settings.clone(),
         }
     }

@@ -97,6 +97,7 @@ mod tests {
             cpu_percent_of_limit: Some(31),
             memory_percent_of_limit: None,
             sampled_at: None,
+            window: std::time::Duration::ZERO,
         }
     }
 

@@ -6,11 +6,18 @@ use lettre::message::Mailbox;
 
 use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, is_loopback, names, respawn};
 use crate::config::path::KeyPath;
-use crate::config::settings::{EmailSettings, MailSecurity, Route, WebhookSettings};
+use crate::config::settings::{
+    EmailSettings, EscalationSettings, MailSecurity, Route, WebhookSettings,
+};
 use crate::config::wording::{did_you_mean, list};
 
 /// Receivers that are not webhooks, as routes name them.
 const FIXED_RECEIVERS: [&str; 3] = ["email", "slack", "log"];
+
+/// More levels of escalation are a slip.
+const MOST_LEVELS: usize = 10;
+/// What every subject begins with, in bytes.
+const LONGEST_PREFIX: usize = 60;
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
     let alerter = &judge.settings.alerter;
@@ -29,6 +36,9 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         Duration::ZERO,
         LONGEST_INTERVAL,
     );
+    let dead_after = path.key("receiver_dead_after");
+    judge.duration(&dead_after, alerter.receiver_dead_after, shortest, LONGEST_INTERVAL);
+    names_of_receivers(judge, &path.key("always_firing_to"), &alerter.always_firing_to);
     respawn::limit(judge, &path.key("respawn"), alerter.respawn);
     if alerter.email.is_set() {
         email(judge, &path.key("email"), &alerter.email);
@@ -39,6 +49,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     for (index, route) in alerter.routes.iter().enumerate() {
         self::route(judge, &path.key("routes").index(index), route);
     }
+    escalation(judge, &path.key("escalation"), &alerter.escalation);
 }
 
 fn email(judge: &mut Judge<'_>, path: &KeyPath, email: &EmailSettings) {
@@ -57,6 +68,15 @@ fn email(judge: &mut Judge<'_>, path: &KeyPath, email: &EmailSettings) {
     judge.unique(&path.key("to"), &email.to, |address| format!("{address:?}"));
     for (index, address) in email.to.iter().enumerate() {
         mailbox(judge, &path.key("to").index(index), address);
+    }
+    if !email.reply_to.is_empty() {
+        mailbox(judge, &path.key("reply_to"), &email.reply_to);
+    }
+    if email.subject_prefix.len() > LONGEST_PREFIX
+        || email.subject_prefix.contains(char::is_control)
+    {
+        let what = format!("must be one line of at most {LONGEST_PREFIX} bytes");
+        judge.value(&path.key("subject_prefix"), what);
     }
     if email.security == MailSecurity::None && !is_loopback(&email.host) {
         let host = &email.host;
@@ -100,15 +120,39 @@ fn webhook(judge: &mut Judge<'_>, path: &KeyPath, name: &str, webhook: &WebhookS
     }
 }
 
-fn route(judge: &mut Judge<'_>, path: &KeyPath, route: &Route) {
-    let to = path.key("to");
-    if route.to.is_empty() {
-        judge.value(&to, "must name a receiver");
+/// Levels come one after the other.
+fn escalation(judge: &mut Judge<'_>, path: &KeyPath, levels: &[EscalationSettings]) {
+    if levels.len() > MOST_LEVELS {
+        judge.value(path, format!("has {} levels, at most {MOST_LEVELS} are taken", levels.len()));
     }
-    judge.unique(&to, &route.to, |receiver| format!("{receiver:?}"));
+    for (index, level) in levels.iter().take(MOST_LEVELS).enumerate() {
+        let (path, before) = (path.index(index), index.checked_sub(1));
+        let (shortest, after) = (Duration::from_secs(1), path.key("after"));
+        judge.duration(&after, level.after, shortest, LONGEST_INTERVAL * 7);
+        if before.is_some_and(|before| levels[before].after >= level.after) {
+            judge.value(&after, "must be longer than that of the level before");
+        }
+        receivers(judge, &path.key("to"), &level.to);
+    }
+}
+
+fn route(judge: &mut Judge<'_>, path: &KeyPath, route: &Route) {
+    receivers(judge, &path.key("to"), &route.to);
+}
+
+/// A list of receivers.
+fn receivers(judge: &mut Judge<'_>, to: &KeyPath, named: &[String]) {
+    if named.is_empty() {
+        judge.value(to, "must name a receiver");
+    }
+    names_of_receivers(judge, to, named);
+}
+
+fn names_of_receivers(judge: &mut Judge<'_>, to: &KeyPath, named: &[String]) {
+    judge.unique(to, named, |receiver| format!("{receiver:?}"));
     let alerter = &judge.settings.alerter;
     let receivers = alerter.receivers();
-    for (index, name) in route.to.iter().enumerate() {
+    for (index, name) in named.iter().enumerate() {
         let webhook = name.strip_prefix("webhook.");
         let is_webhook = webhook.is_some_and(|webhook| alerter.webhook.contains_key(webhook));
         if is_webhook || receivers.contains(&name.as_str()) {

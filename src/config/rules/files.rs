@@ -33,6 +33,9 @@ pub(crate) fn unreadable_files(settings: &Settings, origins: &Origins) -> Vec<Pr
         let path = alerter.key("webhook").key(name).key("url_file");
         secret_url(&mut judge, &path, &webhook.url_file);
     }
+    let heartbeat = KeyPath::of(&["heartbeat"]);
+    secret_url(&mut judge, &heartbeat.key("url_file"), &settings.heartbeat.url_file);
+    plain(&mut judge, &heartbeat.key("ca_file"), &settings.heartbeat.ca_file);
     let token = KeyPath::of(&["server", "admin_token_file"]);
     secret(&mut judge, &token, &settings.server.admin_token_file);
     judge.problems

@@ -82,6 +82,18 @@ fn scaler(judge: &mut Judge<'_>) {
     }
     judge.number(&path.key("cpu_threshold"), scaler.cpu_threshold, 1, HIGHEST_THRESHOLD);
     judge.number(&path.key("memory_threshold"), scaler.memory_threshold, 1, HIGHEST_THRESHOLD);
+    if !(0.0..=1.0).contains(&scaler.tolerance) {
+        let tolerance = scaler.tolerance;
+        let words = format!("must be between 0 and 1, a share of the threshold, not {tolerance}");
+        judge.value(&path.key("tolerance"), words);
+    }
+    let start = [
+        ("cpu_initialization_period", scaler.cpu_initialization_period),
+        ("initial_readiness_delay", scaler.initial_readiness_delay),
+    ];
+    for (key, value) in start {
+        judge.duration(&path.key(key), value, Duration::ZERO, LONGEST_INTERVAL);
+    }
     let components = path.key("components");
     judge.name_list(&components, &scaler.components);
     for (index, name) in scaler.components.iter().enumerate() {

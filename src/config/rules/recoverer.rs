@@ -3,18 +3,17 @@
 use std::time::Duration;
 
 use super::reactions::{LONGEST_MEMORY, MILLISECOND, SECOND};
+use super::windows::{MOST_WINDOWS, too_many};
 use super::{Judge, LONGEST_INTERVAL, names, respawn};
 use crate::config::path::KeyPath;
 use crate::config::settings::{
     Budget, LadderStep, MaintenanceWindow, Platform, RecovererDefaults, RecoverySettings,
 };
-use crate::policy::maintenance::{self, LONGEST_WINDOW, Weekday};
+use crate::policy::calendar::{LONGEST_WINDOW, Weekday, leave_no_time};
 
 const MINUTE: Duration = Duration::from_mins(1);
 /// No action waits longer for what is only good to know.
 const LONGEST_EVIDENCE: Duration = Duration::from_mins(1);
-/// More windows than this are a slip.
-const MOST_WINDOWS: usize = 100;
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
     let path = KeyPath::of(&["recoverer"]);
@@ -67,12 +66,7 @@ fn budget(judge: &mut Judge<'_>, path: &KeyPath, budget: Budget) {
 }
 
 fn windows(judge: &mut Judge<'_>, path: &KeyPath, windows: &[MaintenanceWindow]) {
-    if windows.len() > MOST_WINDOWS {
-        judge.value(
-            path,
-            format!("has {} windows, at most {MOST_WINDOWS} are taken", windows.len()),
-        );
-    }
+    too_many(judge, path, windows.len());
     for (index, window) in windows.iter().take(MOST_WINDOWS).enumerate() {
         let path = path.index(index);
         judge.duration(&path.key("duration"), window.duration, MINUTE, LONGEST_WINDOW);
@@ -87,7 +81,8 @@ pub(super) fn warn(judge: &mut Judge<'_>) {
     let path = KeyPath::of(&["recoverer"]);
     let defaults = &judge.settings.recoverer.defaults;
     budgets(judge, &path, defaults);
-    if maintenance::leave_no_time(&defaults.maintenance_windows()) {
+    let windows = defaults.maintenance.iter().map(|window| window.as_window().time().to_policy());
+    if leave_no_time(&windows.filter_map(Result::ok).collect::<Vec<_>>()) {
         let what = "covers the whole week: nothing is ever done";
         judge.value(&path.key("maintenance"), what);
     }

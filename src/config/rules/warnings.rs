@@ -1,18 +1,14 @@
 //! What is valid but does nothing, and only where somebody wrote it, or more than was meant.
 
-use super::{Judge, WELL_KNOWN_DEPENDENCIES, names, recoverer};
+use super::{Judge, WELL_KNOWN_DEPENDENCIES, names, recoverer, windows};
 use crate::config::origins::Origins;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
-use crate::config::settings::{ClusterSettings, Components, Platform, ScalerMode, Settings};
+use crate::config::settings::{ClusterSettings, Components, Platform, Settings};
 use crate::effects::journal::obstacle;
 
 /// Keys that this version reads and does not use.
-const UNUSED_KEYS: [&[&str]; 3] = [
-    &["supervisor", "flap_window"],
-    &["supervisor", "flap_threshold"],
-    &["alerter", "group_interval"],
-];
+const UNUSED_KEYS: [&[&str]; 1] = [&["alerter", "group_interval"]];
 
 /// Tables that this version reads and does not use.
 const UNUSED_TABLES: [&str; 1] = ["anomaly"];
@@ -28,10 +24,7 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
     orphans(&mut judge);
     twins(&mut judge);
     recoverer::warn(&mut judge);
-    if settings.scaler.mode == ScalerMode::Target {
-        let mode = KeyPath::of(&["scaler", "mode"]);
-        judge.value(&mode, "is \"target\", which only observes in this version: nothing is scaled");
-    }
+    windows::warn(&mut judge);
     let journal = &settings.recorder.path;
     if !journal.as_os_str().is_empty()
         && let Some(obstacle) = obstacle(journal)

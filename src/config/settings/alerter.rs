@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::respawn::RespawnLimit;
+use super::window::TimeSettings;
 use crate::config::secret::Secret;
 use crate::config::values::{self, HumanDuration};
 use crate::effects::secret::SecretFile;
@@ -25,6 +26,16 @@ pub struct AlerterSettings {
     pub send_resolved: bool,
     /// Who gets what; empty = everybody gets everything.
     pub routes: Vec<Route>,
+    /// A receiver that accepts nothing for so long is told of through the others.
+    pub receiver_dead_after: HumanDuration,
+    /// Whether one alert always fires.
+    pub always_firing: bool,
+    /// Who is told of that one; empty = everybody.
+    pub always_firing_to: Vec<String>,
+    /// Who is told too where nobody acknowledges, and after what time.
+    pub escalation: Vec<EscalationSettings>,
+    /// `[alerter.mute.NAME]`: times at which routes are quiet.
+    pub mute: BTreeMap<String, TimeSettings>,
     /// How often the actor may be made anew.
     pub respawn: RespawnLimit,
     /// `[alerter.email]`.
@@ -45,6 +56,11 @@ impl Default for AlerterSettings {
             group_interval: HumanDuration::from_secs(60),
             send_resolved: true,
             routes: Vec::new(),
+            receiver_dead_after: HumanDuration::from_secs(900),
+            always_firing: false,
+            always_firing_to: Vec::new(),
+            escalation: Vec::new(),
+            mute: BTreeMap::new(),
             respawn: RespawnLimit::default(),
             email: EmailSettings::default(),
             slack: SlackSettings::default(),
@@ -76,6 +92,18 @@ pub struct Route {
     #[serde(deserialize_with = "severity")]
     pub severity: Option<Severity>,
     /// Names of receivers: `email`, `slack`, `log`, `oncall` (or `webhook.oncall`).
+    pub to: Vec<String>,
+    /// Names of `[alerter.mute.NAME]`, times at which nobody is told on this route.
+    pub mute: Vec<String>,
+}
+
+/// One level of `escalation`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EscalationSettings {
+    /// So long after somebody was told of a critical incident that nobody has acknowledged.
+    pub after: HumanDuration,
+    /// Names of receivers, as in routes.
     pub to: Vec<String>,
 }
 
@@ -114,6 +142,12 @@ pub struct EmailSettings {
     pub from: String,
     /// The addressees.
     pub to: Vec<String>,
+    /// Where answers go; empty = to the sender.
+    pub reply_to: String,
+    /// What every subject begins with.
+    pub subject_prefix: String,
+    /// Whether all subjects of a thread are the same but for the brackets at their beginning.
+    pub stable_subject: bool,
     /// The deadline of one delivery.
     pub timeout: HumanDuration,
     /// The certificate authority that signed the server's certificate (PEM); empty = the system's.
@@ -130,6 +164,9 @@ impl Default for EmailSettings {
             password_file: SecretFile::default(),
             from: String::new(),
             to: Vec::new(),
+            reply_to: String::new(),
+            subject_prefix: String::new(),
+            stable_subject: false,
             timeout: HumanDuration::from_secs(30),
             ca_file: PathBuf::new(),
         }
@@ -192,7 +229,7 @@ pub struct WebhookSettings {
 }
 
 /// Many a webhook's path or query is its password: only the host is shown.
-fn without_path<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn without_path<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
     let host_end = url.find("://").map_or(0, |at| at + 3);
     match url[host_end..].find(['/', '?', '#']) {
         Some(at) if url.len() > host_end + at + 1 => {

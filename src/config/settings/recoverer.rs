@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::respawn::RespawnLimit;
-use crate::config::values::{self, HumanDuration, TimeOfDay};
-use crate::policy::maintenance::{self, Weekday};
+use super::window::MaintenanceWindow;
+use crate::config::values::{self, HumanDuration};
 
 /// `[recoverer]` itself and, by component, the result of laying `[recoverer.COMPONENT]` over it.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -82,55 +82,6 @@ impl Default for Budget {
     }
 }
 
-/// A time of the week, in UTC, in which nothing is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MaintenanceWindow {
-    /// On which days it begins; none = every day.
-    #[serde(deserialize_with = "weekdays")]
-    pub days: Vec<Weekday>,
-    /// When it begins.
-    pub from: TimeOfDay,
-    /// How long it lasts.
-    pub duration: HumanDuration,
-    /// What it is for; shown with each refusal.
-    pub comment: String,
-}
-
-impl Default for MaintenanceWindow {
-    fn default() -> Self {
-        Self {
-            days: Vec::new(),
-            from: TimeOfDay::default(),
-            duration: HumanDuration::from_secs(3_600),
-            comment: String::new(),
-        }
-    }
-}
-
-impl MaintenanceWindow {
-    /// The same as the policy takes it.
-    pub fn to_policy(&self) -> maintenance::MaintenanceWindow {
-        maintenance::MaintenanceWindow {
-            days: self.days.clone(),
-            from: self.from.since_midnight(),
-            duration: self.duration.get(),
-            comment: self.comment.clone(),
-        }
-    }
-}
-
-fn weekdays<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Weekday>, D::Error> {
-    struct Day(Weekday);
-    impl<'de> Deserialize<'de> for Day {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            values::named(deserializer, Weekday::ALL, Weekday::as_str).map(Self)
-        }
-    }
-    let days = Vec::<Day>::deserialize(deserializer)?;
-    Ok(days.into_iter().map(|day| day.0).collect())
-}
-
 /// The keys of `[recoverer]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -187,13 +138,6 @@ impl Default for RecovererDefaults {
             maintenance: Vec::new(),
             respawn: RespawnLimit::default(),
         }
-    }
-}
-
-impl RecovererDefaults {
-    /// The maintenance windows as the policy takes them.
-    pub fn maintenance_windows(&self) -> Vec<maintenance::MaintenanceWindow> {
-        self.maintenance.iter().map(MaintenanceWindow::to_policy).collect()
     }
 }
 

@@ -46,13 +46,28 @@ impl Default for ScalePolicy {
     }
 }
 
+/// Which of several policies holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PolicySelect {
+    /// The one that allows most.
+    #[default]
+    Max,
+    /// The one that allows least.
+    Min,
+    /// No change in this direction.
+    Disabled,
+}
+
 /// How fast replicas are added or removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ScaleRules {
     /// The window whose most careful recommendation is followed.
     pub stabilization: HumanDuration,
-    /// The limits; the one that allows most counts.
+    /// Which of the limits counts.
+    pub select: PolicySelect,
+    /// The limits.
     pub policies: Vec<ScalePolicy>,
 }
 
@@ -78,6 +93,12 @@ pub struct ScalerSettings {
     pub cpu_threshold: u32,
     /// Memory, per cent of the request.
     pub memory_threshold: u32,
+    /// Mode "target": how far the load may be from a threshold, as a share of it.
+    pub tolerance: f64,
+    /// Mode "target": so long after its start a pod's CPU counts only if it was ready all the time.
+    pub cpu_initialization_period: HumanDuration,
+    /// Mode "target": a pod that is not ready since so soon after its start was never ready.
+    pub initial_readiness_delay: HumanDuration,
     /// How fast replicas are added.
     pub scale_up: ScaleRules,
     /// How fast replicas are removed.
@@ -103,12 +124,17 @@ impl Default for ScalerSettings {
             max_replicas: 10,
             cpu_threshold: 70,
             memory_threshold: 80,
+            tolerance: 0.1,
+            cpu_initialization_period: HumanDuration::from_secs(300),
+            initial_readiness_delay: HumanDuration::from_secs(30),
             scale_up: ScaleRules {
                 stabilization: HumanDuration::from_secs(0),
+                select: PolicySelect::Max,
                 policies: vec![policy(100, 15)],
             },
             scale_down: ScaleRules {
                 stabilization: HumanDuration::from_secs(300),
+                select: PolicySelect::Max,
                 policies: vec![policy(50, 60)],
             },
             respawn: RespawnLimit::default(),

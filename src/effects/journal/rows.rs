@@ -66,12 +66,13 @@ pub(super) fn columns(record: &JournalRecord) -> Option<Columns<'_>> {
             ..none
         },
         JournalRecord::Delivery(delivery) => Columns {
+            key: Some(delivery.message.as_str().into())
+                .filter(|key: &Cow<'_, str>| !key.is_empty()),
             what: some(delivery.status.as_str()),
             subject: some(&delivery.receiver),
-            outcome: some(if delivery.error.is_none() { DELIVERED } else { FAILED }),
+            outcome: some(delivery.outcome.as_str()),
             words: delivery.error.as_deref().map(Cow::Borrowed),
             detail: Some(delivery.attempt.to_string().into()),
-            ..none
         },
         JournalRecord::Leadership { change, words } => {
             Columns { outcome: some(change.as_str()), words: some(words), ..none }
@@ -90,9 +91,6 @@ pub(super) fn columns(record: &JournalRecord) -> Option<Columns<'_>> {
         }
     })
 }
-
-const DELIVERED: &str = "delivered";
-const FAILED: &str = "failed";
 
 impl Columns<'_> {
     /// The record whose columns these are; otherwise the column that makes no sense.
@@ -142,8 +140,10 @@ impl Columns<'_> {
             JournalKind::Delivery => JournalRecord::Delivery(Box::new(DeliveryRecord {
                 receiver: owned(&self.subject),
                 status: word(what).ok_or("what")?,
+                message: owned(&self.key),
                 attempt: owned(&self.detail).parse().map_err(|_| "detail")?,
-                error: (outcome != Some(DELIVERED)).then(words),
+                outcome: word(outcome).ok_or("outcome")?,
+                error: self.words.is_some().then(words),
             })),
             JournalKind::Leadership => JournalRecord::Leadership {
                 change: word(outcome).ok_or("outcome")?,

@@ -16,8 +16,8 @@ use crate::effects::{Journal, StateStore};
 use crate::metrics::Metrics;
 use crate::model::journal::{
     ActionPhase, ActionRecord, AlertChange, AlertRecord, BreakerChange, DecisionRecord,
-    DecisionVerdict, DeliveryRecord, EvidenceRecord, EvidenceSource, GuardRecord, GuardWord,
-    LeadershipChange, ReloadNote,
+    DecisionVerdict, DeliveryOutcome, DeliveryRecord, EvidenceRecord, EvidenceSource, GuardRecord,
+    GuardWord, LeadershipChange, ReloadNote,
 };
 use crate::model::{
     AlertStatus, ComponentId, HealthState, IncidentId, JournalEntry, JournalKind, JournalQuery,
@@ -109,7 +109,9 @@ fn one_of_each() -> Vec<JournalEntry> {
         JournalRecord::Delivery(Box::new(DeliveryRecord {
             receiver: "webhook.oncall".into(),
             status: AlertStatus::Firing,
+            message: "milvus-ha/proxy@x/firing/1".into(),
             attempt: 3,
+            outcome: DeliveryOutcome::Failed,
             error: Some("503".into()),
         })),
         JournalRecord::Leadership { change: LeadershipChange::Gained, words: "pod-1".into() },

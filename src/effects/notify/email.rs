@@ -1,21 +1,39 @@
 //! Mail over SMTP: settings, and one mail for all recipients per notification. What a mail says is
-//! in `email/message.rs`, how it gets there in `email/smtp.rs`.
+//! in `email/message.rs`, how it gets there in `email/smtp.rs`, and what becomes of recipients whom
+//! the server takes only later in `email/later.rs`.
 
+mod later;
 mod message;
 mod smtp;
 mod stream;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use lettre::message::Mailbox;
 
-use super::{NotifyError, SetupError};
+use self::later::Later;
+use self::message::Letterhead;
+use super::{NotifyError, SetupError, render};
 use crate::effects::Notifier;
 use crate::effects::secret::SecretFile;
 use crate::model::{Notification, Receipt};
+
+/// The usual [`EmailSettings::offer_again`]: servers that put strangers off do so for a minute to an
+/// hour.
+pub const OFFER_AGAIN: [Duration; 6] = [
+    Duration::from_mins(1),
+    Duration::from_mins(5),
+    Duration::from_mins(15),
+    Duration::from_mins(30),
+    Duration::from_hours(1),
+    Duration::from_hours(2),
+];
+/// The longest text that every subject begins with, in bytes.
+const PREFIX_LIMIT: usize = 60;
 
 /// How the connection to the mail server is protected; a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,8 +91,17 @@ pub struct EmailSettings {
     pub from: String,
     /// The recipients, all in one mail.
     pub to: Vec<String>,
+    /// Where answers go; empty = to the sender.
+    pub reply_to: String,
+    /// What every subject begins with, e.g. `prod:`; may be empty.
+    pub subject_prefix: String,
+    /// Whether all subjects of a thread are the same but for the brackets at their beginning.
+    pub stable_subject: bool,
     /// PEM file with the only authorities to trust, instead of the system's; read for each mail.
     pub ca_file: Option<PathBuf>,
+    /// The pauses before the mail is offered again to recipients whom the server has put off while it
+    /// took the mail for others.
+    pub offer_again: Vec<Duration>,
     /// For one mail as a whole, from the name look-up to the server's acceptance.
     pub timeout: Duration,
 }
@@ -82,9 +109,9 @@ pub struct EmailSettings {
 /// Sends mails.
 #[derive(Debug, Clone)]
 pub struct EmailNotifier {
-    settings: EmailSettings,
-    from: Mailbox,
-    to: Vec<Mailbox>,
+    settings: Arc<EmailSettings>,
+    letterhead: Letterhead,
+    later: Later,
 }
 
 impl EmailNotifier {
@@ -96,7 +123,8 @@ impl EmailNotifier {
     /// When an address is none, there is no recipient, or an unprotected connection would leave
     /// this machine.
     pub fn new(mut settings: EmailSettings) -> Result<Self, SetupError> {
-        settings.host = settings.host.trim_matches(['[', ']']).to_owned();
+        let host = settings.host.trim_matches(['[', ']']).to_owned();
+        settings.host = host;
         let wrong = |message: String| SetupError::new(Self::NAME, message);
         let mailbox = |key: &str, address: &str| {
             let parsed = address.parse::<Mailbox>();
@@ -118,20 +146,48 @@ impl EmailNotifier {
         if to.is_empty() {
             return Err(wrong("to: there is no recipient".to_owned()));
         }
-        Ok(Self { settings, from, to })
+        let reply_to = Some(settings.reply_to.as_str()).filter(|address| !address.is_empty());
+        let letterhead = Letterhead {
+            from,
+            to,
+            reply_to: reply_to.map(|address| mailbox("reply_to", address)).transpose()?,
+            subject_prefix: render::one_line(&settings.subject_prefix, PREFIX_LIMIT),
+            stable_subject: settings.stable_subject,
+        };
+        Ok(Self { settings: Arc::new(settings), letterhead, later: Later::default() })
     }
 
-    async fn send(&self, notification: &Notification) -> Result<(), smtp::Failure> {
-        let mail = message::build(&self.from, &self.to, notification)
+    /// One attempt; says what the server said.
+    async fn send(
+        &self,
+        notification: &Notification,
+        phase: &smtp::Phase,
+    ) -> Result<String, smtp::Failure> {
+        let mail = self.letterhead.build(notification);
+        let mail = mail
             .map_err(|error| smtp::Failure::Refused(format!("cannot write the mail: {error}")))?;
-        let refused = smtp::deliver(&self.settings, mail.envelope(), &mail.formatted()).await?;
-        for smtp::RefusedRecipient { address, answer } in refused {
+        let bytes: Arc<[u8]> = mail.formatted().into();
+        let accepted = smtp::deliver(&self.settings, mail.envelope(), &bytes, phase).await?;
+        let mut said = accepted.said;
+        let mut later = Vec::new();
+        for refused in accepted.refused {
             tracing::warn!(
-                incident = %notification.lead.incident, recipient = %address, answer,
+                incident = %notification.lead.incident, recipient = %refused.address,
+                answer = refused.answer, again = refused.is_for_now,
                 "mail accepted for some recipients only"
             );
+            let when = if refused.is_for_now { "put off" } else { "refused" };
+            said = format!("{said}; {when} {}: {}", refused.address, refused.answer);
+            if refused.is_for_now {
+                later.push(refused.address);
+            }
         }
-        Ok(())
+        if !later.is_empty() {
+            let from = mail.envelope().from().cloned();
+            let incident = notification.lead.incident.clone();
+            self.later.deliver(Arc::clone(&self.settings), from, later, bytes, incident);
+        }
+        Ok(render::one_line(&said, render::ERROR_LIMIT))
     }
 }
 
@@ -143,10 +199,14 @@ impl Notifier for EmailNotifier {
 
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
         let limit = self.settings.timeout;
-        let sent = tokio::time::timeout(limit, self.send(notification)).await;
-        match sent.unwrap_or(Err(smtp::Failure::Timeout)) {
-            Ok(()) => Ok(Receipt::default()),
-            Err(smtp::Failure::Timeout) => Err(NotifyError::timeout(Self::NAME, limit)),
+        let phase = smtp::Phase::default();
+        let sent = tokio::time::timeout(limit, self.send(notification, &phase)).await;
+        let sent = sent.unwrap_or_else(|_| {
+            let (phase, limit) = (phase.get(), render::span(limit));
+            Err(smtp::Failure::Unavailable(format!("{phase}: no answer within {limit}")))
+        });
+        match sent {
+            Ok(said) => Ok(Receipt { said: Some(said), ..Receipt::default() }),
             Err(smtp::Failure::Unavailable(message)) => {
                 Err(NotifyError::unavailable(Self::NAME, message))
             }
@@ -173,7 +233,11 @@ mod tests {
             login: None,
             from: "falconer <alerts@example.com>".into(),
             to: vec!["admin@example.com".into()],
+            reply_to: String::new(),
+            subject_prefix: String::new(),
+            stable_subject: false,
             ca_file: None,
+            offer_again: OFFER_AGAIN.to_vec(),
             timeout: Duration::from_secs(20),
         }
     }
@@ -192,6 +256,7 @@ mod tests {
         );
         assert!(refusal(|settings| settings.to.clear()).contains("no recipient"));
         assert!(refusal(|settings| settings.from = "nobody".into()).contains("from: \"nobody\""));
+        assert!(refusal(|settings| settings.reply_to = "x".into()).contains("reply_to: \"x\""));
         assert!(
             refusal(|settings| settings.to = vec!["a@b.example\r\nBcc: c@d.example".into()])
                 .contains("to: ")

@@ -1,18 +1,20 @@
 //! One POST of JSON to a receiver: bounded in time and memory, no redirects, no proxy from the
 //! environment, and no URL in any error, since a URL can be a secret.
 
+mod clients;
+
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use reqwest::{Client, Response, StatusCode, Url};
 
 use super::{NotifyError, render};
 use crate::effects::failure;
-use crate::effects::http::{Trust, modest_client};
 use crate::effects::small_file::{self, CA_FILE_LIMIT};
+use clients::Authorities;
 
 /// How much of an answer is read, in bytes.
 const ANSWER_LIMIT: usize = 4 * 1024;
@@ -56,6 +58,7 @@ impl Post<'_> {
             .post(self.url)
             .headers(self.headers)
             .header(CONTENT_TYPE, "application/json")
+            .timeout(self.timeout)
             .body(self.body);
         let response = request
             .send()
@@ -64,36 +67,47 @@ impl Post<'_> {
         judge(receiver, response).await
     }
 
-    /// A client of its own for each message: messages are rare, and certificates are read anew.
     async fn client(&self) -> Result<Client, NotifyError> {
-        let builder =
-            modest_client(self.trust().await?).pool_max_idle_per_host(0).timeout(self.timeout);
-        builder.build().map_err(|error| {
-            NotifyError::unavailable(
-                self.receiver,
-                format!("no HTTP client: {}", failure::describe(&error)),
-            )
-        })
+        client_for(self.receiver, &self.url, self.ca_file).await
     }
+}
 
-    async fn trust(&self) -> Result<Trust, NotifyError> {
-        let path = match self.ca_file {
-            _ if self.url.scheme() == "http" => return Ok(Trust::Nobody),
-            None => return Ok(Trust::System),
-            Some(path) => path,
-        };
-        let unusable = |error: &dyn std::fmt::Display| {
-            let message = format!("cannot use {}: {error}", path.display());
-            NotifyError::unavailable(self.receiver, message)
-        };
-        let pem = small_file::read(path, CA_FILE_LIMIT).await.map_err(|error| unusable(&error))?;
-        let authorities = Certificate::from_pem_bundle(&pem);
-        authorities.map(Trust::Only).map_err(|error| unusable(&error))
+/// The client for `url`. The file with its authorities is read anew each time.
+///
+/// # Errors
+/// When that file cannot be used.
+pub(super) async fn client_for(
+    receiver: &str,
+    url: &Url,
+    ca_file: Option<&PathBuf>,
+) -> Result<Client, NotifyError> {
+    let unusable = |path: &PathBuf, error: &dyn std::fmt::Display| {
+        NotifyError::unavailable(receiver, format!("cannot use {}: {error}", path.display()))
+    };
+    match ca_file {
+        _ if url.scheme() == "http" => clients::client(Authorities::None),
+        None => clients::client(Authorities::System),
+        Some(path) => {
+            let pem = small_file::read(path, CA_FILE_LIMIT).await;
+            let pem = pem.map_err(|error| unusable(path, &error))?;
+            return clients::client(Authorities::Only(pem)).map_err(|error| unusable(path, &error));
+        }
+    }
+    .map_err(|error| NotifyError::unavailable(receiver, error))
+}
+
+/// A URL of http or https. The error does not show it.
+pub(super) fn parse(url: &str) -> Result<Url, String> {
+    let url = Url::parse(url).map_err(|error| format!("url: {error}"))?;
+    if matches!(url.scheme(), "http" | "https") {
+        Ok(url)
+    } else {
+        Err("url: must begin with http:// or https://".to_owned())
     }
 }
 
 /// `host:port`, the part of a URL that is never a secret.
-fn target(url: &Url) -> String {
+pub(super) fn target(url: &Url) -> String {
     let host = url.host_str().unwrap_or("nowhere");
     match url.port_or_known_default() {
         Some(port) => format!("{host}:{port}"),
@@ -101,7 +115,7 @@ fn target(url: &Url) -> String {
     }
 }
 
-async fn judge(receiver: &str, response: Response) -> Result<(), NotifyError> {
+pub(super) async fn judge(receiver: &str, response: Response) -> Result<(), NotifyError> {
     let status = response.status();
     if status.is_success() {
         return Ok(());
@@ -145,7 +159,12 @@ async fn answer(mut response: Response) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn describe(receiver: &str, target: &str, limit: Duration, error: reqwest::Error) -> NotifyError {
+pub(super) fn describe(
+    receiver: &str,
+    target: &str,
+    limit: Duration,
+    error: reqwest::Error,
+) -> NotifyError {
     if error.is_timeout() {
         return NotifyError::timeout(receiver, limit);
     }

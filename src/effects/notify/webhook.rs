@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::http::Post;
+use super::http::{Post, parse};
 use super::{NotifyError, SetupError};
 use crate::effects::Notifier;
 use crate::effects::secret::SecretFile;
@@ -194,16 +194,6 @@ impl Notifier for WebhookNotifier {
         };
         post.send().await?;
         Ok(Receipt::default())
-    }
-}
-
-/// The error does not show the URL.
-fn parse(url: &str) -> Result<Url, String> {
-    let url = Url::parse(url).map_err(|error| format!("url: {error}"))?;
-    if matches!(url.scheme(), "http" | "https") {
-        Ok(url)
-    } else {
-        Err("url: must begin with http:// or https://".to_owned())
     }
 }
 

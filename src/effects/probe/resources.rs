@@ -83,6 +83,7 @@ fn usage_of(pod: &Pod, sample: PodSample) -> PodUsage {
         cpu_percent_of_limit: percent(cpu, pod.limits.cpu_milli),
         memory_percent_of_limit: percent(memory, pod.limits.memory_bytes),
         sampled_at: sample.sampled_at,
+        window: sample.window,
     }
 }
 
@@ -125,6 +126,7 @@ mod tests {
             cpu_milli: Some(cpu_milli),
             memory_bytes: Some(1 << 30),
             sampled_at: None,
+            window: std::time::Duration::ZERO,
         }
     }
 

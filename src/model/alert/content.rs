@@ -29,7 +29,7 @@ impl fmt::Display for Affected {
 }
 
 /// Something that was seen of an incident, as often as it was.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {
     /// What the probe said.
     pub reason: Reason,

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-use super::sets::{ActionPhase, AlertChange, DecisionVerdict, EvidenceSource, GuardWord};
+use super::sets::{
+    ActionPhase, AlertChange, DecisionVerdict, DeliveryOutcome, EvidenceSource, GuardWord,
+};
 use crate::model::alert::{AlertStatus, Severity};
 use crate::model::reload::{ReloadOutcome, ReloadTrigger};
 
@@ -173,22 +175,27 @@ impl AlertRecord {
     }
 }
 
-/// One attempt to tell a receiver.
+/// A message to a receiver: that it was made, an attempt to deliver it, or its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRecord {
     /// The receiver's name.
     pub receiver: String,
     /// Whether it was told of the trouble or of its end.
     pub status: AlertStatus,
+    /// The message, the same for all its attempts; empty where none was made.
+    pub message: String,
     /// Which attempt it was, counted from 1.
     pub attempt: u32,
-    /// Why the receiver could not be told; `None` = it accepted.
+    /// What became of it.
+    pub outcome: DeliveryOutcome,
+    /// Why the receiver could not be told, where it could not.
     pub error: Option<Words>,
 }
 
 impl DeliveryRecord {
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.receiver.len() + self.error.as_ref().map_or(0, |words| words.len())
+        let error = self.error.as_ref().map_or(0, |words| words.len());
+        size_of::<Self>() + self.receiver.len() + self.message.len() + error
     }
 }
 

@@ -126,6 +126,14 @@ pub enum AlertChange {
     Updated,
     /// It is over.
     Resolved,
+    /// Somebody looks after it.
+    Acknowledged,
+    /// Somebody else is called, because nobody has acknowledged it.
+    Escalated,
+    /// Somebody wants to hear nothing of such alerts for a time.
+    Silenced,
+    /// Somebody wants to hear of them again.
+    Expired,
 }
 
 impl AlertChange {
@@ -135,6 +143,39 @@ impl AlertChange {
             Self::Raised => "raised",
             Self::Updated => "updated",
             Self::Resolved => "resolved",
+            Self::Acknowledged => "acknowledged",
+            Self::Escalated => "escalated",
+            Self::Silenced => "silenced",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// What became of a message to a receiver; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryOutcome {
+    /// It was made, and is about to be sent for the first time.
+    Made,
+    /// The receiver accepted it.
+    Delivered,
+    /// An attempt failed; another one follows.
+    Failed,
+    /// No attempt succeeded in time, and none follows.
+    GivenUp,
+    /// Its receiver is not configured any more.
+    Dropped,
+}
+
+impl DeliveryOutcome {
+    /// As it stands in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+            Self::Dropped => "dropped",
         }
     }
 }

@@ -7,6 +7,7 @@ const SETTINGS: HealthSettings = HealthSettings {
     failure_threshold: 3,
     success_threshold: 2,
     startup_grace: Duration::from_secs(60),
+    flapping: FlapSettings { window: Duration::from_secs(600), threshold: 6 },
 };
 
 fn at(seconds: u64) -> Timestamp {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::attention::Attention;
 use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
+use super::hold::Hold;
 use super::route::NotificationSettings;
 use crate::model::{
     Acknowledgement, Affected, AlertMessage, AlertStatus, ComponentId, IncidentId, Notification,
@@ -48,6 +50,9 @@ pub struct Alert {
     /// What may be its cause, and is not decided yet.
     #[serde(default)]
     pub suspicion: Option<Suspicion>,
+    /// How long after its cause is over it may take to be found healthy as well, in seconds.
+    #[serde(default)]
+    pub settle_secs: u64,
     /// What fails because of it and has no alert yet.
     #[serde(default)]
     pub affects: Vec<Affected>,
@@ -64,6 +69,21 @@ pub struct Alert {
     pub started_at: Timestamp,
 }
 
+impl Alert {
+    /// Whether other things are known or suspected to be its cause.
+    pub(super) fn has_other_causes(&self, before: &Self) -> bool {
+        let suspects = |alert: &Self| alert.suspicion.as_ref().map(|one| one.of.clone());
+        self.causes != before.causes || suspects(self) != suspects(before)
+    }
+
+    /// What may be the cause was to be decided by then, and is not put off again and again.
+    pub(super) fn keep_first_suspicion(&mut self, before: &Self) {
+        if let (Some(suspicion), Some(before)) = (&mut self.suspicion, &before.suspicion) {
+            suspicion.until = suspicion.until.min(before.until);
+        }
+    }
+}
+
 /// One alert and where it stands at each receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenAlert {
@@ -76,6 +96,12 @@ pub struct OpenAlert {
     /// Who looks after it, if somebody has said so.
     #[serde(default)]
     pub acknowledged: Option<Acknowledgement>,
+    /// Why it is not told at some receivers at present, as of the newest look at that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<Arc<str>, Hold>,
+    /// The attention that it gets.
+    #[serde(default, skip_serializing_if = "Attention::is_blank")]
+    pub attention: Attention,
     /// By the receiver's name.
     pub deliveries: BTreeMap<Arc<str>, Delivery>,
 }
@@ -128,6 +154,7 @@ impl OpenAlert {
             is_digest: false,
             lead: self.said(draft),
             others: Vec::new(),
+            left_out: 0,
             still_firing: usize::from(status == AlertStatus::Firing),
             reference: None,
             sent_at: made_at,
@@ -137,6 +164,7 @@ impl OpenAlert {
     /// What a message says of it.
     fn said(&self, draft: Draft) -> AlertMessage {
         let Alert { incident, component, title, reason, details, action, .. } = self.alert.clone();
+        let details = self.attention.words.iter().cloned().chain(details).collect();
         let Alert { causes, affects, seen, look_closer, .. } = self.alert.clone();
         AlertMessage {
             incident,
@@ -152,6 +180,7 @@ impl OpenAlert {
             affects,
             look_closer,
             is_flapping: self.alert.is_flapping,
+            is_news: true,
             acknowledged: self.acknowledged.clone(),
             started_at: self.alert.started_at,
             ended_at: self.resolution.map(|end| end.ended_at).filter(|_| match draft.status {

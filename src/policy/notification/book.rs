@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::alert::{Alert, OpenAlert, ReceiverState};
+use super::attention::Attention;
 use super::delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
 };
+use super::hold::{HoldKind, Holds};
 use super::route::NotificationSettings;
 use crate::model::{AlertStatus, IncidentId, Notification, Severity, Timestamp};
 use crate::policy::circuit::CircuitChange;
@@ -60,6 +62,8 @@ pub enum Raised {
     New,
     /// It is worse than it was: somebody may have to be told at once.
     Worse,
+    /// It has other causes than it had: it may have to be told by itself now.
+    OtherCauses,
     /// At most what the next message will say has changed.
     Known,
 }
@@ -117,6 +121,7 @@ impl AlertBook {
         alert.details.truncate(MAX_DETAILS);
         self.touched.insert(alert.incident.clone());
         let severity = alert.severity;
+        let told_of_own = settings.told_of_own(&alert.component);
         let (open, due, raised) = match self.alerts.entry(alert.incident.clone()) {
             std::collections::btree_map::Entry::Occupied(entry) => {
                 let open = entry.into_mut();
@@ -124,22 +129,37 @@ impl AlertBook {
                     return Raised::Known;
                 }
                 let is_worse = severity > open.alert.severity;
-                let raised = if is_worse { Raised::Worse } else { Raised::Known };
+                let raised = match is_worse {
+                    true => Raised::Worse,
+                    false if alert.has_other_causes(&open.alert) => Raised::OtherCauses,
+                    false => Raised::Known,
+                };
                 alert.action = std::mem::take(&mut open.alert.action);
                 alert.started_at = open.alert.started_at;
+                alert.keep_first_suspicion(&open.alert);
                 open.alert = alert;
+                open.reconsider_attention();
                 let due = now.max(open.raised_at + settings.group_wait);
                 (open, due, raised)
             }
             std::collections::btree_map::Entry::Vacant(entry) => {
                 let deliveries = BTreeMap::new();
                 let (resolution, acknowledged) = (None, None);
-                let open =
-                    OpenAlert { alert, raised_at: now, resolution, acknowledged, deliveries };
+                let (raised_at, held) = (now, BTreeMap::new());
+                let attention = Attention::default();
+                let open = OpenAlert {
+                    alert,
+                    raised_at,
+                    resolution,
+                    acknowledged,
+                    held,
+                    attention,
+                    deliveries,
+                };
                 (entry.insert(open), now + settings.group_wait, Raised::New)
             }
         };
-        for receiver in settings.receivers_for(severity) {
+        for receiver in told_of_own.unwrap_or_else(|| settings.receivers_for(severity)) {
             open.deliveries.entry(receiver).or_insert(Delivery::Waiting { due });
         }
         raised
@@ -182,6 +202,10 @@ impl AlertBook {
             for (receiver, delivery) in &open.deliveries {
                 let severity = open.alert.severity;
                 let (pace, end) = (Pace::Draining, open.resolution);
+                let hold = open.held.get(receiver).map(|hold| hold.kind);
+                if hold.is_some_and(HoldKind::outlasts_the_end) && end.is_none() {
+                    continue;
+                }
                 let is_due = match decide(delivery, severity, end, settings, pace, now) {
                     NotificationDecision::Send { reason, .. } => reason != SendReason::Repeat,
                     NotificationDecision::Wait { reason, .. } => {
@@ -203,15 +227,27 @@ impl AlertBook {
         found
     }
 
-    /// Closes what needs no further message and forgets the alerts that are over everywhere.
+    /// Looks at what is held back, closes what needs no further message, and forgets the alerts that
+    /// are over everywhere. To be called before [`Self::next`].
     pub fn settle(
         &mut self,
         settings: &NotificationSettings,
+        holds: &dyn Holds,
         pace: Pace,
         now: Timestamp,
     ) -> Vec<Finished> {
+        self.look_at_holds(holds, now);
         for open in self.alerts.values_mut() {
-            for delivery in open.deliveries.values_mut() {
+            for (receiver, delivery) in &mut open.deliveries {
+                let hold = open.held.get(receiver).map(|hold| hold.kind);
+                let is_held = hold.is_some_and(HoldKind::is_for_good);
+                if let (Delivery::Waiting { .. }, true, Some(_)) =
+                    (&*delivery, is_held, open.resolution)
+                {
+                    *delivery = Delivery::Closed { reason: CloseReason::NeverSent };
+                    self.touched.insert(open.alert.incident.clone());
+                    continue;
+                }
                 let severity = open.alert.severity;
                 let decision = decide(delivery, severity, open.resolution, settings, pace, now);
                 let closed = match decision {
@@ -282,6 +318,13 @@ impl AlertBook {
         for open in self.alerts.values() {
             let Some(delivery) = open.deliveries.get(receiver) else { continue };
             let severity = open.alert.severity;
+            // The end of what was told is told, whatever holds the rest back.
+            let hold = open.held.get(receiver);
+            let hold = hold.filter(|one| pace == Pace::Normal || one.kind.outlasts_the_end());
+            if let (None, Some(hold)) = (open.resolution, hold) {
+                wake = wake.into_iter().chain(hold.until).min();
+                continue;
+            }
             match decide(delivery, severity, open.resolution, settings, pace, now) {
                 NotificationDecision::Send { status, reason } => {
                     let rank = (Reverse(severity), reason == SendReason::Repeat, open.raised_at);
@@ -321,7 +364,9 @@ impl AlertBook {
         let is_last = pace == Pace::Draining;
         *delivery = Delivery::Sending { draft, failures, since: now, told, is_last };
         self.touched.insert(incident.clone());
-        Some(open.message(draft))
+        let mut notification = open.message(draft);
+        notification.lead.affects = self.affected_by(incident, receiver);
+        Some(notification)
     }
 
     /// What is known of an open incident.

@@ -57,7 +57,8 @@ impl AlertBook {
         });
         for open in self.alerts.values_mut() {
             let incident = &open.alert.incident;
-            let wanted = settings.receivers_for(open.alert.severity);
+            let own = settings.told_of_own(&open.alert.component);
+            let wanted = own.unwrap_or_else(|| settings.receivers_for(open.alert.severity));
             open.deliveries.retain(|receiver, delivery| {
                 let keep = is_there(receiver)
                     && (wanted.contains(receiver) || !matches!(delivery, Delivery::Waiting { .. }));
@@ -99,7 +100,9 @@ fn is_owed(delivery: &Delivery) -> bool {
 mod tests {
     use super::*;
     use crate::model::{ComponentId, Reason, ReasonKind, Severity};
-    use crate::policy::notification::{Alert, NextStep, Pace, Route, SendFailure, SendReason};
+    use crate::policy::notification::{
+        Alert, NextStep, NoHolds, Pace, Route, SendFailure, SendReason,
+    };
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_millis((1_767_225_600 + seconds) * 1_000)
@@ -109,7 +112,11 @@ mod tests {
         let to: Vec<String> = routes.iter().map(ToString::to_string).collect();
         NotificationSettings {
             receivers: receivers.iter().map(|name| Arc::from(*name)).collect(),
-            routes: if to.is_empty() { Vec::new() } else { vec![Route { severity: None, to }] },
+            routes: if to.is_empty() {
+                Vec::new()
+            } else {
+                vec![Route { severity: None, to, mute: Vec::new() }]
+            },
             ..NotificationSettings::default()
         }
     }
@@ -127,6 +134,7 @@ mod tests {
             action: String::new(),
             causes: Vec::new(),
             suspicion: None,
+            settle_secs: 0,
             affects: Vec::new(),
             seen: Vec::new(),
             look_closer: Vec::new(),
@@ -181,7 +189,7 @@ mod tests {
         let incident = dropped[0].incident.clone();
         assert!(book.resolve(&incident, at(7), at(7)));
         assert_eq!(send(&mut book, "email", &after, Ok(()), at(7)), Some(SendReason::Resolved));
-        assert_eq!(book.settle(&after, Pace::Normal, at(8)).len(), 1);
+        assert_eq!(book.settle(&after, &NoHolds, Pace::Normal, at(8)).len(), 1);
         assert_eq!(book.alerts().count(), 0);
     }
 

@@ -6,10 +6,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::alert::Alert;
+use super::attention::EscalationLevel;
 use super::delivery::ABANDONED_MARGIN;
+use super::own::OwnAlerts;
 use crate::model::Severity;
 use crate::policy::backoff::BackoffSettings;
+use crate::policy::calendar::Recurrence;
 use crate::policy::circuit::CircuitSettings;
+use crate::policy::maintenance::MaintenanceWindow;
 
 /// Sends alerts of one severity (or of all) to some of the receivers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,6 +23,8 @@ pub struct Route {
     pub severity: Option<Severity>,
     /// Names of receivers: `email`, `slack`, `log`, `webhook.oncall` or `oncall` for short.
     pub to: Vec<String>,
+    /// Names of [`NotificationSettings::mutes`], at which nobody is told on this route.
+    pub mute: Vec<String>,
 }
 
 /// What is peculiar to one receiver.
@@ -44,6 +51,12 @@ pub struct NotificationSettings {
     /// The first route that matches the severity decides, and all receivers it names are told.
     /// With no routes, or where none matches, every receiver is told: nothing is lost silently.
     pub routes: Vec<Route>,
+    /// Who is told too where nobody acknowledges a critical incident; the shortest time first.
+    pub escalation: Vec<EscalationLevel>,
+    /// Windows that come again; those that hold alerts hold them here.
+    pub maintenance: Vec<MaintenanceWindow>,
+    /// Times at which routes are quiet, by the name under which those know them.
+    pub mutes: BTreeMap<Arc<str>, Recurrence>,
     /// The names of all configured receivers.
     pub receivers: Vec<Arc<str>>,
     /// What is peculiar to some of them.
@@ -57,6 +70,8 @@ pub struct NotificationSettings {
     pub refused_backoff: BackoffSettings,
     /// A message about an incident that is over is given up after this time.
     pub give_up_after: Duration,
+    /// Which alerts the alerter raises of itself.
+    pub own: OwnAlerts,
 }
 
 impl Default for NotificationSettings {
@@ -66,6 +81,9 @@ impl Default for NotificationSettings {
             group_wait: Duration::from_secs(5),
             send_resolved: true,
             routes: Vec::new(),
+            escalation: Vec::new(),
+            maintenance: Vec::new(),
+            mutes: BTreeMap::new(),
             receivers: Vec::new(),
             peculiar: BTreeMap::new(),
             send_timeout: Duration::from_secs(30),
@@ -75,6 +93,7 @@ impl Default for NotificationSettings {
                 ..BackoffSettings::default()
             },
             give_up_after: Duration::from_hours(24),
+            own: OwnAlerts::default(),
         }
     }
 }
@@ -102,6 +121,19 @@ impl NotificationSettings {
         if named.is_empty() { self.receivers.iter().cloned().collect() } else { named }
     }
 
+    /// The names of the mute times that hold for `alert` at `receiver`: those of its route. Who is
+    /// called because nobody acknowledges is called at any time.
+    pub fn mutes_of(&self, alert: &Alert, receiver: &str) -> &[String] {
+        let severity = alert.severity;
+        let matching =
+            self.routes.iter().find(|route| route.severity.is_none_or(|only| only == severity));
+        let names = |route: &&Route| {
+            let mut named = route.to.iter().filter_map(|name| self.receiver_named(name));
+            named.any(|name| *name == *receiver)
+        };
+        matching.filter(names).map_or(&[], |route| &route.mute)
+    }
+
     /// Names in routes that no configured receiver bears; to be refused when the configuration is
     /// checked.
     pub fn unknown_receivers(&self) -> Vec<&str> {
@@ -110,7 +142,7 @@ impl NotificationSettings {
     }
 
     /// `oncall` and `webhook.oncall` both name the webhook `oncall`; an exact name wins.
-    fn receiver_named(&self, name: &str) -> Option<Arc<str>> {
+    pub(super) fn receiver_named(&self, name: &str) -> Option<Arc<str>> {
         let exact = self.receivers.iter().find(|receiver| receiver.as_ref() == name);
         let found = exact.or_else(|| {
             self.receivers.iter().find(|receiver| receiver.strip_prefix("webhook.") == Some(name))
@@ -129,6 +161,7 @@ mod tests {
                 .iter()
                 .map(|(severity, to)| Route {
                     severity: *severity,
+                    mute: Vec::new(),
                     to: to.iter().map(ToString::to_string).collect(),
                 })
                 .collect(),

@@ -36,6 +36,7 @@ fn alert(component: &str, severity: Severity) -> Alert {
         action: String::new(),
         causes: Vec::new(),
         suspicion: None,
+        settle_secs: 0,
         affects: Vec::new(),
         seen: Vec::new(),
         look_closer: Vec::new(),
@@ -62,7 +63,7 @@ fn an_incident_that_is_over_within_group_wait_is_never_mentioned() {
     let incident = alert.incident.clone();
     assert_eq!(book.raise(alert, &settings, at(0)), Raised::New);
     assert!(book.resolve(&incident, at(3), at(3)));
-    let finished = book.settle(&settings, Pace::Normal, at(3));
+    let finished = book.settle(&settings, &NoHolds, Pace::Normal, at(3));
     assert_eq!(finished.len(), 1);
     assert!(finished[0].outcomes.values().all(|why| *why == CloseReason::NeverSent));
     assert_eq!(book.next("email", &settings, Pace::Normal, at(60)), NextStep::Idle);
@@ -113,8 +114,8 @@ fn a_retried_message_keeps_its_time_so_that_a_receiver_can_recognise_it() {
 fn a_raised_severity_reaches_the_receivers_of_both_severities() {
     let mut settings = settings();
     settings.routes = vec![
-        Route { severity: Some(Severity::Critical), to: vec!["oncall".into()] },
-        Route { severity: None, to: vec!["email".into()] },
+        Route { severity: Some(Severity::Critical), to: vec!["oncall".into()], mute: Vec::new() },
+        Route { severity: None, to: vec!["email".into()], mute: Vec::new() },
     ];
     let mut book = AlertBook::default();
     book.raise(alert("proxy", Severity::Warning), &settings, at(0));
@@ -196,7 +197,7 @@ fn play(
             }
             book.finish(&incident, &receiver, result, &settings, 0.5, now);
         }
-        book.settle(&settings, Pace::Normal, now);
+        book.settle(&settings, &NoHolds, Pace::Normal, now);
         for receiver in &settings.receivers {
             if in_flight.contains_key(receiver) {
                 continue;

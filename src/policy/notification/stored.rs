@@ -180,7 +180,7 @@ fn read(stored_as: &str, text: &str, now: Timestamp) -> Option<OpenAlert> {
     for delivery in open.deliveries.values_mut() {
         *delivery = resumed(delivery.clone(), now);
     }
-    Some(open)
+    Some(open.after_absence(now))
 }
 
 /// Where it goes on after the end of the falconer that began it.

@@ -6,6 +6,7 @@ use super::trouble::Trouble;
 use crate::model::{
     ComponentId, IncidentId, Pod, PodCondition, Reason, Role, Timestamp, Workload, WorkloadRef,
 };
+use crate::policy::quiet::Quiet;
 
 /// What is known when a component is reported unhealthy.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,13 +100,4 @@ pub struct SickComponent {
     pub role: Option<Role>,
     /// Whether it serves in spite of its sick pods, e.g. a coordinator whose standby is sick.
     pub serves: bool,
-}
-
-/// A time in which people want nothing to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quiet {
-    /// Which window or whose silence, e.g. `maintenance window "sunday"`.
-    pub why: String,
-    /// Its end.
-    pub until: Timestamp,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::History;
 use super::settings::ScalingSettings;
 use super::{PlannedChange, Trigger};
 use crate::model::{ComponentId, Timestamp, WorkloadRef};
@@ -40,13 +41,13 @@ pub struct ChangeUnderWay {
     pub progress: String,
 }
 
-/// Replicas added and removed within a time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Change {
-    /// Added.
-    pub added: u32,
-    /// Removed.
-    pub removed: u32,
+/// What was recommended and done for one component, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Past {
+    /// When how many replicas were recommended.
+    pub recommendations: Vec<(Timestamp, u32)>,
+    /// When how many were added, or, below zero, removed.
+    pub changes: Vec<(Timestamp, i64)>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -61,6 +62,13 @@ struct ComponentRecord {
     errors: u32,
     /// The change that a dry-run has shown and that still would be made.
     shown: Option<(WorkloadRef, u32, u32)>,
+}
+
+impl Past {
+    /// The same, borrowed.
+    pub fn as_history(&self) -> History<'_> {
+        History { recommendations: &self.recommendations, changes: &self.changes }
+    }
 }
 
 /// Everything that was recommended and done, by component.
@@ -84,36 +92,16 @@ impl ScalingLedger {
         self.under_way.values()
     }
 
-    /// The recommendations for `component` younger than `window`.
-    pub fn recommendations(
-        &self,
-        component: &ComponentId,
-        window: Duration,
-        now: Timestamp,
-    ) -> impl Iterator<Item = u32> {
-        self.components
-            .get(component)
-            .into_iter()
-            .flat_map(|record| &record.recommendations)
-            .filter(move |(at, _)| now.since(*at) < window)
-            .map(|(_, replicas)| *replicas)
-    }
-
-    /// How much was changed in the last `period`.
-    pub fn change_within(
-        &self,
-        component: &ComponentId,
-        period: Duration,
-        now: Timestamp,
-    ) -> Change {
-        let changes = self.components.get(component).into_iter().flat_map(|record| &record.changes);
-        changes.filter(|(at, ..)| now.since(*at) < period).fold(
-            Change::default(),
-            |sum, (_, from, to)| Change {
-                added: sum.added.saturating_add(to.saturating_sub(*from)),
-                removed: sum.removed.saturating_add(from.saturating_sub(*to)),
-            },
-        )
+    /// What was recommended and done for `component`, oldest first.
+    pub fn history(&self, component: &ComponentId) -> Past {
+        let Some(record) = self.components.get(component) else { return Past::default() };
+        let changes = record.changes.iter();
+        Past {
+            recommendations: record.recommendations.iter().copied().collect(),
+            changes: changes
+                .map(|(at, from, to)| (*at, i64::from(*to) - i64::from(*from)))
+                .collect(),
+        }
     }
 
     /// When the last change of `component` ended, one way or the other.

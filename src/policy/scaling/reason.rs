@@ -3,8 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::limits::Limiter;
+use super::settings::{LimitSelect, ScalingSettings};
 use super::step::Load;
-use crate::model::{Autoscaler, HealthState, Percent, Role, WorkloadRef};
+use super::target::Summary;
+use crate::model::{Autoscaler, HealthState, Percent, Role, Timestamp, WorkloadRef};
 
 /// What asked for a change.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +27,11 @@ pub enum Trigger {
         /// The minimum.
         min_replicas: u32,
     },
+    /// Mode "target" asks for it.
+    Target {
+        /// What it saw and why.
+        summary: Summary,
+    },
 }
 
 impl Trigger {
@@ -33,6 +41,7 @@ impl Trigger {
             Self::AboveThreshold { .. } => "above_threshold",
             Self::BelowHalf { .. } => "below_half",
             Self::BelowMinimum { .. } => "below_minimum",
+            Self::Target { summary } => summary.reason.as_str(),
         }
     }
 }
@@ -43,6 +52,7 @@ impl fmt::Display for Trigger {
             Self::AboveThreshold { load } => write!(f, "{load}: above the threshold"),
             Self::BelowHalf { load } => write!(f, "{load}: below half of the threshold"),
             Self::BelowMinimum { min_replicas } => write!(f, "min_replicas is {min_replicas}"),
+            Self::Target { summary } => write!(f, "{summary}"),
         }
     }
 }
@@ -116,9 +126,36 @@ pub enum KeepReason {
         /// What is recommended.
         recommended: u32,
     },
+    /// Mode "target" asks for nothing else, or must not have it.
+    Target {
+        /// What it saw and why.
+        summary: Summary,
+    },
 }
 
 impl KeepReason {
+    /// What kept the number from changing to what was recommended.
+    pub(super) fn limited(
+        by: Option<Limiter>,
+        current: u32,
+        recommended: u32,
+        settings: &ScalingSettings,
+    ) -> Self {
+        let behavior =
+            if recommended > current { &settings.scale_up } else { &settings.scale_down };
+        if behavior.select == LimitSelect::Disabled {
+            return Self::DirectionDisabled { recommended };
+        }
+        match by {
+            Some(Limiter::Stabilization) => {
+                Self::Stabilizing { recommended, window: behavior.stabilization }
+            }
+            Some(Limiter::Policy | Limiter::MinReplicas | Limiter::MaxReplicas) | None => {
+                Self::LimitReached { recommended }
+            }
+        }
+    }
+
     /// A name for machines.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -134,6 +171,7 @@ impl KeepReason {
             Self::Stabilizing { .. } => "stabilizing",
             Self::LimitReached { .. } => "limit_reached",
             Self::DirectionDisabled { .. } => "direction_disabled",
+            Self::Target { summary } => summary.reason.as_str(),
         }
     }
 }
@@ -183,6 +221,7 @@ impl fmt::Display for KeepReason {
                 f,
                 "no change: {recommended} replicas recommended, but this direction is disabled"
             ),
+            Self::Target { summary } => write!(f, "no change: {summary}"),
         }
     }
 }
@@ -194,8 +233,6 @@ pub enum HoldReason {
     NotListed,
     /// Scaling is switched off for the component.
     Disabled,
-    /// The mode does not exist in this version.
-    ModeNotAvailable,
     /// More replicas of this role do not share its work.
     RoleNeverScales {
         /// The role.
@@ -253,6 +290,13 @@ pub enum HoldReason {
         /// To this number.
         to: u32,
     },
+    /// A maintenance window or a silence holds it.
+    Quiet {
+        /// Which window, or whose silence.
+        why: String,
+        /// Its end.
+        until: Timestamp,
+    },
     /// falconer restarts the workload right now.
     BeingRestarted {
         /// The workload.
@@ -288,7 +332,6 @@ impl HoldReason {
         match self {
             Self::NotListed => "not_listed",
             Self::Disabled => "disabled",
-            Self::ModeNotAvailable => "mode_not_available",
             Self::RoleNeverScales { .. } => "role_never_scales",
             Self::NoWorkload => "no_workload",
             Self::ScaledToZero { .. } => "scaled_to_zero",
@@ -299,6 +342,7 @@ impl HoldReason {
             Self::UnknownOwner { .. } => "unknown_owner",
             Self::Paused { .. } => "paused",
             Self::ChangeUnderWay { .. } => "change_under_way",
+            Self::Quiet { .. } => "quiet",
             Self::BeingRestarted { .. } => "being_restarted",
             Self::AfterError { .. } => "after_error",
             Self::NotHealthy { .. } => "not_healthy",
@@ -313,9 +357,6 @@ impl fmt::Display for HoldReason {
         match self {
             Self::NotListed => f.write_str("not scaled: not listed in [scaler] components"),
             Self::Disabled => f.write_str("not scaled: scaling is disabled"),
-            Self::ModeNotAvailable => {
-                f.write_str("not scaled: mode \"target\" is not available yet")
-            }
             Self::RoleNeverScales { role } => {
                 write!(f, "not scaled: more replicas of a {role} do not share its work")
             }
@@ -345,6 +386,7 @@ impl fmt::Display for HoldReason {
             Self::ChangeUnderWay { from, to } => {
                 write!(f, "the change from {from} to {to} replicas is under way")
             }
+            Self::Quiet { why, until } => write!(f, "not scaled: {why} until {until}"),
             Self::BeingRestarted { workload } => {
                 write!(f, "not scaled: {workload} is being restarted")
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::target::Tolerance;
 use crate::model::Percent;
 
 /// How the wanted number of replicas is found.
@@ -64,7 +65,7 @@ pub struct ScalingBehavior {
 }
 
 /// What holds for one component.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScalingSettings {
     /// Whether anything is done at all.
     pub enabled: bool,
@@ -78,6 +79,12 @@ pub struct ScalingSettings {
     pub cpu_threshold: Option<Percent>,
     /// Per cent of the memory request; `None` = memory is not looked at.
     pub memory_threshold: Option<Percent>,
+    /// How far the load may be from a threshold in mode "target" without anything being done.
+    pub tolerance: Tolerance,
+    /// So long after its start what a pod uses of CPU counts only if it was ready all the time.
+    pub cpu_initialization_period: Duration,
+    /// A pod that is not ready since so soon after its start was never ready.
+    pub initial_readiness_delay: Duration,
     /// Upwards.
     pub scale_up: ScalingBehavior,
     /// Downwards.
@@ -98,6 +105,9 @@ impl Default for ScalingSettings {
             max_replicas: 10,
             cpu_threshold: Some(70),
             memory_threshold: Some(80),
+            tolerance: Tolerance::default(),
+            cpu_initialization_period: Duration::from_mins(5),
+            initial_readiness_delay: Duration::from_secs(30),
             scale_up: ScalingBehavior {
                 stabilization: Duration::ZERO,
                 select: LimitSelect::Max,

@@ -45,6 +45,7 @@ fn usage(index: u32, cpu: Percent, memory: Percent) -> PodUsage {
         cpu_percent_of_limit: None,
         memory_percent_of_limit: None,
         sampled_at: None,
+        window: std::time::Duration::ZERO,
     }
 }
 
@@ -68,6 +69,7 @@ fn load(replicas: u32, cpu: Percent, memory: Percent) -> ScalingRequest {
         usage: (0..replicas).map(|index| usage(index, cpu, memory)).collect(),
         health: HealthState::Healthy,
         being_restarted: Vec::new(),
+        quiet: None,
     }
 }
 
@@ -201,14 +203,11 @@ fn an_incident_or_unready_replicas_hold_the_number_where_it_is() {
 }
 
 #[test]
-fn what_is_not_listed_or_asks_for_another_mode_is_only_observed() {
+fn what_is_not_listed_is_only_observed() {
     let request = load(3, 95, 95);
     let unlisted = judge(&request, &ScalingLedger::default(), None, START).decision;
     assert_eq!(unlisted, ScalingDecision::Hold { reason: HoldReason::NotListed });
     let mut desk = Desk::new();
-    desk.settings.mode = ScalingMode::Target;
-    let reason = HoldReason::ModeNotAvailable;
-    assert_eq!(desk.judge(&request, START), ScalingDecision::Hold { reason });
     desk.settings.enabled = false;
     let reason = HoldReason::Disabled;
     assert_eq!(desk.judge(&request, START), ScalingDecision::Hold { reason });

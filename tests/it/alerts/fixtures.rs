@@ -44,11 +44,13 @@ pub(super) fn notification() -> Notification {
             affects: vec![],
             look_closer: vec![],
             is_flapping: false,
+            is_news: true,
             acknowledged: None,
             started_at: START,
             ended_at: None,
         },
         others: vec![],
+        left_out: 0,
         still_firing: 1,
         reference: None,
         sent_at,
@@ -64,7 +66,11 @@ pub(super) fn email(server: SocketAddr) -> EmailSettings {
         login: None,
         from: "falconer <alerts@example.com>".into(),
         to: vec!["admin@example.com".into(), "ops@example.com".into()],
+        reply_to: String::new(),
+        subject_prefix: String::new(),
+        stable_subject: false,
         ca_file: None,
+        offer_again: vec![],
         timeout: Duration::from_secs(20),
     }
 }
@@ -125,6 +131,8 @@ impl Authority {
         let certificate = certificate.signed_by(&key, &issuer).unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), ca_pem).unwrap();
+        std::fs::write(folder.path().join("certificate.pem"), certificate.pem()).unwrap();
+        std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -139,6 +147,16 @@ impl Authority {
 
     pub(super) fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
+    }
+
+    /// The certificate, for another process.
+    pub(super) fn certificate_file(&self) -> PathBuf {
+        self.folder.path().join("certificate.pem")
+    }
+
+    /// Its key.
+    pub(super) fn key_file(&self) -> PathBuf {
+        self.folder.path().join("key.pem")
     }
 
     /// TLS from the first byte in front of `behind`.

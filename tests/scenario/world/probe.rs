@@ -214,6 +214,7 @@ impl State {
                 cpu_percent_of_limit: Some(percent / 2),
                 memory_percent_of_limit: Some(6),
                 sampled_at: Some(now),
+                window: std::time::Duration::ZERO,
             };
             usage.extend((0..run.desired).map(sample));
         }

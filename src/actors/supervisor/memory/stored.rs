@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::sightings::Sightings;
 use super::{ClusterMemory, ComponentMemory, OpenIncident};
 use crate::model::state::{component_key, of_kind};
 use crate::model::{
-    ComponentId, HealthState, IncidentId, Reason, Severity, StateChanges, StoredState, Timestamp,
+    ComponentId, HealthState, IncidentId, Reason, Severity, Sighting, StateChanges, StoredState,
+    Timestamp,
 };
+use crate::policy::flapping::Changes;
 use crate::policy::health::HealthTracker;
 use crate::policy::notification::Alert;
 
@@ -30,13 +33,34 @@ pub struct StoredIncident {
     reason: Reason,
     state: HealthState,
     state_since: Timestamp,
+    #[serde(default)]
+    is_flapping: bool,
+    #[serde(default)]
+    well_since: Option<Timestamp>,
+    /// When its component changed of late, from well to sick or back.
+    #[serde(default)]
+    changes: Vec<Timestamp>,
+    #[serde(default)]
+    seen: Vec<Sighting>,
 }
 
 impl StoredIncident {
-    fn new(component: ComponentId, open: &OpenIncident, tracker: &HealthTracker) -> Self {
-        let OpenIncident { id, since, severity, reason } = open.clone();
-        let (state, state_since) = (tracker.state(), tracker.since());
-        Self { form: FORM, component, incident: id, since, severity, reason, state, state_since }
+    fn new(component: ComponentId, open: &OpenIncident, known: &ComponentMemory) -> Self {
+        let OpenIncident { id, since, severity, reason, is_flapping, well_since } = open.clone();
+        Self {
+            form: FORM,
+            component,
+            incident: id,
+            since,
+            severity,
+            reason,
+            state: known.tracker.state(),
+            state_since: known.tracker.since(),
+            is_flapping,
+            well_since,
+            changes: known.changes.iter().collect(),
+            seen: known.seen.to_vec(),
+        }
     }
 
     /// The incident that an open alert is about; what else is known of it was lost.
@@ -54,6 +78,10 @@ impl StoredIncident {
             reason: alert.reason.clone(),
             state,
             state_since: alert.started_at,
+            is_flapping: alert.is_flapping,
+            well_since: None,
+            changes: Vec::new(),
+            seen: Vec::new(),
         }
     }
 
@@ -84,6 +112,8 @@ impl StoredIncident {
             since: self.since,
             severity: self.severity,
             reason: self.reason.clone(),
+            is_flapping: self.is_flapping,
+            well_since: self.well_since,
         }
     }
 }
@@ -114,7 +144,7 @@ impl ClusterMemory {
             return Some(orphan.clone());
         }
         let known = self.components.get(name)?;
-        known.incident.as_ref().map(|open| StoredIncident::new(id.clone(), open, &known.tracker))
+        known.incident.as_ref().map(|open| StoredIncident::new(id.clone(), open, known))
     }
 
     /// Goes on with an incident that this falconer, or the leader before it, had told of. One of a
@@ -163,6 +193,8 @@ impl ComponentMemory {
             self.tracker = HealthTracker::resumed(stored.state, since, stored.reason.clone(), now);
             self.show_health();
         }
+        self.changes = Changes::known(stored.changes.iter().map(|at| *at.min(&now)));
+        self.seen = Sightings::known(stored.seen.clone());
         self.incident = Some(stored.open());
     }
 }

@@ -12,10 +12,9 @@ use crate::actors::recorder::JOURNAL;
 use crate::actors::supervisor::{NOT_WATCHED, StoredIncident};
 use crate::model::{ComponentId, IncidentId, StoredState, Timestamp};
 use crate::policy::notification::Adopted;
+pub(super) use crate::policy::notification::own::OWN;
+use crate::policy::notification::own::is_of_the_alerter;
 use crate::policy::recovery::RecoveryLedger;
-
-/// falconer's own alerts are about components of a cluster of this name.
-pub(super) const OWN: &str = "falconer";
 
 /// What was found.
 #[derive(Default)]
@@ -54,6 +53,7 @@ impl Lasting {
             found.unreadable.extend(problems.iter().map(ToString::to_string));
         }
         found.unreadable.extend(lock(&self.scalings).adopt(stored, now));
+        found.unreadable.extend(lock(&self.silences).adopt(stored, now));
         let (recorded, unreadable) = StoredIncident::all(stored);
         found.unreadable.extend(unreadable);
         for incident in self.goes_on(&adopted, recorded) {
@@ -95,6 +95,8 @@ impl Lasting {
         match (&*component.cluster, &*component.component) {
             (OWN, JOURNAL) => *lock(&self.journal_alert) = Some(id),
             (OWN, super::alert::STATE) => self.state_alert.adopt(id),
+            // The alerter looks after them itself.
+            _ if is_of_the_alerter(component) => {}
             _ => {
                 let mut book = lock(&self.book);
                 book.update(&id, NOT_WATCHED.to_owned(), false);
@@ -108,6 +110,7 @@ impl Lasting {
         let mut all = lock(&self.book).export();
         all.extend(lock(&self.recoveries).export());
         all.extend(lock(&self.scalings).export());
+        all.extend(lock(&self.silences).export());
         let memories = lock(&self.memories).clone();
         for (cluster, memory) in &memories {
             all.extend(lock(memory).export(cluster));

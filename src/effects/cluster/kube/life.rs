@@ -29,13 +29,22 @@ pub fn of(pod: &core::Pod) -> PodLife {
         created_at: meta.creation_timestamp.as_ref().and_then(timestamp),
         terminating: terminating(meta),
         template: label(TEMPLATE_HASH).or_else(|| label(REVISION_HASH)).map(|hash| (**hash).into()),
+        taken_on_at: pod.status.as_ref().and_then(|status| timestamp(status.start_time.as_ref()?)),
+        ready_changed_at: ready_changed_at(pod),
         restarts: restarts
             .fold(0, |sum: u32, count| sum.saturating_add(u32::try_from(count).unwrap_or(0))),
         starting_until: starting_until(pod),
         liveness: running(pod).filter_map(liveness).min_by_key(|liveness| liveness.deadline),
         node: node.filter(|_| is_ending).map(Into::into),
         finalizers: finalizers.map(|finalizer| finalizer.as_str().into()).collect(),
+        log_file: None,
     }
+}
+
+fn ready_changed_at(pod: &core::Pod) -> Option<Timestamp> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
+    timestamp(ready.last_transition_time.as_ref()?)
 }
 
 /// A time of the API in the model's terms; `None` before 1970.

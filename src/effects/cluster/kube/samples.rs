@@ -26,6 +26,8 @@ pub struct PodSample {
     pub memory_bytes: Option<u64>,
     /// When it was taken.
     pub sampled_at: Option<Timestamp>,
+    /// The time that it was averaged over; zero where that is not known.
+    pub window: Duration,
 }
 
 /// Lists the samples of the namespace within `budget`.
@@ -101,10 +103,18 @@ fn sample(object: &DynamicObject) -> PodSample {
         pod: object.metadata.name.clone().unwrap_or_default(),
         cpu_milli: sum(containers, "cpu", quantity::milli),
         memory_bytes: sum(containers, "memory", quantity::units),
+        window: window(object),
         sampled_at: taken.and_then(|taken: k8s_openapi::jiff::Timestamp| {
             u64::try_from(taken.as_millisecond()).ok().map(Timestamp::from_millis)
         }),
     }
+}
+
+/// The time that the sample was averaged over, as Go writes a duration: `15.064s`, `1m0s`.
+fn window(object: &DynamicObject) -> Duration {
+    let text = object.data["window"].as_str().unwrap_or_default();
+    let window = text.parse().ok().and_then(|window: jiff::SignedDuration| window.try_into().ok());
+    window.unwrap_or_default()
 }
 
 /// The sum over the containers; `None` where there are none or one has no readable value.

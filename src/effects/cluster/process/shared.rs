@@ -92,7 +92,9 @@ impl Shared {
     }
 
     fn publish(&self, view: &View) {
-        let component = view.component(&self.settings.name);
+        let owned = self.settings.start.is_some();
+        let log_file = owned.then_some(&*self.settings.log_file);
+        let component = view.component(&self.settings.name, log_file);
         self.inventory.send_if_modified(|inventory| {
             if inventory.components.get(&self.settings.name) == Some(&component) {
                 return false;

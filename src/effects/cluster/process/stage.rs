@@ -2,6 +2,7 @@
 //! touched here.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::{
@@ -161,8 +162,9 @@ impl View {
         }
     }
 
-    /// The component as the inventory shows it: one workload with one pod.
-    pub(super) fn component(&self, name: &Arc<str>) -> ComponentInventory {
+    /// The component as the inventory shows it: one workload with one pod. `log_file`: where its
+    /// output goes.
+    pub(super) fn component(&self, name: &Arc<str>, log_file: Option<&Path>) -> ComponentInventory {
         let reference = WorkloadRef {
             kind: WorkloadKind::Process,
             namespace: Arc::from(""),
@@ -191,7 +193,10 @@ impl View {
                 limits: Resources::default(),
                 started_at: self.stage.started_at(),
                 workload: Some(reference),
-                life: PodLife::default(),
+                life: PodLife {
+                    log_file: log_file.map(|path| path.display().to_string().into()),
+                    ..PodLife::default()
+                },
             }],
         }
     }
@@ -205,16 +210,18 @@ mod tests {
     fn a_running_process_is_one_ready_pod_and_an_ended_one_tells_why() {
         let name: Arc<str> = Arc::from("standalone");
         let at = Timestamp::from_millis(5);
-        let running = View::new(Stage::Running { group: 7, started_at: at }).component(&name);
+        let running = View::new(Stage::Running { group: 7, started_at: at })
+            .component(&name, Some(Path::new("standalone.log")));
         assert_eq!(running.role, Some(Role::Standalone));
         assert_eq!(running.workloads[0].ready_replicas, 1);
         assert!(!running.workloads[0].rolling_out);
         assert_eq!(running.pods[0].condition, PodCondition::Ready);
+        assert_eq!(running.pods[0].life.log_file.as_deref(), Some("standalone.log"));
         assert_eq!(running.pods[0].started_at, Some(at));
 
         let message = "exited with status 1".to_owned();
         let ended = View::new(Stage::Ended { message: message.clone() });
-        let component = ended.component(&Arc::from("my-milvus"));
+        let component = ended.component(&Arc::from("my-milvus"), None);
         assert_eq!(component.role, None);
         assert_eq!(component.workloads[0].ready_replicas, 0);
         assert_eq!(component.pods[0].condition, PodCondition::Ended { message: message.clone() });
@@ -227,7 +234,7 @@ mod tests {
         assert_eq!(view.rollout(), RolloutStatus::Complete);
         view.restarting = true;
         assert!(matches!(view.rollout(), RolloutStatus::InProgress { .. }));
-        assert!(view.component(&Arc::from("standalone")).workloads[0].rolling_out);
+        assert!(view.component(&Arc::from("standalone"), None).workloads[0].rolling_out);
     }
 
     #[test]

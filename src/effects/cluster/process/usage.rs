@@ -59,6 +59,7 @@ impl ProcessUsage {
                 cpu_percent_of_limit: None,
                 memory_percent_of_limit: None,
                 sampled_at: Some(self.clock.now()),
+                window: std::time::Duration::ZERO,
             });
             previous.insert(name, sample);
         }

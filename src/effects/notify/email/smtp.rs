@@ -5,6 +5,7 @@
 use std::error::Error as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lettre::Address;
@@ -31,12 +32,31 @@ const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Why a mail was not accepted.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// No answer in time.
-    Timeout,
     /// Out of reach or not now.
     Unavailable(String),
     /// Not like this.
     Refused(String),
+}
+
+/// How far a conversation is, for whoever ends it because it takes too long.
+#[derive(Debug)]
+pub(super) struct Phase(Mutex<&'static str>);
+
+impl Default for Phase {
+    fn default() -> Self {
+        Self(Mutex::new("connection"))
+    }
+}
+
+impl Phase {
+    /// What the server was to answer last.
+    pub(super) fn get(&self) -> &'static str {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, phase: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
 }
 
 /// A recipient for whom the server does not take the mail, while it takes it for others.
@@ -46,15 +66,27 @@ pub(super) struct RefusedRecipient {
     pub address: Address,
     /// What the server said.
     pub answer: String,
+    /// Whether it may take the mail later (4xx).
+    pub is_for_now: bool,
 }
 
-/// Delivers one mail to all recipients of its envelope; returns those whom the server refused.
+/// What became of a mail that the server took for one recipient at least.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    /// What the server said when it took it.
+    pub said: String,
+    /// For whom it did not.
+    pub refused: Vec<RefusedRecipient>,
+}
+
+/// Delivers one mail to all recipients of its envelope, as far as the server takes it.
 pub(super) async fn deliver(
     settings: &EmailSettings,
     envelope: &Envelope,
     mail: &[u8],
-) -> Result<Vec<RefusedRecipient>, Failure> {
-    let server = Server { settings, target: format!("{}:{}", settings.host, settings.port) };
+    phase: &Phase,
+) -> Result<Accepted, Failure> {
+    let server = Server { settings, phase, target: format!("{}:{}", settings.host, settings.port) };
     let password = match &settings.login {
         Some(EmailLogin { password, .. }) => {
             let password = password.read().await;
@@ -67,11 +99,13 @@ pub(super) async fn deliver(
     // The mail's fate is known, and must not wait for a server that is slow to say goodbye: who is
     // killed before it is on record sends the mail again.
     tokio::spawn(async move { timeout(QUIT_TIMEOUT, connection.abort()).await });
-    said.map_err(|failure| failure.without(password.as_deref()))
+    let password = password.as_deref();
+    said.map(|accepted| accepted.without(password)).map_err(|failure| failure.without(password))
 }
 
 struct Server<'a> {
     settings: &'a EmailSettings,
+    phase: &'a Phase,
     /// `host:port`, as it stands in the settings.
     target: String,
 }
@@ -83,18 +117,21 @@ impl Server<'_> {
         match self.settings.security {
             SmtpSecurity::None => {
                 let stream = self.dial().await?;
+                self.phase.enter("greeting");
                 let plain = AsyncSmtpConnection::connect_with_transport(stream, &hello).await;
                 plain.map_err(greeting)
             }
             SmtpSecurity::StartTls => {
                 let tls = self.tls().await?;
                 let stream = self.dial().await?;
+                self.phase.enter("greeting");
                 let plain = AsyncSmtpConnection::connect_with_transport(stream, &hello).await;
                 let mut connection = plain.map_err(greeting)?;
                 if !connection.can_starttls() {
                     let message = format!("{} does not offer STARTTLS", self.target);
                     return Err(Failure::Refused(message));
                 }
+                self.phase.enter("TLS");
                 let upgraded = connection.starttls(tls, &hello).await;
                 upgraded.map_err(|error| self.describe("TLS", &error))?;
                 Ok(connection)
@@ -103,6 +140,7 @@ impl Server<'_> {
                 // Here the library dials, and nothing bounds the length of a line; but only the
                 // bearer of the right certificate gets to say one, and not for long.
                 let tls = Some(self.tls().await?);
+                self.phase.enter("TLS");
                 let address = (self.settings.host.as_str(), self.settings.port);
                 let limit = Some(CONNECT_TIMEOUT);
                 AsyncSmtpConnection::connect_tokio1(address, limit, &hello, tls, None)
@@ -128,7 +166,10 @@ impl Server<'_> {
             failure = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(Box::new(BoundedStream::new(stream, address))),
                 Ok(Err(error)) => Failure::Unavailable(network(&error, &address.to_string())),
-                Err(_) => Failure::Timeout,
+                Err(_) => {
+                    let seconds = CONNECT_TIMEOUT.as_secs();
+                    Failure::Unavailable(format!("no answer from {address} within {seconds} s"))
+                }
             };
         }
         Err(failure)
@@ -156,22 +197,27 @@ impl Server<'_> {
         password: Option<&str>,
         envelope: &Envelope,
         mail: &[u8],
-    ) -> Result<Vec<RefusedRecipient>, Failure> {
+    ) -> Result<Accepted, Failure> {
         if let (Some(login), Some(password)) = (&self.settings.login, password) {
+            self.phase.enter("login");
             let credentials = Credentials::new(login.username.clone(), password.to_owned());
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
             let answer = connection.auth(&mechanisms, &credentials).await;
             answer.map_err(|error| self.describe("login", &error))?;
         }
+        self.phase.enter("sender");
         let sender = Mail::new(envelope.from().cloned(), Vec::new());
         let answer = connection.command(sender).await;
         answer.map_err(|error| self.describe("sender", &error))?;
+        self.phase.enter("recipient");
         let refused = self.offer(connection, envelope.to()).await?;
+        self.phase.enter("message");
         let answer = connection.command(Data).await;
         answer.map_err(|error| self.describe("message", &error))?;
         let answer = connection.message(mail).await;
-        answer.map_err(|error| self.describe("message", &error))?;
-        Ok(refused)
+        let answer = answer.map_err(|error| self.describe("message", &error))?;
+        let words = answer.message().collect::<Vec<_>>().join(" ");
+        Ok(Accepted { said: format!("{} {words}", answer.code()), refused })
     }
 
     /// Offers each recipient; fails where the server takes none of them.
@@ -189,7 +235,8 @@ impl Server<'_> {
             if error.status().is_none() {
                 return Err(failure);
             }
-            refused.push(RefusedRecipient { address: address.clone(), answer: reply(&error) });
+            let (answer, is_for_now) = (reply(&error), error.is_transient());
+            refused.push(RefusedRecipient { address: address.clone(), answer, is_for_now });
             // A refusal for now outweighs one for good: the mail may get through later.
             last = match (last, failure) {
                 (Some(Failure::Unavailable(first)), _) => Some(Failure::Unavailable(first)),
@@ -206,7 +253,7 @@ impl Server<'_> {
     fn describe(&self, during: &str, error: &Error) -> Failure {
         let target = &self.target;
         if error.is_timeout() {
-            return Failure::Timeout;
+            return Failure::Unavailable(format!("{during}: no answer from {target}"));
         }
         if error.is_transient() {
             return Failure::Unavailable(format!("{during}: {}", reply(error)));
@@ -228,12 +275,23 @@ impl Server<'_> {
     }
 }
 
-impl Failure {
+impl Accepted {
     /// The same without the password, should a server echo it.
+    fn without(mut self, password: Option<&str>) -> Self {
+        let Some(password) = password else { return self };
+        self.said = self.said.replace(password, "***");
+        for refused in &mut self.refused {
+            refused.answer = refused.answer.replace(password, "***");
+        }
+        self
+    }
+}
+
+impl Failure {
+    /// As [`Accepted::without`].
     fn without(self, password: Option<&str>) -> Self {
         let Some(password) = password else { return self };
         match self {
-            Self::Timeout => Self::Timeout,
             Self::Unavailable(text) => Self::Unavailable(text.replace(password, "***")),
             Self::Refused(text) => Self::Refused(text.replace(password, "***")),
         }

@@ -26,6 +26,7 @@ pub(super) fn falconer(receiver: &str, notification: &Notification) -> Value {
         "status": notification.status(),
         "severity": notification.severity(),
         "still_firing": notification.still_firing,
+        "left_out": notification.left_out,
         "alerts": notification.alerts().collect::<Vec<_>>(),
         "lasted": render::lasted(notification),
         "sent_at": notification.sent_at,

@@ -11,7 +11,7 @@ use crate::model::{
     AlertStatus, ComponentId, Notification, Reason, ReasonKind, Severity, StateChanges,
 };
 use crate::policy::notification::{
-    NextStep, NotificationSettings, Pace, Raised, SendFailure, SendReason,
+    NextStep, NoHolds, NotificationSettings, Pace, Raised, SendFailure, SendReason,
 };
 
 const RECEIVERS: [&str; 2] = ["email", "webhook.oncall"];
@@ -37,6 +37,7 @@ fn alert(component: &str, since: Timestamp) -> Alert {
         action: String::new(),
         causes: Vec::new(),
         suspicion: None,
+        settle_secs: 0,
         affects: Vec::new(),
         seen: Vec::new(),
         look_closer: Vec::new(),
@@ -124,7 +125,7 @@ fn an_end_that_was_not_told_before_the_kill_is_told_after_it() {
     let (story, reason) = next(&mut after, "webhook.oncall", at(10)).expect("the whole story");
     assert_eq!(reason, SendReason::WholeStory);
     accept(&mut after, "webhook.oncall", &story, at(10));
-    after.settle(&settings(), Pace::Normal, at(10));
+    after.settle(&settings(), &NoHolds, Pace::Normal, at(10));
     assert_eq!(after.take_changes(), StateChanges::from([(key(&sent.lead.incident), None)]));
 }
 
@@ -162,7 +163,7 @@ fn what_another_falconer_has_told_of_is_forgotten_and_what_happened_since_is_not
 fn an_alert_is_kept_in_this_form() {
     let (mut book, _) = sending();
     let text = book.take_changes().into_values().next().flatten().expect("an alert");
-    let expected = r#"{"form":1,"alert":{"incident":"milvus-ha/proxy@2026-01-01T00:00:00.000Z","component":{"cluster":"milvus-ha","component":"proxy"},"severity":"critical","title":"proxy is unhealthy","reason":{"kind":"timeout","text":"no answer within 5 s"},"details":["proxy-1: timeout"],"action":"","causes":[],"suspicion":null,"affects":[],"seen":[],"look_closer":[],"is_flapping":false,"started_at":"2026-01-01T00:00:00.000Z"},"raised_at":"2026-01-01T00:00:00.000Z","resolution":null,"acknowledged":null,"deliveries":{"email":{"state":"sending","draft":{"status":"firing","severity":"critical","made_at":"2026-01-01T00:00:05.000Z"},"failures":0,"since":"2026-01-01T00:00:05.000Z","told":null},"webhook.oncall":{"state":"waiting","due":"2026-01-01T00:00:05.000Z"}}}"#;
+    let expected = r#"{"form":1,"alert":{"incident":"milvus-ha/proxy@2026-01-01T00:00:00.000Z","component":{"cluster":"milvus-ha","component":"proxy"},"severity":"critical","title":"proxy is unhealthy","reason":{"kind":"timeout","text":"no answer within 5 s"},"details":["proxy-1: timeout"],"action":"","causes":[],"suspicion":null,"settle_secs":0,"affects":[],"seen":[],"look_closer":[],"is_flapping":false,"started_at":"2026-01-01T00:00:00.000Z"},"raised_at":"2026-01-01T00:00:00.000Z","resolution":null,"acknowledged":null,"deliveries":{"email":{"state":"sending","draft":{"status":"firing","severity":"critical","made_at":"2026-01-01T00:00:05.000Z"},"failures":0,"since":"2026-01-01T00:00:05.000Z","told":null},"webhook.oncall":{"state":"waiting","due":"2026-01-01T00:00:05.000Z"}}}"#;
     assert_eq!(text, expected);
 }
 
@@ -245,7 +246,7 @@ proptest! {
                     book = started(&state, at(now));
                 }
             }
-            book.settle(&settings, Pace::Normal, at(now));
+            book.settle(&settings, &NoHolds, Pace::Normal, at(now));
             apply(&mut state, book.take_changes());
             prop_assert_eq!(&state, &book.export());
         }

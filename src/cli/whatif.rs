@@ -1,0 +1,34 @@
+//! `falconer whatif`: questions to falconer's policies that need no cluster and no clock.
+
+pub mod scaling;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+/// Ask a policy what it would do.
+///
+/// No cluster, no clock and no configuration: everything that the answer depends on is in the input.
+#[derive(Debug, Args)]
+pub struct WhatifArgs {
+    /// Which policy.
+    #[command(subcommand)]
+    pub question: Question,
+}
+
+/// What can be asked.
+#[allow(missing_docs, reason = "a comment here would replace the longer help of the arguments")]
+#[derive(Debug, Subcommand)]
+pub enum Question {
+    Scaling(scaling::ScalingArgs),
+}
+
+/// Answers.
+///
+/// # Errors
+/// When the input cannot be read, or the answers cannot be written.
+pub fn execute(args: WhatifArgs) -> anyhow::Result<ExitCode> {
+    match args.question {
+        Question::Scaling(args) => scaling::execute(&args),
+    }
+}

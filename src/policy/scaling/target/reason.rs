@@ -1,0 +1,105 @@
+//! Why mode "target" asks for what it asks: a closed set.
+
+use super::MetricError;
+use crate::policy::scaling::load::Resource;
+
+/// What decided.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TargetReason {
+    /// A number was given instead of metrics.
+    #[default]
+    Given,
+    /// CPU is used more than its target says; more than any other metric asks for.
+    CpuAboveTarget,
+    /// Memory is.
+    MemoryAboveTarget,
+    /// CPU is used less than its target says, and no metric asks for more.
+    CpuBelowTarget,
+    /// Memory is.
+    MemoryBelowTarget,
+    /// The metric that asks for most asks for as many as there are.
+    WithinTolerance,
+    /// There are more replicas than `max_replicas`.
+    AboveMaximum,
+    /// There are fewer replicas than `min_replicas`.
+    BelowMinimum,
+    /// There are none: somebody has switched the workload off.
+    ScaledToZero,
+    /// Nobody knows the load.
+    NoMetrics,
+    /// A container has no request, so there is nothing to compare with.
+    MissingRequest,
+}
+
+impl TargetReason {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Given,
+        Self::CpuAboveTarget,
+        Self::MemoryAboveTarget,
+        Self::CpuBelowTarget,
+        Self::MemoryBelowTarget,
+        Self::WithinTolerance,
+        Self::AboveMaximum,
+        Self::BelowMinimum,
+        Self::ScaledToZero,
+        Self::NoMetrics,
+        Self::MissingRequest,
+    ];
+
+    /// A name for machines.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Given => "raw_desired",
+            Self::CpuAboveTarget => "cpu_above_target",
+            Self::MemoryAboveTarget => "memory_above_target",
+            Self::CpuBelowTarget => "cpu_below_target",
+            Self::MemoryBelowTarget => "memory_below_target",
+            Self::WithinTolerance => "within_tolerance",
+            Self::AboveMaximum => "above_max_replicas",
+            Self::BelowMinimum => "below_min_replicas",
+            Self::ScaledToZero => "scaled_to_zero",
+            Self::NoMetrics => "no_metrics",
+            Self::MissingRequest => "missing_request",
+        }
+    }
+
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Given => "a number was given",
+            Self::CpuAboveTarget => "CPU is above its target",
+            Self::MemoryAboveTarget => "memory is above its target",
+            Self::CpuBelowTarget => "CPU is below its target, and nothing asks for more",
+            Self::MemoryBelowTarget => "memory is below its target, and nothing asks for more",
+            Self::WithinTolerance => "as many as there are",
+            Self::AboveMaximum => "there are more than max_replicas",
+            Self::BelowMinimum => "there are fewer than min_replicas",
+            Self::ScaledToZero => "it is scaled to zero on purpose",
+            Self::NoMetrics => "the load is not known: no pod that counts has a sample",
+            Self::MissingRequest => {
+                "a container has no request, so there is nothing to compare with"
+            }
+        }
+    }
+
+    /// The reason for asking for `replicas` where there are `current`.
+    pub(super) const fn of(resource: Resource, replicas: u32, current: u32) -> Self {
+        match (resource, replicas > current, replicas < current) {
+            (_, false, false) => Self::WithinTolerance,
+            (Resource::Cpu, true, _) => Self::CpuAboveTarget,
+            (Resource::Memory, true, _) => Self::MemoryAboveTarget,
+            (Resource::Cpu, false, true) => Self::CpuBelowTarget,
+            (Resource::Memory, false, true) => Self::MemoryBelowTarget,
+        }
+    }
+}
+
+impl From<MetricError> for TargetReason {
+    fn from(error: MetricError) -> Self {
+        match error {
+            MetricError::NoMetrics => Self::NoMetrics,
+            MetricError::MissingRequest => Self::MissingRequest,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What mode "target" saw and why it asks for what it asks, with its numbers, in words.
+
+use std::fmt;
+
+use super::{TargetJudgement, TargetReason, Utilization};
+use crate::model::Percent;
+use crate::policy::scaling::limits::Limiter;
+use crate::policy::scaling::settings::ScalingSettings;
+
+/// A judgement without its outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Why.
+    pub reason: TargetReason,
+    /// What was measured.
+    pub utilization: Utilization,
+    /// The target of CPU, in per cent of the requests.
+    pub cpu_target: Option<Percent>,
+    /// The target of memory.
+    pub memory_target: Option<Percent>,
+    /// What the metrics ask for.
+    pub raw: Option<u32>,
+    /// The last constraint that changed that.
+    pub limited_by: Option<Limiter>,
+}
+
+impl Summary {
+    /// The summary of `judged`.
+    pub fn of(judged: &TargetJudgement, settings: &ScalingSettings) -> Self {
+        Self {
+            reason: judged.reason,
+            utilization: judged.utilization,
+            cpu_target: settings.cpu_threshold,
+            memory_target: settings.memory_threshold,
+            raw: judged.raw,
+            limited_by: judged.limited_by,
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [
+            ("CPU", self.utilization.cpu, self.cpu_target),
+            ("memory", self.utilization.memory, self.memory_target),
+        ];
+        let mut measured = String::new();
+        for (name, used, target) in named {
+            if let (Some(used), Some(target)) = (used, target) {
+                let gap = if measured.is_empty() { "" } else { ", " };
+                measured
+                    .push_str(&format!("{gap}{name} {used}% of the requests (target {target}%)"));
+            }
+        }
+        if !measured.is_empty() {
+            write!(f, "{measured}: ")?;
+        }
+        f.write_str(self.reason.words())?;
+        if let (Some(limiter), Some(raw)) = (self.limited_by, self.raw) {
+            write!(f, "; it asks for {raw}, limited by {}", limiter.words())?;
+        }
+        Ok(())
+    }
+}
