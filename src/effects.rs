@@ -30,7 +30,7 @@ use crate::model::{
 };
 
 pub use cluster::ClusterError;
-pub use journal::{JournalError, JournalHealth, JournalTrouble, StateError};
+pub use journal::{JournalError, JournalHealth, JournalTrouble, MovedAside, StateError};
 pub use notify::NotifyError;
 pub use tls::install_tls_provider;
 
