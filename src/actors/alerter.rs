@@ -45,7 +45,6 @@ mod written;
 pub use inbox::{AlerterInbox, RaiseAlert, ResolveAlert, UpdateAlert};
 pub use parts::AlerterParts;
 pub use reconfigure::Reconfigure;
-use sending::deliver;
 pub use snapshot::{AlerterSnapshot, ReceiverSnapshot};
 pub use wishes::{AcknowledgeAlert, AddSilence, AlerterWishes, ExpireSilence};
 

@@ -70,6 +70,7 @@ fn alert(incident: IncidentId, component: ComponentId, moved: &MovedAside) -> Al
         action: lost.to_owned(),
         causes: Vec::new(),
         suspicion: None,
+        settle_secs: 0,
         affects: Vec::new(),
         seen: Vec::new(),
         look_closer: Vec::new(),
