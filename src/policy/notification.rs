@@ -19,10 +19,11 @@ mod reroute;
 mod route;
 mod shown;
 mod stored;
+mod undelivered;
 
 pub use alert::{Alert, OpenAlert, ReceiverState, Suspicion};
 pub use attention::{AcknowledgeRefusal, Attention, Escalated, EscalationLevel};
-pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure, Undelivered};
+pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure};
 pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason, decide,
@@ -35,6 +36,7 @@ pub use receiver_watch::{Backlog, Loss, LossReason, ReceiverNews, ReceiverWatch}
 pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, ReceiverPolicy, Route};
 pub use stored::Adopted;
+pub use undelivered::Undelivered;
 
 #[cfg(test)]
 mod simulation;

@@ -116,9 +116,10 @@ fn alertmanager(judge: &mut Judge<'_>, path: &KeyPath, alertmanager: &Alertmanag
     let (resend, shortest) = (path.key("resend_every"), Duration::from_secs(5));
     judge.duration(&resend, alertmanager.resend_every, shortest, LONGEST_RESEND);
     if alertmanager.username.is_empty() == alertmanager.password_file.is_set() {
-        let (is, lacks) = match alertmanager.username.is_empty() {
-            true => ("password_file", "username"),
-            false => ("username", "password_file"),
+        let (is, lacks) = if alertmanager.username.is_empty() {
+            ("password_file", "username")
+        } else {
+            ("username", "password_file")
         };
         judge.value(&path.key(is), format!("needs \"{lacks}\" beside it"));
     }

@@ -5,6 +5,7 @@ mod clients;
 mod retry_after;
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -207,7 +208,7 @@ impl Answer {
     fn sentence(&self) -> String {
         let mut message = format!("answered {}", self.status);
         if let Some(time) = self.retry_after {
-            message.push_str(&format!(" (retry after {} s)", time.as_secs()));
+            let _ = write!(message, " (retry after {} s)", time.as_secs());
         }
         let said = render::one_line(&self.text(), SHOWN_LIMIT);
         if !said.is_empty() {

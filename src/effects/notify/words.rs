@@ -1,6 +1,7 @@
 //! What all receivers but mail say of one alert, each piece made harmless: one line, bounded. Knows
 //! nothing of transports and escapes nothing for them.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::render::one_line;
@@ -41,7 +42,7 @@ pub(super) fn headline(notification: &Notification) -> String {
     let mut line = format!("[{tag}] {} ({})", title(lead), component(lead));
     let more = notification.others.len() + notification.left_out;
     if more > 0 {
-        line.push_str(&format!(" and {more} more"));
+        let _ = write!(line, " and {more} more");
     }
     line
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use super::alert::{Alert, OpenAlert, ReceiverState};
 use super::attention::Attention;
 use super::delivery::{
-    CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
-    WaitReason, decide,
+    CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told, decide,
 };
 use super::hold::{HoldKind, Holds};
 use super::route::NotificationSettings;
@@ -69,19 +68,6 @@ pub enum Raised {
     OtherCauses,
     /// At most what the next message will say has changed.
     Known,
-}
-
-/// A message that was due and was not accepted when the process ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undelivered {
-    /// The incident.
-    pub incident: IncidentId,
-    /// Who was to be told.
-    pub receiver: Arc<str>,
-    /// Whether the incident goes on or is over.
-    pub status: AlertStatus,
-    /// Why the newest attempt failed, if there was one.
-    pub error: Option<String>,
 }
 
 /// A message that could be sent now.
@@ -196,38 +182,6 @@ impl AlertBook {
         open.resolution = Some(Resolution { ended_at, seen_at: now });
         self.touched.insert(incident.clone());
         true
-    }
-
-    /// What somebody should still be told and was not: for the last words of a process that ends.
-    pub fn undelivered(&self, settings: &NotificationSettings, now: Timestamp) -> Vec<Undelivered> {
-        let mut found = Vec::new();
-        for open in self.alerts.values() {
-            for (receiver, delivery) in &open.deliveries {
-                let severity = open.alert.severity;
-                let (pace, end) = (Pace::Draining, open.resolution);
-                let hold = open.held.get(receiver).map(|hold| hold.kind);
-                if hold.is_some_and(HoldKind::outlasts_the_end) && end.is_none() {
-                    continue;
-                }
-                let is_due = match decide(delivery, severity, end, settings, pace, now) {
-                    NotificationDecision::Send { reason, .. } => reason != SendReason::Repeat,
-                    NotificationDecision::Wait { reason, .. } => {
-                        reason != WaitReason::RepeatInterval
-                    }
-                    NotificationDecision::Close { .. } => false,
-                };
-                if is_due {
-                    let over = end.is_some();
-                    found.push(Undelivered {
-                        incident: open.alert.incident.clone(),
-                        receiver: Arc::clone(receiver),
-                        status: if over { AlertStatus::Resolved } else { AlertStatus::Firing },
-                        error: delivery.error().map(str::to_owned),
-                    });
-                }
-            }
-        }
-        found
     }
 
     /// Looks at what is held back, closes what needs no further message, and forgets the alerts that

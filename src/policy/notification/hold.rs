@@ -156,15 +156,12 @@ impl AlertBook {
     pub(super) fn look_at_holds(&mut self, holds: &dyn Holds, now: Timestamp) {
         for Changed { incident, receiver, hold } in self.changed_holds(holds, now) {
             let Some(open) = self.alerts.get_mut(&incident) else { continue };
-            match hold {
-                Some(hold) => {
-                    open.held.insert(receiver, hold);
-                }
-                None => {
-                    open.held.remove(&receiver);
-                    if let Some(Delivery::Waiting { due }) = open.deliveries.get_mut(&receiver) {
-                        *due = now.max(*due);
-                    }
+            if let Some(hold) = hold {
+                open.held.insert(receiver, hold);
+            } else {
+                open.held.remove(&receiver);
+                if let Some(Delivery::Waiting { due }) = open.deliveries.get_mut(&receiver) {
+                    *due = now.max(*due);
                 }
             }
             self.touched.insert(incident);

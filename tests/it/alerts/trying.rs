@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 use std::process::Command;
 
-use falconer::sim::webhook::WebhookSink;
+use falconer::sim::webhook::{ReceivedRequest, WebhookSink};
 use tempfile::TempDir;
 
 use super::real_server::{PASSWORD, RealServer};
@@ -39,11 +39,11 @@ fn call(configuration: &str, arguments: &[&str]) -> Printed {
 fn mail(server: &RealServer, temper: &str) -> String {
     format!(
         "[alerter.email]\nhost = \"127.0.0.1\"\nport = {}\nusername = \"falconer\"\n\
-         password_file = {:?}\nca_file = {:?}\nfrom = \"alerts@example.com\"\n\
+         password_file = \"{}\"\nca_file = \"{}\"\nfrom = \"alerts@example.com\"\n\
          to = [\"admin@example.com\", \"ops@example.com\"]\nsubject_prefix = \"prod:\"\n",
         server.address(temper).port(),
-        server.password_file(),
-        server.ca_file(),
+        server.password_file().display(),
+        server.ca_file().display(),
     )
 }
 
@@ -120,7 +120,7 @@ fn all_receivers_are_tried_at_once_and_one_that_hangs_holds_up_none() {
     assert!(out.contains("webhook.silent: the test was not accepted after "), "{out}");
     assert!(out.contains("look at [alerter.webhook.silent]"), "{out}");
     assert!(err.contains("this is a test, nothing is wrong"), "{err}");
-    let told: Vec<_> = hook.requests().all().iter().filter_map(|request| request.json()).collect();
+    let told: Vec<_> = hook.requests().all().iter().filter_map(ReceivedRequest::json).collect();
     let statuses: Vec<_> = told.iter().map(|body| body["status"].clone()).collect();
     assert_eq!(statuses, ["firing", "resolved"]);
     assert_eq!(told[0]["thread"], told[1]["thread"]);

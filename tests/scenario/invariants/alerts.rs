@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use falconer::actors::status::StatusSnapshot;
-use falconer::model::{AlertStatus, Notification, Severity, Timestamp};
+use falconer::model::{AlertStatus, ComponentId, Notification, Severity, Timestamp};
 
+use falconer::policy::dependency::Place;
 use falconer::policy::notification::Delivery;
 
 use crate::world::death::Actor;
@@ -20,6 +21,10 @@ const SHORTEST_BACKOFF: Duration = Duration::from_millis(800);
 impl State {
     /// A message is on its way to a receiver.
     pub fn check_message(&mut self, index: usize, message: &Notification) {
+        if message.lead.component.cluster.as_ref() == "falconer" {
+            // What falconer says of itself is no part of this world.
+            return;
+        }
         let mut wrong = self.wrong_timing(index, message);
         wrong.extend(self.wrong_cause(message));
         // What a message says may have changed since it was tried first, and judged.
@@ -138,6 +143,7 @@ impl State {
         let (now, patience) = (self.now(), self.patience());
         let must_know = self.plan.settings.alerter.receivers_for(Severity::Critical);
         let group_wait = self.plan.settings.alerter.group_wait;
+        self.note_hidden(now);
         let mut wrong = Vec::new();
         for at in self.all_places() {
             let target = self.target(at);
@@ -145,8 +151,11 @@ impl State {
             if target.gone_since.is_some() {
                 continue;
             }
-            let late = now.since(since + group_wait) > patience;
-            for receiver in self.receivers.iter().filter(|_| late) {
+            let is_late = |receiver: &&Receiver| {
+                let hidden = receiver.hidden.get(&target.id).copied().unwrap_or_default();
+                now.since((since + group_wait).max(hidden)) > patience
+            };
+            for receiver in self.receivers.iter().filter(is_late) {
                 let calm = now.since(receiver.calm_since) > patience;
                 let open = |story: &Story| story.component == target.id && story.is_open();
                 let told = receiver.stories.values().any(open);
@@ -160,6 +169,33 @@ impl State {
         for why in wrong {
             self.violate(why);
         }
+    }
+
+    /// Who suffers from something that a receiver was told of is not told there by itself.
+    fn note_hidden(&mut self, now: Timestamp) {
+        let places: Vec<(ComponentId, Place)> = self
+            .all_places()
+            .iter()
+            .map(|at| (self.target(*at).id.clone(), self.place(*at)))
+            .collect();
+        for receiver in &mut self.receivers {
+            let told = receiver.stories.values().filter(|story| story.is_open());
+            let told: Vec<&ComponentId> = told.map(|story| &story.component).collect();
+            for (id, place) in &places {
+                let causes = places
+                    .iter()
+                    .filter(|(cause, below)| cause.cluster == id.cluster && place.rests_on(*below));
+                if causes.into_iter().any(|(cause, _)| told.contains(&cause)) {
+                    receiver.hidden.insert(id.clone(), now);
+                }
+            }
+        }
+    }
+
+    fn place(&self, at: At) -> Place {
+        let target = self.target(at);
+        let is_dependency = self.clusters[at.cluster].depends_on.contains(&target.id.component);
+        Place::of(&target.id.component, target.plan.kind, is_dependency, target.run.is_some())
     }
 
     /// Messages that it is over which should have come.

@@ -19,7 +19,7 @@ pub(super) fn of(headers: &HeaderMap) -> Option<Duration> {
 
 /// An HTTP date in seconds since 1970.
 fn seconds_of(date: &str) -> Option<i64> {
-    DateTimeParser::new().parse_timestamp(date).ok().map(|at| at.as_second())
+    DateTimeParser::new().parse_timestamp(date).ok().map(jiff::Timestamp::as_second)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What a message looks like in Slack: a headline, and blocks beside a bar whose colour says how it
 //! stands. Bounded as Slack wants it; everything from outside is escaped. Sends nothing.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::text::escape;
@@ -148,9 +150,11 @@ fn small_print(alert: &AlertMessage, notification: &Notification) -> String {
     let component = escape(&words::component(alert), LINE_TEXT);
     let commands = words::look_closer(alert);
     let commands = commands.lines().take(MAX_COMMANDS);
-    let commands: String =
-        commands.map(|command| format!("\n`{}`", escape(command, LINE_TEXT))).collect();
-    format!("{component} {time}{flapping}; look closer:{commands}")
+    let mut text = format!("{component} {time}{flapping}; look closer:");
+    for command in commands {
+        let _ = write!(text, "\n`{}`", escape(command, LINE_TEXT));
+    }
+    text
 }
 
 /// What the message does not describe.

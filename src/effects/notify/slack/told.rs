@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{AlertStatus, Notification, Severity};
+use crate::model::{AlertMessage, AlertStatus, Notification, Severity};
 
 /// Where the message of a thread is, and what was told with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl News {
             status: notification.status(),
             severity: notification.severity(),
             firing: notification.still_firing,
-            left_to_person: notification.alerts().any(|alert| alert.is_left_to_person()),
+            left_to_person: notification.alerts().any(AlertMessage::is_left_to_person),
         }
     }
 
@@ -55,13 +55,12 @@ impl News {
     pub(super) fn since(self, before: Self) -> Option<Change> {
         match (self.status, before.status) {
             (AlertStatus::Resolved, AlertStatus::Firing) => Some(Change::Over),
-            (AlertStatus::Resolved, AlertStatus::Resolved) => None,
             (AlertStatus::Firing, _) if self.left_to_person && !before.left_to_person => {
                 Some(Change::LeftToPerson)
             }
             (AlertStatus::Firing, _) if self.severity > before.severity => Some(Change::Worse),
             (AlertStatus::Firing, _) if self.firing > before.firing => Some(Change::More),
-            (AlertStatus::Firing, _) => None,
+            (AlertStatus::Firing | AlertStatus::Resolved, _) => None,
         }
     }
 

@@ -190,7 +190,7 @@ mod tests {
             value["groupLabels"],
             json!({ "alertname": ALERT_NAME, "cluster": "milvus-ha" })
         );
-        assert_eq!(value["commonAnnotations"].get("incident").is_some(), true);
+        assert!(value["commonAnnotations"].get("incident").is_some());
         assert_ne!(value["alerts"][0]["fingerprint"], value["alerts"][1]["fingerprint"]);
     }
 
