@@ -30,7 +30,7 @@ use crate::model::{
 };
 
 pub use cluster::ClusterError;
-pub use journal::{JournalError, JournalHealth, JournalTrouble, StateError};
+pub use journal::{JournalError, JournalHealth, JournalTrouble, MovedAside, StateError};
 pub use notify::NotifyError;
 pub use tls::install_tls_provider;
 
@@ -269,6 +269,11 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     /// When they could not be made durable. They may have been all the same, and are never in part.
     async fn save(&self, changes: &BTreeMap<String, Option<String>>) -> Result<(), StateError>;
+
+    /// How much it takes, keys and texts together, in bytes; `None`: as much as there is.
+    fn room(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// The one object that says which of several falconers is the leader.

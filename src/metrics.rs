@@ -7,6 +7,7 @@
 
 mod alerts;
 mod circuits;
+mod delivery;
 mod export;
 mod gauges;
 mod heartbeat;
@@ -353,6 +354,8 @@ mod tests {
         metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
         metrics.digest_sent("email", true);
         metrics.alert_groups("email", 2);
+        metrics.message_accepted("email", Duration::from_millis(120));
+        metrics.delivery_flawed("email");
         metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);
         metrics.replicas(&id, 3, 2);
         metrics.performance(

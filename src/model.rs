@@ -10,6 +10,7 @@ pub mod health;
 mod hung;
 pub mod journal;
 pub mod leadership;
+pub mod pod;
 pub mod recovery;
 pub mod reload;
 pub mod report;
@@ -20,8 +21,8 @@ pub mod time;
 pub mod workload;
 
 pub use alert::{
-    Acknowledgement, Affected, AlertMessage, AlertStatus, IncidentId, Notification, Receipt,
-    Severity, Sighting,
+    Acknowledgement, Affected, AlertMessage, AlertStatus, IncidentId, LEFT_TO_PERSON, Notification,
+    Receipt, Severity, Sighting,
 };
 pub use change::{ChangeRefusal, RefusalKind};
 pub use component::{ComponentId, ProberKind, Role};
@@ -29,6 +30,7 @@ pub use condition::Condition;
 pub use health::{AlertState, ComponentHealth, HealthState};
 pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
 pub use leadership::{Leadership, LeaseRecord, StoredLease};
+pub use pod::{Liveness, LivenessKind, Pod, PodCondition, PodLife, Resources, Terminating};
 pub use recovery::Evidence;
 pub use reload::{Names, ReloadOutcome, ReloadRecord, ReloadTrigger, Touched};
 pub use report::{
@@ -40,7 +42,6 @@ pub use silence::{Held, Matchers, NewSilence, Silence, SilencePhase, SilenceShow
 pub use state::{StateChanges, StoredState};
 pub use time::Timestamp;
 pub use workload::{
-    Autoscaler, ClusterEvent, ComponentInventory, EventType, Hold, Inventory, Liveness,
-    LivenessKind, Owner, Pod, PodCondition, PodLife, Resources, Revision, RolloutStatus,
-    Terminating, Workload, WorkloadKind, WorkloadRef,
+    Autoscaler, ClusterEvent, ComponentInventory, EventType, Hold, Inventory, Owner, Revision,
+    RolloutStatus, Workload, WorkloadKind, WorkloadRef,
 };

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use falconer::clock::Clock;
 use falconer::config::settings::{
-    ClusterSettings, ProberSettings, ProcessSettings, Settings, WebhookSettings, WindowSettings,
+    ClusterSettings, PagerDutySettings, ProberSettings, ProcessSettings, Settings, WebhookSettings,
+    WindowSettings,
 };
 use falconer::effects::journal::{JournalLimits, SqliteJournal, SqliteSettings};
 use falconer::metrics::{
@@ -62,6 +63,8 @@ fn every_key_of_the_configuration_is_in_the_readme_and_no_other() {
     }
     keys_of(&settings.alerter.email, &mut required);
     keys_of(&settings.alerter.slack, &mut required);
+    keys_of(&settings.alerter.alertmanager, &mut required);
+    keys_of(PagerDutySettings::default(), &mut required);
     keys_of(ClusterSettings::default(), &mut required);
     keys_of(ProcessSettings::default(), &mut required);
     keys_of(ProberSettings::default(), &mut required);
@@ -130,6 +133,8 @@ fn feed(metrics: &Metrics) {
     metrics.journal_dropped(1);
     metrics.journal_is(false, 4_096);
     metrics.alert_sent("email", Severity::Warning, AlertStatus::Firing, true);
+    metrics.message_accepted("email", Duration::from_millis(120));
+    metrics.delivery_flawed("email");
     metrics.action(&id, ActionKind::ScaleUp, ActionOutcome::Started);
     metrics.replicas(&id, 2, 2);
     let performance = PerformanceReport {

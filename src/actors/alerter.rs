@@ -5,15 +5,12 @@
 //! actor: a respawned alerter goes on where the former one stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
-use futures::FutureExt as _;
 use futures::channel::oneshot;
 
-use super::exit_guard::panic_message;
 use super::keeper::StateKeeper;
 use super::leadership::LeadershipHandle;
 use super::post::CommandsArrived;
@@ -29,6 +26,7 @@ use crate::policy::notification::{
     ReceiverWatch, SendFailure, SendReason,
 };
 use crate::policy::silence::SilenceBook;
+use sending::deliver;
 
 mod holding;
 mod inbox;
@@ -37,6 +35,7 @@ mod leading;
 mod parts;
 mod receivers;
 mod reconfigure;
+mod sending;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -270,9 +269,12 @@ impl Alerter {
         self.note_made(&receiver, &notification);
         let limit = self.settings.send_timeout;
         let recorded = self.record();
+        let (clock, metrics) = (self.clock, self.metrics.clone());
         let sending = async move {
             let result = match recorded.await {
-                Ok(()) => Ok(deliver(notifier.as_ref(), &notification, limit).await),
+                Ok(()) => {
+                    Ok(deliver(notifier.as_ref(), &notification, limit, clock, &metrics).await)
+                }
                 Err(error) => Err(error),
             };
             (notification, result)
@@ -299,6 +301,7 @@ impl Alerter {
         self.note_attempt(receiver, &result);
         let result = result.map_err(|error| SendFailure {
             outage: error.is_retryable(),
+            retry_after: error.retry_after(),
             error: error.to_string(),
         });
         let (now, random) = (self.clock.now(), fastrand::f64());
@@ -332,25 +335,6 @@ impl Alerter {
         self.take_commands(ctx);
         self.advance(ctx);
         drained
-    }
-}
-
-/// One attempt within `limit`. A receiver with a bug costs its own messages only: a panic that took
-/// the actor down would hold up everybody's.
-async fn deliver(
-    notifier: &dyn Notifier,
-    notification: &Notification,
-    limit: Duration,
-) -> Result<Receipt, NotifyError> {
-    let receiver = || notifier.name().to_owned();
-    let sending = AssertUnwindSafe(notifier.notify(notification)).catch_unwind();
-    match tokio::time::timeout(limit, sending).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(payload)) => {
-            let message = format!("panicked: {}", panic_message(payload.as_ref()));
-            Err(NotifyError::Refused { receiver: receiver(), message })
-        }
-        Err(_) => Err(NotifyError::Timeout { receiver: receiver(), seconds: limit.as_secs() }),
     }
 }
 

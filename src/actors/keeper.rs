@@ -7,6 +7,7 @@
 //! disk may be gone, or be that of a falconer that was the leader long ago.
 
 mod loading;
+mod room;
 mod slot;
 mod snapshot;
 #[cfg(test)]

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::prelude::*;
 use tokio::sync::watch;
 
+use crate::clock::Clock;
 use crate::model::{Leadership, Timestamp};
 use crate::policy::leadership::{NotLeader, covers, speaks};
 
@@ -118,6 +120,26 @@ impl LeadershipHandle {
                 false
             }
         }
+    }
+
+    /// Lets the actor `resume` whenever this falconer begins to lead, for as long as it lives.
+    pub fn follow<A: Actor<Context = Context<A>>>(
+        mut self,
+        clock: Clock,
+        ctx: &mut Context<A>,
+        resume: fn(&mut A, &mut Context<A>),
+    ) {
+        let changed = async move {
+            self.changed().await;
+            // Given back: a copy of the first one would see the same change again and again.
+            self
+        };
+        ctx.spawn(fut::wrap_future::<_, A>(changed).map(move |leadership, act, ctx| {
+            if leadership.covers(clock.now(), Duration::ZERO).is_ok() {
+                resume(act, ctx);
+            }
+            leadership.follow(clock, ctx, resume);
+        }));
     }
 
     /// Ends when something else follows from the leadership than before: not at each renewal. Never

@@ -1,6 +1,7 @@
 //! Looks after the journal: shows how it fares, tells people when it cannot be written and when it
 //! can again, and lets it forget what is too old. Never writes into it, and never waits for it.
 
+mod damage;
 #[cfg(test)]
 mod tests;
 
@@ -8,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
+
+use damage::Damage;
 
 use super::alerter::{RaiseAlert, ResolveAlert};
 use super::post::Post;
@@ -51,19 +54,21 @@ pub struct Recorder {
     /// Since when the journal is well while people think it is not.
     well_since: Option<Timestamp>,
     retain_at: Timestamp,
+    damage: Damage,
 }
 
 impl Recorder {
     /// A recorder.
     pub fn new(parts: RecorderParts) -> Self {
         let retain_at = parts.clock.now();
-        Self { parts, shown: None, well_since: None, retain_at }
+        Self { parts, shown: None, well_since: None, retain_at, damage: Damage::default() }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
         let now = self.parts.clock.now();
         let health = self.parts.journal.health();
         self.tell(health.trouble.as_ref(), now);
+        self.damage.look(health.moved_aside.as_ref(), &self.parts, now);
         if self.shown.as_ref() != Some(&health) {
             self.parts.board.update(|status| status.journal = health.clone());
             self.shown = Some(health);

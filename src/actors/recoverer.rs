@@ -233,7 +233,7 @@ impl Actor for Recoverer {
     fn started(&mut self, ctx: &mut Self::Context) {
         #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("recoverer", &ctx.address());
-        Self::follow_leadership(self.around.leadership.clone(), ctx);
+        self.around.leadership.clone().follow(self.around.clock, ctx, Self::resume);
         self.resume(ctx);
     }
 }

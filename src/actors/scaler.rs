@@ -177,7 +177,7 @@ impl Actor for Scaler {
     fn started(&mut self, ctx: &mut Self::Context) {
         #[cfg(any(test, feature = "fault-injection"))]
         super::fault_injection::arm("scaler", &ctx.address());
-        Self::follow(self.around.leadership.clone(), ctx);
+        self.around.leadership.clone().follow(self.around.clock, ctx, Self::resume);
         self.resume(ctx);
     }
 }

@@ -1,9 +1,11 @@
 //! From the shape of `actors.toml` to the settings that actors and policies declare.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::receivers::HTTP_TIMEOUT;
 use crate::actors::alerter::AlerterSettings;
 use crate::actors::recoverer::RecovererSettings;
 use crate::actors::scaler::ScalerSettings;
@@ -12,7 +14,7 @@ use crate::config::Settings;
 use crate::config::settings::{self, PolicySelect, PolicyType, ScalerMode, WindowSettings};
 use crate::effects::journal::JournalLimits;
 use crate::policy::maintenance::MaintenanceWindow;
-use crate::policy::notification::{EscalationLevel, OwnAlerts, Route};
+use crate::policy::notification::{EscalationLevel, OwnAlerts, ReceiverPolicy, Route};
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
 use crate::policy::scaling::target::Tolerance;
 use crate::policy::scaling::{
@@ -61,9 +63,29 @@ pub fn alerter(
         escalation: settings.escalation.iter().map(level).collect(),
         maintenance,
         mutes: mutes.collect(),
-        send_timeout: settings.email.timeout.get() + Duration::from_secs(5),
+        send_timeout: settings.email.timeout.get().max(HTTP_TIMEOUT) + Duration::from_secs(5),
+        peculiar: peculiar(settings),
         ..AlerterSettings::default()
     }
+}
+
+/// What is peculiar to some receivers, by the names that they have as notifiers.
+fn peculiar(settings: &settings::AlerterSettings) -> BTreeMap<Arc<str>, ReceiverPolicy> {
+    let current = ReceiverPolicy { keeps_current: true, resend_every: None };
+    let mut peculiar: BTreeMap<Arc<str>, ReceiverPolicy> = settings
+        .pagerduty
+        .keys()
+        .map(|name| (format!("pagerduty.{name}").into(), current))
+        .collect();
+    if settings.slack.bot_token_file.is_set() {
+        peculiar.insert("slack".into(), current);
+    }
+    if settings.alertmanager.is_set() {
+        let resend_every = Some(settings.alertmanager.resend_every.get());
+        let policy = ReceiverPolicy { resend_every, keeps_current: false };
+        peculiar.insert("alertmanager".into(), policy);
+    }
+    peculiar
 }
 
 /// The recoverer's settings.

@@ -31,7 +31,7 @@ impl Plan {
     /// When a receiver cannot be built from its settings.
     pub fn check(settings: &Settings) -> anyhow::Result<()> {
         Heartbeat::default().following(&settings.heartbeat)?;
-        Receivers::default().following(&settings.alerter).map(|_| ())
+        Receivers::default().following(&settings.alerter, Clock::system()).map(|_| ())
     }
 
     /// The plan that follows from `settings`; starts the adapter of each cluster's platform.
@@ -56,7 +56,7 @@ impl Plan {
     /// As [`Plan::new`].
     pub fn following(&self, settings: Arc<Settings>, clock: Clock) -> anyhow::Result<Self> {
         let dry_run = self.dry_run;
-        let receivers = self.receivers.following(&settings.alerter)?;
+        let receivers = self.receivers.following(&settings.alerter, clock)?;
         let heartbeat = self.heartbeat.following(&settings.heartbeat)?;
         let clusters = self.clusters.following(&settings, dry_runs(&settings, dry_run), clock);
         Ok(Self { settings, clusters, receivers, heartbeat, dry_run })

@@ -10,11 +10,21 @@ use clap::{Args, Subcommand};
 ///
 /// No cluster, no clock and no configuration: everything that the answer depends on is in the input.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct WhatifArgs {
     /// Which policy.
     #[command(subcommand)]
     pub question: Question,
 }
+
+const AFTER_HELP: &str = "\
+Examples:
+  falconer whatif scaling --input questions.jsonl
+
+Exit codes:
+  0  every question was understood and answered
+  1  the input cannot be read, or the answers cannot be written
+  2  a question was not understood";
 
 /// What can be asked.
 #[allow(missing_docs, reason = "a comment here would replace the longer help of the arguments")]

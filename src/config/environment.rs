@@ -23,7 +23,8 @@ pub const PREFIX: &str = "FALCONER__";
 const SEPARATOR: &str = "__";
 
 /// Keys that exist in the environment only; in the file there is `…_file` instead.
-const SECRETS: [&str; 4] = ["password", "token", "webhook_url", "admin_token"];
+const SECRETS: [&str; 6] =
+    ["password", "token", "webhook_url", "admin_token", "bot_token", "routing_key"];
 
 /// The variables of a process, or of a test, by name.
 pub type Variables = BTreeMap<OsString, OsString>;

@@ -8,6 +8,7 @@ mod heartbeat;
 mod names;
 mod probers;
 mod reactions;
+mod receivers;
 mod recoverer;
 mod respawn;
 mod warnings;

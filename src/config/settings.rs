@@ -21,8 +21,9 @@ use crate::effects::secret::SecretFile;
 use crate::model::Role;
 
 pub use alerter::{
-    AlerterSettings, EmailSettings, EscalationSettings, LogReceiverSettings, MailSecurity, Route,
-    SlackSettings, WebhookFormat, WebhookSettings,
+    AlerterSettings, AlertmanagerSettings, EmailSettings, EscalationSettings, LogReceiverSettings,
+    MailSecurity, PagerDutySettings, Route, SlackSettings, WebhookFormat, WebhookMethod,
+    WebhookSettings,
 };
 pub use cluster::{
     AuthSettings, ClusterSettings, Components, Layout, OnExit, Platform, ProcessSettings,

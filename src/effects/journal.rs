@@ -3,6 +3,7 @@
 
 mod error;
 mod health;
+mod lock;
 mod memory;
 mod queries;
 mod queue;
@@ -18,7 +19,7 @@ mod trouble;
 mod writer;
 
 pub use error::{JournalError, StateError};
-pub use health::{JournalHealth, JournalTrouble};
+pub use health::{JournalHealth, JournalTrouble, MovedAside};
 pub use memory::MemoryJournal;
 pub use queries::{components_in, read_file};
 use queue::Changes;

@@ -1,20 +1,27 @@
-//! The ways to reach people: mail, Slack, any webhook, the log. Each is a [`Notifier`]; when to
+//! The ways to reach people: mail, Slack, PagerDuty, Alertmanager, any webhook, the log. Each is a [`Notifier`]; when to
 //! send what is not decided here.
 //!
 //! [`Notifier`]: super::Notifier
 
+pub mod alertmanager;
 pub mod email;
 pub mod heartbeat;
 mod http;
 pub mod log;
+pub mod pagerduty;
 pub mod render;
 pub mod slack;
 pub mod webhook;
+mod words;
 
+pub use alertmanager::{AlertmanagerLogin, AlertmanagerNotifier, AlertmanagerSettings};
 pub use email::{EmailLogin, EmailNotifier, EmailSettings, SmtpSecurity};
 pub use log::LogNotifier;
-pub use slack::{SlackNotifier, SlackSettings};
-pub use webhook::{WebhookFormat, WebhookNotifier, WebhookSettings, WebhookUrl};
+pub use pagerduty::{PAGERDUTY_URL, PagerDutyNotifier, PagerDutySettings};
+pub use slack::{SLACK_API_URL, SlackAccess, SlackNotifier, SlackSettings};
+pub use webhook::{
+    WebhookFormat, WebhookNotifier, WebhookSettings, WebhookTemplate, WebhookUrl, check_template,
+};
 
 use std::time::Duration;
 
@@ -53,6 +60,17 @@ pub enum NotifyError {
         /// What went wrong, cut to a line, without secrets.
         message: String,
     },
+    /// The far side cannot take it now and says for how long it wants to be left alone
+    /// (`Retry-After`).
+    #[error("{receiver}: {message}")]
+    Overloaded {
+        /// The receiver's name.
+        receiver: String,
+        /// What went wrong, cut to a line, without secrets.
+        message: String,
+        /// For how long; as it was said, without a bound.
+        retry_after: Duration,
+    },
     /// The far side refuses this message or these credentials.
     #[error("{receiver}: refused: {message}")]
     Refused {
@@ -75,6 +93,18 @@ impl NotifyError {
         Self::Unavailable { receiver: receiver.to_owned(), message }
     }
 
+    /// As [`NotifyError::unavailable`], with the time for which the far side wants to be left
+    /// alone, where it says so.
+    pub(crate) fn busy(
+        receiver: &str,
+        message: impl AsRef<str>,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let Some(retry_after) = retry_after else { return Self::unavailable(receiver, message) };
+        let message = render::one_line(message.as_ref(), render::ERROR_LIMIT);
+        Self::Overloaded { receiver: receiver.to_owned(), message, retry_after }
+    }
+
     pub(crate) fn refused(receiver: &str, message: impl AsRef<str>) -> Self {
         let message = render::one_line(message.as_ref(), render::ERROR_LIMIT);
         Self::Refused { receiver: receiver.to_owned(), message }
@@ -84,8 +114,17 @@ impl NotifyError {
     /// may mend the password.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Unavailable { .. } => true,
+            Self::Timeout { .. } | Self::Unavailable { .. } | Self::Overloaded { .. } => true,
             Self::Refused { .. } => false,
+        }
+    }
+
+    /// For how long the far side wants to be left alone, where it says so. Nobody vouches for that
+    /// figure: bound it.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            Self::Timeout { .. } | Self::Unavailable { .. } | Self::Refused { .. } => None,
         }
     }
 }

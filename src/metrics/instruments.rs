@@ -7,6 +7,7 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use opentelemetry::{KeyValue, StringValue};
 
 use super::alerts::AlertInstruments;
+use super::delivery::DeliveryInstruments;
 use super::heartbeat::HeartbeatInstruments;
 use super::journal::JournalInstruments;
 use super::leadership::LeadershipInstruments;
@@ -90,6 +91,7 @@ pub(super) struct Instruments {
     pub(super) reloads: Counter<u64>,
     pub(super) reload_successful: Gauge<u64>,
     pub(super) reload_succeeded_at: Gauge<f64>,
+    pub(super) delivery: DeliveryInstruments,
     pub(super) receivers: ReceiverInstruments,
     pub(super) heartbeat: HeartbeatInstruments,
     pub(super) journal: JournalInstruments,
@@ -157,6 +159,7 @@ impl Instruments {
                 .f64_gauge("falconer_config_last_reload_success_timestamp_seconds")
                 .with_description("When the configuration was last read without a fault")
                 .build(),
+            delivery: DeliveryInstruments::new(meter, &LATENCY_BOUNDS),
             receivers: ReceiverInstruments::new(meter),
             heartbeat: HeartbeatInstruments::new(meter),
             journal: JournalInstruments::new(meter),

@@ -133,6 +133,16 @@ pub struct AlertMessage {
     pub ended_at: Option<Timestamp>,
 }
 
+/// How [`AlertMessage::action`] begins once falconer does nothing more about an incident by itself.
+pub const LEFT_TO_PERSON: &str = "left to a person";
+
+impl AlertMessage {
+    /// Whether it waits for a person: falconer does nothing more about it by itself.
+    pub fn is_left_to_person(&self) -> bool {
+        self.status == AlertStatus::Firing && self.action.starts_with(LEFT_TO_PERSON)
+    }
+}
+
 /// One message to people, for any receiver: about one alert, or about several of one group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Notification {
@@ -187,6 +197,9 @@ pub struct Receipt {
     /// The receiver's own name of the message, by which a later one of the thread can replace or
     /// answer it; a short text.
     pub reference: Option<Arc<str>>,
+    /// What did not go as it should have, although the message was accepted: one of several servers
+    /// refused it, a template failed. One line, without secrets.
+    pub flaw: Option<Arc<str>>,
     /// What the far side said when it accepted, for the person who tries a receiver: one line, e.g.
     /// `250 2.0.0 queued as 4bXx`.
     pub said: Option<String>,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::pod::{Pod, PodCondition};
 use super::time::Timestamp;
-use super::workload::{Pod, PodCondition};
 
 /// milvus-operator grants 30 days to end, which nobody waits for: longer than this is no grace.
 const LONGEST_GRACE: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ fn in_words(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::workload::{PodLife, Resources, Terminating};
+    use crate::model::{PodLife, Resources, Terminating};
 
     fn pod(grace: u64) -> Pod {
         let since = Timestamp::from_millis(1_767_225_600_000);

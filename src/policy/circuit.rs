@@ -176,6 +176,15 @@ impl Circuit {
         if was_closed { CircuitChange::Opened { until } } else { CircuitChange::Reopened { until } }
     }
 
+    /// The party has said until when it wants to be left alone: an open circuit stays so at least
+    /// until `at`.
+    pub fn rest_until(&mut self, at: Timestamp) {
+        match self {
+            Self::Open { until, .. } => *until = at.max(*until),
+            Self::Closed { .. } | Self::HalfOpen { .. } => {}
+        }
+    }
+
     /// Failures to answer in a row.
     pub fn failures(&self) -> u32 {
         match *self {
@@ -277,6 +286,19 @@ mod tests {
             now = until.since(at(0)).as_millis() as u64;
         }
         assert_eq!(periods, [4, 8, 16, 30, 30, 30]);
+    }
+
+    #[test]
+    fn a_party_that_asks_to_be_left_alone_is_for_that_long_and_never_for_less() {
+        let mut circuit = opened();
+        let before = circuit.open_until().expect("open");
+        circuit.rest_until(at(1_500));
+        assert_eq!(circuit.open_until(), Some(before));
+        circuit.rest_until(at(9_000));
+        assert_eq!(circuit.open_until(), Some(at(9_000)));
+        circuit.answered();
+        circuit.rest_until(at(20_000));
+        assert!(circuit.is_closed());
     }
 
     proptest! {

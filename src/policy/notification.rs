@@ -29,10 +29,11 @@ mod routing;
 mod sending;
 mod shown;
 mod stored;
+mod undelivered;
 
 pub use alert::{Alert, OpenAlert, ReceiverState, Suspicion};
 pub use attention::{AcknowledgeRefusal, Attention, Escalated, EscalationLevel};
-pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure, Undelivered};
+pub use book::{AlertBook, Finished, NextStep, Raised, SendFailure};
 pub use delivery::{
     CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told,
     WaitReason,
@@ -50,6 +51,7 @@ pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, ReceiverPolicy, Route};
 pub use routing::{GroupLabel, fits};
 pub use stored::Adopted;
+pub use undelivered::Undelivered;
 
 #[cfg(test)]
 mod simulation;

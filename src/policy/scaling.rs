@@ -1,6 +1,7 @@
 //! Whether, and how, a component's replicas are changed. Owns the order of the guards and the
 //! bounds; each mode has its own file. Never acts and never changes the ledger.
 
+pub mod hold;
 pub mod ledger;
 pub mod limits;
 pub mod load;
@@ -11,8 +12,9 @@ pub mod target;
 #[cfg(test)]
 mod tests;
 
+pub use hold::HoldReason;
 pub use ledger::{ChangeUnderWay, ScalingLedger};
-pub use reason::{HoldReason, KeepReason, Trigger};
+pub use reason::{KeepReason, Trigger};
 pub use settings::{
     ChangeLimit, ChangeLimitKind, LimitSelect, ScalingBehavior, ScalingMode, ScalingSettings,
 };

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::administration::authorised;
 use super::{ServerSources, body, refuse};
-use crate::model::{AlertShown, AlertsShown, ChangeRefusal, IncidentId, Leadership, RefusalKind};
+use crate::model::{AlertsShown, ChangeRefusal, IncidentId, Leadership, RefusalKind};
 
 /// Who wants something and does not say who.
 pub(super) const SOMEBODY: &str = "the API";
@@ -22,8 +22,7 @@ type Sources = State<Arc<ServerSources>>;
 /// Every open alert, the worst first.
 pub(super) async fn list(State(sources): Sources) -> impl IntoResponse {
     let actors = sources.status.actors();
-    let mut alerts: Vec<AlertShown> =
-        actors.alerter.alerts.iter().map(|open| open.shown()).collect();
+    let mut alerts = actors.alerter.shown();
     alerts.sort_by_key(|alert| (Reverse(alert.severity), alert.started_at));
     let note = follows(&actors.leadership.leadership).map(|leader| {
         format!("people are told by {leader}, who knows what they were told: ask there")

@@ -31,7 +31,20 @@ fn warnings(text: &str) -> Vec<String> {
 /// `text` with every secret file it names moved to a folder where it exists.
 fn with_secrets(text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["milvus", "smtp", "slack", "milvus-ca.pem", "smtp-ca.pem"] {
+    for name in [
+        "milvus",
+        "smtp",
+        "slack",
+        "pagerduty",
+        "alertmanager",
+        "hook-token",
+        "milvus-ca.pem",
+        "smtp-ca.pem",
+        "alertmanager-ca.pem",
+        "hook-ca.pem",
+        "heartbeat",
+        "heartbeat-ca.pem",
+    ] {
         fs::write(folder.path().join(name), "https://127.0.0.1/secret\n").unwrap();
     }
     let text = text.replace("/run/secrets", folder.path().to_str().unwrap());
@@ -291,15 +304,13 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
         "7:11: \"restart\" in [clusters.a.processes.p] has no effect beside \"start\": falconer owns \
          the process",
         "8:2: [anomaly] has no effect in this version",
-        "13:18: \"group_interval\" in [alerter] has no effect in this version",
-        "14:10: [alerter.email] has no \"host\", so no mail is sent",
-        "17:11: \"ladder[0]\" in [recoverer] is \"delete_pod\", which is passed over: a process has \
+        "11:18: \"group_interval\" in [alerter] has no effect in this version",
+        "12:10: [alerter.email] has no \"host\", so no mail is sent",
+        "15:11: \"ladder[0]\" in [recoverer] is \"delete_pod\", which is passed over: a process has \
          neither pods nor revisions",
-        "19:8: \"mode\" in [scaler] is \"target\", which only observes in this version: nothing is \
-         scaled",
-        "21:8: \"path\" in [recorder] cannot be written, so the journal is kept in memory: there is no \
+        "19:8: \"path\" in [recorder] cannot be written, so the journal is kept in memory: there is no \
          folder no/such/folder",
-        "22:2: [leader_election] has no effect without a cluster on Kubernetes",
+        "20:2: [leader_election] has no effect without a cluster on Kubernetes",
     ]
     .map(|line| format!("actors.toml:{line}"));
     assert_eq!(warnings(text), expected);
@@ -342,6 +353,77 @@ fn maintenance_windows_are_read_in_either_form_of_toml() {
     let printed = inline.print().unwrap();
     assert!(printed.contains("[[recoverer.maintenance]]"), "{printed}");
     assert_eq!(parse(&printed).unwrap().settings, inline.settings);
+}
+
+#[test]
+fn windows_in_any_time_zone_are_read_and_printed() {
+    let text = "[[maintenance]]\ncron = \"0 2 * * sat\"\nduration = \"2h\"\n\
+                time_zone = \"Europe/Berlin\"\nmatchers = { component = \"query*\" }\n\
+                holds = [\"alerts\", \"recovery\"]\ncomment = \"storage\"\n\
+                [[maintenance]]\ndays = [\"sun\"]\nfrom = \"04:30\"\n\
+                [alerter]\nroutes = [{ to = [\"log\"], mute = [\"nights\"] }]\n\
+                escalation = [{ after = \"15m\", to = [\"log\"] }]\n\
+                [alerter.mute.nights]\ncron = \"0 20 * * *\"\nduration = \"11h\"\n";
+    let loaded = parse(text).unwrap();
+    let printed = loaded.print().unwrap();
+    assert_eq!(parse(&printed).unwrap().settings, loaded.settings, "{printed}");
+    let windows = &loaded.settings.maintenance;
+    let first = windows[0].to_policy().unwrap();
+    assert_eq!(first.name(), "maintenance window \"storage\"");
+    assert_eq!(first.time.to_string(), "0 2 * * sat Europe/Berlin for 2h");
+    assert_eq!(windows[1].to_policy().unwrap().time.to_string(), "sun 04:30 UTC for 1h");
+    assert_eq!(windows[1].holds.len(), 3);
+}
+
+#[test]
+fn times_that_make_no_sense_are_refused_in_clear_words() {
+    let table = [
+        (
+            "cron = \"0 2 * * *\"\ntime_zone = \"Europe/Berlyn\"",
+            "\"time_zone\" in [maintenance[0]] is no \
+          time zone of the IANA database, such as \"Europe/Berlin\" or \"UTC\": \"Europe/Berlyn\"; did you \
+          mean \"Europe/Berlin\"?",
+        ),
+        (
+            "cron = \"61 2 * * *\"",
+            "\"cron\" in [maintenance[0]] is no cron expression of five fields",
+        ),
+        ("cron = \"0 2 30 2 *\"", "\"cron\" in [maintenance[0]] never comes: no day is like that"),
+        (
+            "cron = \"0 * * * *\"\nduration = \"2h\"",
+            "\"duration\" in [maintenance[0]] is longer (2h) than the \
+          1h until it begins again",
+        ),
+        (
+            "from = \"02:00\"\nduration = \"8d\"",
+            "\"duration\" in [maintenance[0]] must be from 1m to 7d",
+        ),
+        ("cron = \"0 2 * * *\"\nfrom = \"02:00\"", "\"days\" and \"from\" do not go with it"),
+        ("duration = \"2h\"", "[maintenance[0]] needs \"cron\", or \"from\""),
+        ("from = \"02:00\"\nholds = []", "\"holds\" in [maintenance[0]] must name something"),
+        (
+            "from = \"02:00\"\nmatchers = { severity = \"warning\" }",
+            "\"matchers\" in [maintenance[0]] cannot \
+          be so: a severity is about alerts",
+        ),
+        (
+            "from = \"02:00\"\n[alerter]\nroutes = [{ to = [\"log\"], mute = [\"night\"] }]\n\
+          [alerter.mute.nights]\nfrom = \"20:00\"",
+            "names \"night\", but there is no [alerter.mute.night]",
+        ),
+        (
+            "from = \"02:00\"\n[alerter]\nescalation = [{ after = \"1h\", to = [\"log\"] }, { after = \"15m\", \
+          to = [\"nobody\"] }]",
+            "must be longer than that of the level before",
+        ),
+    ];
+    for (text, words) in table {
+        let error = parse(&format!("[[maintenance]]\n{text}\n")).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains(words), "{text}\n{error}\n{words}");
+    }
+    let week = "[clusters.a]\n[[maintenance]]\nfrom = \"00:00\"\nduration = \"1d\"\nholds = [\"alerts\"]\n";
+    let found = warnings(week).join("\n");
+    assert!(found.contains("covers the whole week: nobody is ever told anything"), "{found}");
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn everything_that_waits_is_delivered_once_before_the_process_ends() {
     let requests = hook.requests().all();
     let bodies: Vec<String> = requests
         .iter()
-        .map(|request| request.json().expect("JSON")["component"].to_string())
+        .map(|request| request.json().expect("JSON")["alerts"][0]["component"].to_string())
         .collect();
     let count = bodies.iter().filter(|body| body.contains("target-")).count();
     assert_eq!(count, TARGETS, "{:?}", bodies.first());

@@ -174,3 +174,50 @@ fn what_was_written_is_there_after_a_kill_and_a_new_start_goes_on() {
         before = found;
     }
 }
+
+/// The text of the alert about `component` of falconer itself, where it is open.
+fn own_alert(falconer: &Falconer, component: &str) -> Option<String> {
+    let status = falconer.json("/api/v1/status");
+    let alerts = status["alerter"]["alerts"].as_array().cloned().unwrap_or_default();
+    let mut all = alerts.iter().map(ToString::to_string);
+    all.find(|alert| alert.contains(&format!("falconer/{component}@")))
+}
+
+#[test]
+fn of_two_falconers_on_one_journal_the_second_says_whose_it_is_and_leaves_it_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("falconer.db");
+    let configuration = configuration(&path.display().to_string());
+    let first = Falconer::start(&configuration, &[]);
+    first.until("it is open", || journal(&first)["written"].as_u64() > Some(0));
+    let second = Falconer::start(&configuration, &[]);
+    second.until("it is refused", || !why(&second).is_empty());
+    let holder = format!("another falconer (pid {}) writes this journal", first.process().0);
+    assert_eq!(why(&second), holder);
+    second.until("people hear of it", || {
+        own_alert(&second, "journal").is_some_and(|alert| alert.contains(&holder))
+    });
+    assert!(journal(&first)["trouble"].is_null());
+    assert_eq!(journal(&second)["written"], 0);
+    drop(first);
+    second.until("it is the second one's now", || journal(&second)["trouble"].is_null());
+    read_file(&path, &JournalQuery { component: None, kinds: Vec::new(), limit: 9 })
+        .expect("whole");
+}
+
+#[test]
+fn a_journal_that_is_damaged_at_the_start_is_told_and_kept_aside() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("falconer.db");
+    fs::write(&path, "this was a database once, and long enough\n".repeat(500)).expect("written");
+    let before = fs::read(&path).expect("read");
+    let falconer = Falconer::start(&configuration(&path.display().to_string()), &[]);
+    falconer.until("it is told", || own_alert(&falconer, "journal-damage").is_some());
+    let aside = journal(&falconer)["moved_aside"].clone();
+    assert_eq!(aside["forgot"], true, "{aside}");
+    let aside = aside["path"].as_str().expect("a path").to_owned();
+    assert_eq!(fs::read(&aside).expect("kept"), before);
+    let alert = own_alert(&falconer, "journal-damage").expect("it is open");
+    assert!(alert.contains("the journal was damaged"), "{alert}");
+    falconer.until("it goes on", || journal(&falconer)["written"].as_u64() > Some(0));
+}

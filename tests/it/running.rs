@@ -156,19 +156,19 @@ impl Falconer {
         server: SocketAddr,
         environment: &[(&str, &str)],
     ) -> Self {
-        let log = File::create(folder.path().join("log")).expect("a log");
-        let child = command
-            .current_dir(folder.path())
-            .env_remove("RUST_LOG")
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("it starts");
+        let child = spawn(command, &folder, environment);
         let falconer = Self { child, server, folder };
         falconer.until("its server answers", || falconer.try_get("/livez").is_some());
         falconer
+    }
+
+    /// Kills it without warning and starts it again in the same folder, which its log goes on in.
+    pub fn kill_and_start(&mut self, environment: &[(&str, &str)]) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("it ended");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_falconer"));
+        self.child = spawn(command.arg("run"), &self.folder, environment);
+        self.until("its server answers again", || self.try_get("/livez").is_some());
     }
 
     /// Waits until `happened`.
@@ -254,6 +254,20 @@ impl Falconer {
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it can be asked").is_none()
     }
+}
+
+fn spawn(command: &mut Command, folder: &TempDir, environment: &[(&str, &str)]) -> Child {
+    let log = File::options().create(true).append(true).open(folder.path().join("log"));
+    let log = log.expect("a log");
+    command
+        .current_dir(folder.path())
+        .env_remove("RUST_LOG")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .spawn()
+        .expect("it starts")
 }
 
 impl Drop for Falconer {

@@ -41,6 +41,15 @@ impl Fixture {
         Self { server, status, metrics }
     }
 
+    /// One of which something can be wanted.
+    fn administered() -> Self {
+        let (metrics, sources) = sources();
+        let status = sources.status.clone();
+        let sources = ServerSources { administration: Some(Arc::new(Keeper)), ..sources };
+        let server = Server::start(&ServerSettings::listening_on(loopback()), sources).unwrap();
+        Self { server, status, metrics }
+    }
+
     fn get(&self, path: &str) -> Answer {
         request(self.server.local_addr(), &format!("GET {path} HTTP/1.1\r\n"))
     }
@@ -194,6 +203,79 @@ fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     stream
+}
+
+/// Asks with a body and the token.
+fn change(fixture: &Fixture, request_line: &str, body: &str) -> Answer {
+    let mut stream = connect(fixture.server.local_addr());
+    let length = body.len();
+    write!(
+        stream,
+        "{request_line} HTTP/1.1\r\nHost: f\r\nConnection: close\r\nAuthorization: Bearer s3cret\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+}
+
+#[test]
+fn what_people_want_to_hear_nothing_of_is_read_and_refused_in_words() {
+    let fixture = Fixture::administered();
+    let add = |body: &str| change(&fixture, "POST /api/v1/silences", body);
+    let made = add(
+        r#"{"matchers": {"component": "query*"}, "for": "2h", "holds": ["recovery"], "comment": "x",
+            "starts_at": "2026-01-03T02:00:00+01:00"}"#,
+    );
+    assert_eq!(made.status, 201, "{}", made.body);
+    let silence = made.json();
+    assert_eq!(silence["starts_at"], "2026-01-03T01:00:00.000Z");
+    assert_eq!(silence["ends_at"], "2026-01-03T03:00:00.000Z");
+    assert_eq!(silence["matchers"], serde_json::json!({ "component": "query*" }));
+    assert_eq!(silence["created_by"], "the API");
+    for (body, words) in [
+        ("", "a silence must say how long it lasts"),
+        ("{\"for\": \"soon\"}", "\\\"for\\\" is no duration such as"),
+        ("{\"for\": \"1h\", \"ends_at\": \"2026-01-01T00:00:00Z\"}", "do not go together"),
+        ("{\"for\": \"1h\", \"mathcers\": {}}", "unknown field `mathcers`"),
+        ("{\"for\": \"1h\", \"holds\": [\"probing\"]}", "unknown variant `probing`"),
+        ("[1]", "the body must be JSON such as"),
+        ("{\"for\": \"1h\"}", "a silence must say why"),
+    ] {
+        let answer = add(body);
+        assert_eq!(answer.status, 400, "{body}: {}", answer.body);
+        assert!(answer.body.contains(words), "{body}: {}", answer.body);
+    }
+    assert_eq!(add(&format!("{{\"comment\": \"{}\"}}", "x".repeat(5_000))).status, 413);
+    let nosuch = change(&fixture, "DELETE /api/v1/silences/nosuch?by=ada", "");
+    assert_eq!(
+        (nosuch.status, nosuch.json()["error"].as_str()),
+        (404, Some("there is no silence nosuch"))
+    );
+    let path = "POST /api/v1/alerts/a%2Fproxy@2026-01-01T00:00:00.000Z/acknowledge";
+    let elsewhere = change(&fixture, path, "{\"by\": \"ada\", \"comment\": \"on it\"}");
+    assert_eq!(elsewhere.status, 409);
+    assert!(
+        elsewhere.body.contains("a/proxy@2026-01-01T00:00:00.000Z ada on it"),
+        "{}",
+        elsewhere.body
+    );
+    for line in ["POST /api/v1/silences", "DELETE /api/v1/silences/x"] {
+        let head = format!("{line} HTTP/1.1\r\nContent-Length: 0\r\n");
+        assert_eq!(request(fixture.server.local_addr(), &head).status, 401, "{line}");
+    }
+    let leader = Some("falconer-1".into());
+    fixture.status.update(|status| {
+        status.leadership.leadership = Leadership::Follower { leader, since: Timestamp::default() };
+    });
+    let listed = fixture.get("/api/v1/silences");
+    assert_eq!(listed.status, 409);
+    assert!(listed.body.contains("falconer-1 does"), "{}", listed.body);
+    assert!(fixture.get("/api/v1/alerts").json()["note"].as_str().unwrap().contains("falconer-1"));
+    fixture.server.shutdown();
 }
 
 #[test]

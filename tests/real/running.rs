@@ -104,8 +104,6 @@ to = ["admin@example.com"]
 
 [recoverer]
 cooldown = "5s"
-# Each fault here has a cause of its own: none is the return of the one before.
-recurrence_window = "0s"
 budget = {{ actions = 10, per = "1h" }}
 verify_timeout = "40s"
 

@@ -1,6 +1,7 @@
 # Sourced by tests/run: gets what the tests need and the machine lacks, into $tools (below target/),
 # and puts it on the PATH. Nothing is installed into the system but Debian packages without which
-# there is no Python environment and no compiler, and those only as root.
+# there is no Python environment and no compiler, and the templates without which Debian's
+# Alertmanager does not start; and those only as root.
 
 # Runs a command up to four times: registries have their moments.
 retry() {
@@ -66,25 +67,50 @@ need_milvus() {
         fail "cannot unpack Milvus"
 }
 
-# debian_program PACKAGE FILE: one program out of a Debian package, without installing the package.
-debian_program() {
-    local package=$1 file=$2
-    local name=${file##*/}
-    have "$name" && return 0
-    have apt-get || fail "missing: $name (Debian package $package)"
+# debian_unpack PACKAGE: its files below $tools/unpacked, without installing it.
+debian_unpack() {
+    local package=$1 folder="$tools/unpacked"
+    have apt-get || fail "missing: the Debian package $package; this machine has no apt-get"
     apt_update_once
-    local folder="$tools/unpacked"
     rm -rf "$folder" && mkdir -p "$folder" "$tools/bin"
     (cd "$folder" && retry apt-get download -qq "$package" 2>/dev/null) ||
         fail "cannot download the Debian package $package"
     dpkg -x "$folder/${package}"_*.deb "$folder" || fail "cannot unpack $package"
-    cp "$folder/$file" "$tools/bin/$name"
-    rm -rf "$folder"
+}
+
+# debian_program PACKAGE FILE...: programs out of a Debian package, without installing the package.
+debian_program() {
+    local package=$1 file missing=
+    shift
+    for file; do
+        have "${file##*/}" || missing=${file##*/}
+    done
+    [ -n "$missing" ] || return 0
+    debian_unpack "$package"
+    for file; do
+        cp "$tools/unpacked/$file" "$tools/bin/${file##*/}" || fail "$package has no $file"
+    done
+    rm -rf "$tools/unpacked"
 }
 
 need_promtool() {
     debian_program prometheus usr/bin/promtool
     promtool --version >/dev/null 2>&1 || fail "promtool does not run here"
+}
+
+# People's own Alertmanager, as Debian has it, with its command.
+need_alertmanager() {
+    local package=prometheus-alertmanager templates=/usr/share/prometheus/alertmanager
+    debian_program $package usr/bin/prometheus-alertmanager usr/bin/amtool
+    if [ ! -e "$templates/default.tmpl" ]; then
+        # The one place where it looks for them.
+        [ "$(id -u)" = 0 ] || fail "missing: $templates; run as root once, or: sudo apt-get install $package"
+        debian_unpack $package
+        mkdir -p "$templates" && cp "$tools/unpacked$templates"/*.tmpl "$templates" ||
+            fail "cannot copy the templates of $package"
+        rm -rf "$tools/unpacked"
+    fi
+    prometheus-alertmanager --version >/dev/null 2>&1 || fail "$package does not run here"
 }
 
 # What the benches compare falconer with. A bench says null where its rival is missing.
@@ -110,11 +136,20 @@ need_kubectl() {
     kubectl version --client >/dev/null 2>&1 || fail "kubectl does not run here"
 }
 
+need_aiosmtpd() {
+    "$tools/venv/bin/python3" -c 'import aiosmtpd' 2>/dev/null && return 0
+    retry "$tools/venv/bin/python3" -m pip install --quiet --disable-pip-version-check \
+        -r "$here/setup/requirements-smtp.txt" || fail "cannot install aiosmtpd from PyPI"
+    "$tools/venv/bin/python3" -c 'import aiosmtpd' || fail "aiosmtpd does not run here"
+}
+
 get_tools() {
     mkdir -p "$tools/bin"
     export PATH="$tools/bin:$PATH"
     need_basics
     need_milvus
     need_promtool
+    need_alertmanager
     need_kubectl
+    need_aiosmtpd
 }

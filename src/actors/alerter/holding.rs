@@ -8,7 +8,8 @@ impl Alerter {
     /// All reasons for which an alert may be held back at `now`.
     pub(super) fn holds(&self, now: Timestamp) -> impl Holds {
         // What people want counts before what falconer concludes.
-        (QuietHolds::at(&self.settings, &self.silences(), now), Inhibition::default())
+        let quiet = QuietHolds::at(&self.settings, &self.silences(), now);
+        (quiet, Inhibition::new(&self.settings))
     }
 
     /// Counts what is held back, and why.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Alerter;
-use crate::model::{Silence, Timestamp};
+use crate::model::{AlertShown, Silence, Timestamp};
 use crate::policy::notification::{GroupView, OpenAlert, Pace, ReceiverState};
 
 /// Open alerts and their delivery.
@@ -25,6 +25,13 @@ pub struct AlerterSnapshot {
     pub speaks: bool,
     /// Whether the process ends and the waits are skipped.
     pub draining: bool,
+}
+
+impl AlerterSnapshot {
+    /// The open alerts as they are shown to people.
+    pub fn shown(&self) -> Vec<AlertShown> {
+        self.alerts.iter().map(OpenAlert::shown).collect()
+    }
 }
 
 /// One receiver.

@@ -1,6 +1,7 @@
 //! The alerter in virtual time, with receivers in memory.
 
 mod quiet;
+mod receivers;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

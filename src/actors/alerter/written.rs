@@ -80,6 +80,11 @@ impl Alerter {
             self.metrics.digest_sent(receiver, result.is_ok());
         }
         log_delivery(receiver, notification, reason, result);
+        if let Ok(Receipt { flaw: Some(flaw), .. }) = result {
+            self.metrics.delivery_flawed(receiver);
+            let incident = &notification.lead.incident;
+            tracing::warn!(%receiver, %incident, flaw = %flaw, "alert delivered with a flaw");
+        }
         let attempt = self.book().attempt(receiver, notification);
         let error = result.as_ref().err().map(|error| error.to_string());
         for AlertMessage { incident, component, status, .. } in notification.alerts() {

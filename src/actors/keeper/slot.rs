@@ -1,5 +1,6 @@
 //! One store of the keeper: what it still lacks, and the task that writes it.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::loading::difference;
+use super::room::left_out;
 use super::{NamedStore, Shared, apply};
 use crate::effects::{StateError, StateStore};
 use crate::metrics::StateSave;
@@ -34,6 +36,10 @@ pub(super) struct Progress {
     pub(super) failing_since: Option<Timestamp>,
     /// When something was saved the last time.
     pub(super) saved_at: Option<Timestamp>,
+    /// How many keys it has no room for.
+    pub(super) left_out: usize,
+    /// Since when it has no room for everything.
+    pub(super) full_since: Option<Timestamp>,
 }
 
 /// One store.
@@ -150,11 +156,21 @@ impl Slot {
         }
     }
 
-    /// What to write now, and the number of the newest change in it.
-    fn batch(&self) -> (StateChanges, u64) {
+    /// What to write now, and the number of the newest change in it. What is `left_out` it goes on to
+    /// lack, until there is room.
+    fn batch(&self, left_out: &BTreeSet<String>) -> (StateChanges, u64) {
         let mut queue = self.queue();
         queue.due = None;
-        (queue.waiting.clone(), queue.newest)
+        let mut changes = StateChanges::new();
+        for key in left_out {
+            if let Some(text) = queue.there.get(key).cloned() {
+                changes.insert(key.clone(), None);
+                queue.waiting.entry(key.clone()).or_insert(Some(text));
+            }
+        }
+        let fits = queue.waiting.iter().filter(|(key, _)| !left_out.contains(*key));
+        changes.extend(fits.map(|(key, value)| (key.clone(), value.clone())));
+        (changes, queue.newest)
     }
 
     /// It has `changes` now. What was changed again meanwhile it still lacks.
@@ -188,12 +204,12 @@ impl Shared {
                 }
                 kept.term
             };
-            let (number, result) = self.write(slot).await;
+            let (number, result) = self.write(index, slot).await;
             self.note(index, slot, term, number, result);
         }
     }
 
-    async fn write(&self, slot: &Slot) -> (u64, Result<(), StateError>) {
+    async fn write(&self, index: usize, slot: &Slot) -> (u64, Result<(), StateError>) {
         let is_loaded = slot.queue().is_loaded;
         if !is_loaded {
             let newest = slot.queue().newest;
@@ -205,7 +221,10 @@ impl Shared {
                 }
             }
         }
-        let (changes, number) = slot.batch();
+        let left_out = slot.store.room().map(|room| left_out(&self.kept().state, room));
+        let left_out = left_out.unwrap_or_default();
+        self.note_room(index, slot, left_out.len());
+        let (changes, number) = slot.batch(&left_out);
         if changes.is_empty() {
             return (number, Ok(()));
         }
@@ -268,6 +287,27 @@ impl Shared {
                 (Some(_), Some(_)) => {}
             }
             progress.error = error;
+        });
+    }
+
+    /// How many keys a store has no room for.
+    fn note_room(&self, index: usize, slot: &Slot, left_out: usize) {
+        let (now, store) = (self.clock.now(), slot.name);
+        self.progress.send_if_modified(|all| {
+            let Some(progress) = all.get_mut(index) else { return false };
+            let before = std::mem::replace(&mut progress.left_out, left_out);
+            match (before, left_out) {
+                (0, 1..) => {
+                    tracing::warn!(store, left_out, "no room for all of the essential state");
+                    progress.full_since = Some(now);
+                }
+                (1.., 0) => {
+                    tracing::info!(store, "room for all of the essential state again");
+                    progress.full_since = None;
+                }
+                (_, _) => {}
+            }
+            before != left_out
         });
     }
 

@@ -31,6 +31,10 @@ pub struct StoreSnapshot {
     pub failing_since: Option<Timestamp>,
     /// Why.
     pub error: Option<String>,
+    /// How many keys it has no room for: those of the oldest incidents.
+    pub left_out: usize,
+    /// Since when it has no room for everything, while that is so.
+    pub full_since: Option<Timestamp>,
 }
 
 impl KeeperSnapshot {
@@ -38,6 +42,14 @@ impl KeeperSnapshot {
     pub fn failing_since(&self) -> Option<Timestamp> {
         let since = self.stores.iter().map(|store| store.failing_since);
         since.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten()
+    }
+}
+
+impl KeeperSnapshot {
+    /// Since when a store has no room for everything, and how it is called.
+    pub fn full(&self) -> Option<(Timestamp, &StoreSnapshot)> {
+        let full = self.stores.iter().filter_map(|store| Some((store.full_since?, store)));
+        full.min_by_key(|(since, _)| *since)
     }
 }
 
@@ -59,6 +71,8 @@ impl StateKeeper {
                 saved_at: progress.saved_at,
                 failing_since: progress.failing_since,
                 error: progress.error.as_ref().map(ToString::to_string),
+                left_out: progress.left_out,
+                full_since: progress.full_since,
             };
         let stores = shared.slots.iter().zip(progress.iter()).map(store).collect();
         KeeperSnapshot { open, keys, bytes, stores }

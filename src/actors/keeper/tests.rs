@@ -277,3 +277,79 @@ async fn a_keeper_without_a_store_says_that_all_is_well() {
     keeper.persist(set("a", "1"), DEADLINE).await.expect("nothing to save");
     assert_eq!(keeper.snapshot(), KeeperSnapshot::default());
 }
+
+/// A store that takes so many bytes.
+struct Shelved {
+    within: Arc<FakeStore>,
+    room: usize,
+}
+
+#[async_trait]
+impl StateStore for Shelved {
+    async fn load(&self) -> Result<StoredState, StateError> {
+        self.within.load().await
+    }
+
+    async fn save(&self, changes: &StateChanges) -> Result<(), StateError> {
+        let mut after = self.within.shelf().state.clone();
+        apply(&mut after, changes);
+        let size: usize = after.iter().map(|(key, text)| key.len() + text.len()).sum();
+        if size > self.room {
+            let why = format!("{size} bytes");
+            return Err(StateError::Refused { store: "shelf".into(), why });
+        }
+        self.within.save(changes).await
+    }
+
+    fn room(&self) -> Option<usize> {
+        Some(self.room)
+    }
+}
+
+/// The key of an incident that began so many seconds after the others.
+fn alert_key(second: u64) -> String {
+    let at = Timestamp::from_millis(1_767_225_600_000 + second * 1_000);
+    format!("alert/milvus-ha/c{}@{at}", 100_000 - second)
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_ten_thousand_alerts_a_store_with_an_end_keeps_the_newest_and_one_without_all() {
+    const ALERTS: u64 = 10_000;
+    let (small, large) = (Arc::<FakeStore>::default(), Arc::<FakeStore>::default());
+    let room = 800 << 10;
+    let store = Arc::new(Shelved { within: Arc::clone(&small), room });
+    let named = |name, store| NamedStore { name, store, is_decisive: false };
+    let stores = vec![named("small", store as _), named("large", Arc::clone(&large) as _)];
+    let keeper =
+        StateKeeper::start(stores, Clock::starting_at(Timestamp::default()), Metrics::default());
+    open(&keeper).await;
+    let text = "x".repeat(4_000);
+    keeper.keep_now(set("recovery/milvus-ha/proxy", "what was done"));
+    for second in 0..ALERTS {
+        keeper.keep_now(set(&alert_key(second), &text));
+        if second % 500 == 0 {
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+    assert_eq!(keeper.persist(StateChanges::new(), DEADLINE).await, Ok(()));
+    assert_eq!(large.shelf().state.len() as u64, ALERTS + 1);
+    let kept = small.shelf().state.clone();
+    let size: usize = kept.iter().map(|(key, text)| key.len() + text.len()).sum();
+    assert!(size <= room && size > room * 9 / 10, "{size} bytes");
+    assert!(kept.contains_key("recovery/milvus-ha/proxy"));
+    let newest = (0..ALERTS).rev().take(kept.len() - 1);
+    assert!(newest.clone().all(|second| kept.contains_key(&alert_key(second))), "the newest");
+    let shown = keeper.snapshot().stores[0].clone();
+    assert_eq!(shown.left_out as u64, ALERTS - (kept.len() as u64 - 1));
+    assert!(shown.full_since.is_some() && shown.error.is_none(), "{shown:?}");
+    let saves = small.shelf().saves.len();
+    assert!(saves < 100, "{saves} saves");
+
+    // When most of them are over, there is room for the rest.
+    for second in 100..ALERTS {
+        keeper.keep_now(StateChanges::from([(alert_key(second), None)]));
+    }
+    assert_eq!(keeper.persist(StateChanges::new(), DEADLINE).await, Ok(()));
+    assert_eq!(small.shelf().state, large.shelf().state);
+    assert_eq!(keeper.snapshot().stores[0].full_since, None);
+}

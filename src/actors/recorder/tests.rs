@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::actors::exit_guard::{self, Running};
 use crate::actors::testing::{Recorder as Heard, in_virtual_time};
-use crate::effects::JournalError;
+use crate::effects::{JournalError, MovedAside};
 use crate::model::{JournalEntry, JournalQuery};
 
 #[derive(Default)]
@@ -45,6 +45,41 @@ impl Journal for Scripted {
 fn start(parts: &RecorderParts) -> Running<Recorder> {
     let parts = parts.clone();
     exit_guard::start(4, move |_| Recorder::new(parts), Box::new(|_| {}))
+}
+
+#[test]
+fn people_hear_of_a_damaged_file_and_where_it_is() {
+    in_virtual_time(async {
+        let journal = Arc::new(Scripted::default());
+        let parts = RecorderParts {
+            journal: Arc::clone(&journal) as Arc<dyn Journal>,
+            alert: JournalAlert::default(),
+            raise: Post::new(),
+            resolve: Post::new(),
+            board: StatusBoard::default(),
+            clock: Clock::starting_at(Timestamp::from_millis(1_000_000)),
+        };
+        let raised = Heard::behind(&parts.raise);
+        let resolved = Heard::behind(&parts.resolve);
+        let (path, why) = ("/data/falconer.db.corrupt-1".to_owned(), "malformed".to_owned());
+        let moved = MovedAside { path, at: parts.clock.now(), why, forgot: true };
+        journal.health.lock().unwrap().moved_aside = Some(moved);
+        let first = start(&parts);
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        let told: Vec<RaiseAlert> = raised.lock().unwrap().clone();
+        let [RaiseAlert(alert)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(alert.component.to_string(), "falconer/journal-damage");
+        assert!(alert.details[0].contains("/data/falconer.db.corrupt-1"), "{alert:?}");
+        assert!(alert.action.contains("begin anew"), "{alert:?}");
+        first.abort.abort();
+        let _second = start(&parts);
+        tokio::time::sleep(Duration::from_hours(2)).await;
+        let incidents = |all: &[RaiseAlert]| all.iter().map(|one| one.0.incident.clone()).collect();
+        let incidents: std::collections::BTreeSet<IncidentId> = incidents(&raised.lock().unwrap());
+        assert_eq!(incidents.len(), 1, "another incarnation tells the same");
+        let ended: Vec<ResolveAlert> = resolved.lock().unwrap().clone();
+        assert_eq!(ended.len(), 1, "{ended:?}");
+    });
 }
 
 #[test]

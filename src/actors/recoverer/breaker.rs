@@ -10,6 +10,8 @@ use crate::model::journal::BreakerChange;
 use crate::model::{JournalEntry, JournalRecord};
 use crate::policy::recovery::{RecoveryRequest, RefusalReason};
 
+/// What was told of a component whose cluster's breaker is open; the guard's own name.
+const BREAKER_OPEN: &str = "breaker_open";
 /// How the reason of a refusal begins, which is said of the breaker only once.
 const NOTHING_IS_DONE: &str = "nothing is done: ";
 
@@ -66,7 +68,7 @@ impl Recoverer {
         let concerned: Vec<_> = self
             .told
             .iter()
-            .filter(|(id, told)| id.cluster == *cluster && told.phase == RecoveryPhase::Stopped)
+            .filter(|(id, told)| id.cluster == *cluster && told.kind == BREAKER_OPEN)
             .map(|(id, told)| (id.clone(), told.incident.clone()))
             .collect();
         for (component, incident) in concerned {

@@ -118,8 +118,10 @@ impl Recoverer {
             Some(left) => format!("{reason} until {}", now + left),
             None => reason.to_string(),
         };
-        let is_stopped = matches!(reason, RefusalReason::BreakerOpen { .. });
-        let phase = if is_stopped { RecoveryPhase::Stopped } else { RecoveryPhase::Refused };
+        let (component, incident) = (&request.component, &request.incident);
+        let calls = matches!(reason, RefusalReason::BreakerOpen { since, .. }
+            if self.ledger().told_stopped(component, incident, *since));
+        let phase = if calls { RecoveryPhase::Stopped } else { RecoveryPhase::Refused };
         self.tell_refusal(request, phase, reason.as_str(), summary);
     }
 

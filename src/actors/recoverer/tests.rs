@@ -20,7 +20,9 @@ use crate::actors::testing::{
 };
 use crate::effects::ClusterError;
 use crate::model::journal::ActionPhase;
-use crate::model::{IncidentId, JournalQuery, JournalRecord, ReasonKind, RolloutStatus};
+use crate::model::{
+    IncidentId, JournalQuery, JournalRecord, Matchers, NewSilence, ReasonKind, RolloutStatus,
+};
 use crate::policy::recovery::{LadderStep, Trouble};
 
 /// One recoverer with everything around it.
@@ -175,6 +177,34 @@ fn sick(component: &str, since: Timestamp) -> Recover {
 
 fn minutes(count: u64) -> Duration {
     Duration::from_secs(count * 60)
+}
+
+#[test]
+fn nothing_is_restarted_while_a_silence_holds_recovery() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let (since, held) = (bench.now(), [Held::Recovery]);
+        let silence = |component: &str, holds: &[Held]| NewSilence {
+            matchers: Matchers { component: Some(component.into()), ..Matchers::default() },
+            holds: holds.iter().copied().collect(),
+            starts_at: since,
+            ends_at: since + minutes(30),
+            created_by: "ada".into(),
+            comment: "upgrade".into(),
+        };
+        let add = |wanted| bench.around.silences.lock().unwrap().add(wanted, 1, since).unwrap();
+        let id = add(silence("prox*", &held)).id;
+        // One that holds alerts only keeps nobody from restarting anything.
+        add(silence("etcd", &[]));
+        bench.report(sick("proxy", since)).await;
+        assert_eq!(bench.restarts(), 0);
+        let until = since + minutes(30);
+        let words = format!("nothing is done: silence {id} by ada (\"upgrade\") until {until}");
+        assert_eq!(bench.last_words(), words);
+        bench.around.silences.lock().unwrap().expire(&id, "ada", bench.now()).unwrap();
+        bench.report(sick("proxy", since)).await;
+        assert_eq!(bench.restarts(), 1);
+    });
 }
 
 #[test]

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use actix::prelude::*;
-
 use super::Scaler;
-use crate::actors::leadership::LeadershipHandle;
 use crate::effects::StateError;
 
 /// A change waits no longer until it is on record.
@@ -38,21 +35,5 @@ impl Scaler {
                 Ok(()) => Ok(()),
             }
         }
-    }
-
-    /// Goes on with the changes under way whenever this falconer begins to lead.
-    pub(super) fn follow(mut leadership: LeadershipHandle, ctx: &mut Context<Self>) {
-        let changed = async move {
-            leadership.changed().await;
-            // Given back: a copy of the first one would see the same change again and again.
-            leadership
-        };
-        ctx.spawn(fut::wrap_future::<_, Self>(changed).map(|leadership, act, ctx| {
-            let now = act.around.clock.now();
-            if leadership.covers(now, Duration::ZERO).is_ok() {
-                act.resume(ctx);
-            }
-            Self::follow(leadership, ctx);
-        }));
     }
 }

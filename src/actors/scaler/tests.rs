@@ -17,6 +17,7 @@ use crate::effects::ScaleRequest;
 use crate::model::{
     HealthState, Leadership, Pod, PodCondition, PodLife, PodUsage, Resources, Role, RolloutStatus,
 };
+use crate::model::{Matchers, NewSilence};
 
 /// One scaler with everything around it.
 struct Bench {
@@ -252,6 +253,31 @@ fn a_workload_that_is_being_restarted_is_left_alone() {
         assert!(bench.asked().is_empty());
         assert!(bench.words()[0].contains("is being restarted"), "{:?}", bench.words());
         bench.around.registry.release(&cluster, &proxy, ActionHolder::Recoverer);
+        bench.report(bench.load(3, 95)).await;
+        assert_eq!(bench.asked(), [(3, 4)]);
+    });
+}
+
+#[test]
+fn a_silence_that_holds_scaling_is_observed_and_said() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let now = bench.around.clock.now();
+        let wanted = NewSilence {
+            matchers: Matchers { component: Some("proxy".into()), ..Matchers::default() },
+            holds: [Held::Scaling].into(),
+            starts_at: now,
+            ends_at: now + Duration::from_mins(1),
+            created_by: "ada".into(),
+            comment: "load test".into(),
+        };
+        bench.around.silences.lock().unwrap().add(wanted, 1, now).unwrap();
+        bench.report(bench.load(3, 95)).await;
+        assert!(bench.asked().is_empty());
+        let words = bench.words().remove(0);
+        assert!(words.starts_with("not scaled: silence "), "{words}");
+        assert!(words.contains(" by ada (\"load test\") until "), "{words}");
+        sleep(Duration::from_mins(1)).await;
         bench.report(bench.load(3, 95)).await;
         assert_eq!(bench.asked(), [(3, 4)]);
     });

@@ -1,6 +1,7 @@
 //! The whole tree in virtual time, over effects in memory, following one plan after another.
 
 mod custody;
+mod outbox;
 mod storm;
 
 use std::sync::Mutex;
@@ -36,6 +37,8 @@ struct Noting {
     clock: Clock,
     starts: Mutex<Vec<Timestamp>>,
     sick: AtomicBool,
+    /// Whether it works, but badly.
+    ailing: AtomicBool,
 }
 
 #[async_trait]
@@ -44,6 +47,8 @@ impl Probe for Noting {
         self.starts.lock().unwrap().push(self.clock.now());
         ProbeObservation::of(if self.sick.load(Ordering::SeqCst) {
             Outcome::failed(ReasonKind::Status, "status 503")
+        } else if self.ailing.load(Ordering::SeqCst) {
+            Outcome::degraded(ReasonKind::Limited, "slow")
         } else {
             Outcome::Healthy
         })
@@ -139,11 +144,14 @@ struct Mailbox {
     received: Mutex<Vec<Notification>>,
     /// Takes messages and never says so.
     hangs: AtomicBool,
+    /// Takes none.
+    is_down: AtomicBool,
 }
 
 impl Mailbox {
     fn new(name: &'static str) -> Arc<Self> {
-        Arc::new(Self { name, received: Mutex::default(), hangs: AtomicBool::new(false) })
+        let (hangs, is_down) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { name, received: Mutex::default(), hangs, is_down })
     }
 
     fn statuses(&self) -> Vec<AlertStatus> {
@@ -158,6 +166,10 @@ impl Notifier for Mailbox {
     }
 
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
+        if self.is_down.load(Ordering::SeqCst) {
+            let (receiver, message) = (self.name.to_owned(), "connection refused".to_owned());
+            return Err(NotifyError::Unavailable { receiver, message });
+        }
         self.received.lock().unwrap().push(notification.clone());
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
@@ -172,6 +184,7 @@ struct Around {
     mail: Arc<Mailbox>,
     leadership: LeadershipHandle,
     store: Option<Arc<dyn StateStore>>,
+    settings: TreeSettings,
     depends_on: BTreeSet<Arc<str>>,
     more_mail: Vec<Arc<Mailbox>>,
 }
@@ -183,6 +196,7 @@ impl Default for Around {
             mail: Mailbox::new("email"),
             leadership: LeadershipHandle::default(),
             store: None,
+            settings: single_alerts(),
             depends_on: BTreeSet::new(),
             more_mail: Vec::new(),
         }
@@ -243,7 +257,7 @@ impl Fixture {
             depends_on: around.depends_on.clone(),
             plans: Plans::default(),
             probes: BTreeMap::new(),
-            settings: single_alerts(),
+            settings: around.settings.clone(),
             tree: None,
             _fatal: fatal_seen,
         };
@@ -274,6 +288,7 @@ impl Fixture {
             clock: self.clock,
             starts: Mutex::default(),
             sick: AtomicBool::new(false),
+            ailing: AtomicBool::new(false),
         });
         self.probes.insert(name.into(), Arc::clone(&probe));
         ComponentPlan {

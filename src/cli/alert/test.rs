@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use self::report::Attempt;
 use crate::app::receivers::{configured, send_timeout};
 use crate::cli::EXIT_USAGE;
-use crate::cli::running::block_on;
+use crate::cli::running::{block_on, who};
 use crate::clock::Clock;
 use crate::config::wording::{did_you_mean, list};
 use crate::config::{self, Loaded};
@@ -27,6 +27,8 @@ use crate::effects::{Notifier, NotifyError};
 use crate::model::{Notification, Severity};
 use crate::telemetry;
 
+/// The receiver's own deadline comes first by so much, since it has the better words.
+const ALLOWANCE: Duration = Duration::from_millis(500);
 /// Stands for all receivers.
 const ALL: &str = "all";
 
@@ -91,7 +93,11 @@ Exit codes:
 /// When the configuration is wrong.
 #[allow(clippy::print_stderr, reason = "this is what the command is for")]
 pub fn execute(args: TestArgs) -> anyhow::Result<ExitCode> {
-    let loaded = config::load(args.config.as_deref())?;
+    let mut loaded = config::load(args.config.as_deref())?;
+    if let Some(timeout) = args.timeout {
+        let email = &mut loaded.settings.alerter.email;
+        email.timeout = email.timeout.min(timeout.into());
+    }
     let receivers = match configured(&loaded.settings.alerter) {
         Ok(receivers) => receivers,
         Err(error) => {
@@ -147,7 +153,8 @@ async fn send_to_all(
     loaded: &Loaded,
     receivers: &[Arc<dyn Notifier>],
 ) -> ExitCode {
-    let limit = args.timeout.unwrap_or_else(|| send_timeout(&loaded.settings.alerter));
+    let limit = args.timeout.map(|timeout| timeout + ALLOWANCE);
+    let limit = limit.unwrap_or_else(|| send_timeout(&loaded.settings.alerter));
     let tests = receivers.iter().map(|receiver| async move {
         let attempts = test(receiver.as_ref(), args, limit).await;
         (receiver.name(), attempts)
@@ -171,17 +178,18 @@ async fn send_to_all(
 /// The messages to one receiver.
 async fn test(receiver: &dyn Notifier, args: &TestArgs, limit: Duration) -> Vec<Attempt> {
     let clock = Clock::system();
-    let firing = message::firing(receiver.name(), args.severity.meant(), clock.now());
+    let firing = message::firing(receiver.name(), &who(), args.severity.meant(), clock.now());
     let first = attempt(receiver, &firing, limit).await;
-    let wants_end = !args.firing_only || keeps_incidents(receiver.name());
-    // After a timeout nobody knows whether something is open there.
-    let may_be_open = match &first.result {
-        Ok(_) | Err(NotifyError::Timeout { .. }) => true,
-        Err(NotifyError::Unavailable { .. } | NotifyError::Refused { .. }) => false,
+    let keeps_incidents = keeps_incidents(receiver.name());
+    let wants_end = match &first.result {
+        Ok(_) => keeps_incidents || !args.firing_only,
+        // Nobody knows whether something is open there.
+        Err(NotifyError::Timeout { .. } | NotifyError::Unavailable { .. }) => keeps_incidents,
+        Err(NotifyError::Overloaded { .. } | NotifyError::Refused { .. }) => false,
     };
     let reference = first.result.as_ref().ok().and_then(|receipt| receipt.reference.clone());
     let mut attempts = vec![first];
-    if wants_end && may_be_open {
+    if wants_end {
         let over = message::resolved(&firing, reference, clock.now());
         attempts.push(attempt(receiver, &over, limit).await);
     }

@@ -106,7 +106,7 @@ startup_grace = "10s"
 }
 
 fn telling(sim: &Simulation, setup: &Setup) -> String {
-    let (group_wait, repeat_interval) = (setup.group_wait, setup.repeat_interval);
+    let group_wait = setup.group_wait;
     let smtp = sim.smtp().address();
     let (smtp_host, smtp_port) = (smtp.ip(), smtp.port());
     let webhook = sim.webhook().url("/alerts");
@@ -114,7 +114,7 @@ fn telling(sim: &Simulation, setup: &Setup) -> String {
         r#"[alerter]
 group_wait = "{group_wait}"
 group_interval = "500ms"
-repeat_interval = "{repeat_interval}"
+repeat_interval = "5m"
 
 [alerter.log]
 enabled = false

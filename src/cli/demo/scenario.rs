@@ -52,8 +52,6 @@ pub(super) struct Setup {
     pub(super) replicas: &'static [(Role, u32)],
     /// Whether the kubelet probes every second; else as the Helm chart has it.
     pub(super) quick_kubelet: bool,
-    /// How long after a message people are reminded of what goes on.
-    pub(super) repeat_interval: &'static str,
 }
 
 impl Setup {
@@ -68,7 +66,6 @@ global_budget = { actions = 20, per = "1h" }
         group_wait: "100ms",
         replicas: &[],
         quick_kubelet: false,
-        repeat_interval: "5m",
     };
 }
 

@@ -4,15 +4,11 @@ use std::time::Duration;
 
 use lettre::message::Mailbox;
 
-use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, is_loopback, names, respawn};
+use super::receivers::{self, FIXED_RECEIVERS};
+use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, is_loopback, respawn};
 use crate::config::path::KeyPath;
-use crate::config::settings::{
-    EmailSettings, EscalationSettings, MailSecurity, Route, WebhookSettings,
-};
+use crate::config::settings::{EmailSettings, EscalationSettings, MailSecurity, Route};
 use crate::config::wording::{did_you_mean, list};
-
-/// Receivers that are not webhooks, as routes name them.
-const FIXED_RECEIVERS: [&str; 3] = ["email", "slack", "log"];
 
 /// More levels of escalation are a slip.
 const MOST_LEVELS: usize = 10;
@@ -43,9 +39,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     if alerter.email.is_set() {
         email(judge, &path.key("email"), &alerter.email);
     }
-    for (name, settings) in &alerter.webhook {
-        webhook(judge, &path.key("webhook").key(name), name, settings);
-    }
+    receivers::judge(judge, &path);
     for (index, route) in alerter.routes.iter().enumerate() {
         self::route(judge, &path.key("routes").index(index), route);
     }
@@ -100,26 +94,6 @@ fn mailbox(judge: &mut Judge<'_>, path: &KeyPath, text: &str) {
     }
 }
 
-fn webhook(judge: &mut Judge<'_>, path: &KeyPath, name: &str, webhook: &WebhookSettings) {
-    names::made_up(judge, path, name);
-    if FIXED_RECEIVERS.contains(&name) {
-        judge.table(path, "has the name of another receiver, so no route could name it");
-    }
-    match (webhook.url.is_empty(), webhook.url_file.is_set()) {
-        (true, false) => judge.lacks(path, &["url", "url_file"], "needs \"url\" or \"url_file\""),
-        (false, true) => judge.value(&path.key("url_file"), "cannot be combined with \"url\""),
-        (false, false) => judge.url(&path.key("url"), &webhook.url, &["http", "https"]),
-        (true, true) => {}
-    }
-    for (header, value) in &webhook.headers {
-        let name_is_fine = reqwest::header::HeaderName::from_bytes(header.as_bytes()).is_ok();
-        let value_is_fine = reqwest::header::HeaderValue::from_str(value.expose()).is_ok();
-        if !name_is_fine || !value_is_fine {
-            judge.value(&path.key("headers").key(header), "is not an HTTP header");
-        }
-    }
-}
-
 /// Levels come one after the other.
 fn escalation(judge: &mut Judge<'_>, path: &KeyPath, levels: &[EscalationSettings]) {
     if levels.len() > MOST_LEVELS {
@@ -153,9 +127,12 @@ fn names_of_receivers(judge: &mut Judge<'_>, to: &KeyPath, named: &[String]) {
     let alerter = &judge.settings.alerter;
     let receivers = alerter.receivers();
     for (index, name) in named.iter().enumerate() {
-        let webhook = name.strip_prefix("webhook.");
-        let is_webhook = webhook.is_some_and(|webhook| alerter.webhook.contains_key(webhook));
-        if is_webhook || receivers.contains(&name.as_str()) {
+        let is_full_name = match name.split_once('.') {
+            Some(("webhook", short)) => alerter.webhook.contains_key(short),
+            Some(("pagerduty", short)) => alerter.pagerduty.contains_key(short),
+            Some(_) | None => false,
+        };
+        if is_full_name || receivers.contains(&name.as_str()) {
             continue;
         }
         let what = if FIXED_RECEIVERS.contains(&name.as_str()) {

@@ -7,8 +7,10 @@ use super::{Judge, check_url};
 use crate::config::origins::Origins;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
-use crate::config::settings::Settings;
+use crate::config::settings::{Settings, WebhookSettings};
+use crate::effects::notify::webhook::{TEMPLATE_LIMIT, check_template};
 use crate::effects::secret::SecretFile;
+use crate::effects::small_file;
 
 /// Every named file that cannot be used.
 pub(crate) fn unreadable_files(settings: &Settings, origins: &Origins) -> Vec<Problem> {
@@ -27,18 +29,51 @@ pub(crate) fn unreadable_files(settings: &Settings, origins: &Origins) -> Vec<Pr
         secret(&mut judge, &email.key("password_file"), &settings.alerter.email.password_file);
         plain(&mut judge, &email.key("ca_file"), &settings.alerter.email.ca_file);
     }
-    let slack = alerter.key("slack").key("webhook_url_file");
-    secret_url(&mut judge, &slack, &settings.alerter.slack.webhook_url_file);
-    for (name, webhook) in &settings.alerter.webhook {
-        let path = alerter.key("webhook").key(name).key("url_file");
-        secret_url(&mut judge, &path, &webhook.url_file);
-    }
+    receivers(&mut judge, &alerter);
     let heartbeat = KeyPath::of(&["heartbeat"]);
     secret_url(&mut judge, &heartbeat.key("url_file"), &settings.heartbeat.url_file);
     plain(&mut judge, &heartbeat.key("ca_file"), &settings.heartbeat.ca_file);
     let token = KeyPath::of(&["server", "admin_token_file"]);
     secret(&mut judge, &token, &settings.server.admin_token_file);
     judge.problems
+}
+
+/// The files of the receivers that are reached over HTTP.
+fn receivers(judge: &mut Judge<'_>, alerter: &KeyPath) {
+    let settings = &judge.settings.alerter;
+    let slack = alerter.key("slack");
+    secret_url(judge, &slack.key("webhook_url_file"), &settings.slack.webhook_url_file);
+    secret(judge, &slack.key("bot_token_file"), &settings.slack.bot_token_file);
+    let (path, alertmanager) = (alerter.key("alertmanager"), &settings.alertmanager);
+    secret(judge, &path.key("password_file"), &alertmanager.password_file);
+    secret(judge, &path.key("token_file"), &alertmanager.token_file);
+    plain(judge, &path.key("ca_file"), &alertmanager.ca_file);
+    for (name, pagerduty) in &settings.pagerduty {
+        let path = alerter.key("pagerduty").key(name).key("routing_key_file");
+        secret(judge, &path, &pagerduty.routing_key_file);
+    }
+    for (name, webhook) in &settings.webhook {
+        let path = alerter.key("webhook").key(name);
+        secret_url(judge, &path.key("url_file"), &webhook.url_file);
+        for (header, file) in &webhook.secret_headers {
+            secret(judge, &path.key("secret_headers").key(header), file);
+        }
+        plain(judge, &path.key("ca_file"), &webhook.ca_file);
+        template(judge, &path.key("template_file"), webhook);
+    }
+}
+
+/// A template must not only be there but work.
+fn template(judge: &mut Judge<'_>, path: &KeyPath, webhook: &WebhookSettings) {
+    let file = &webhook.template_file;
+    if file.as_os_str().is_empty() {
+        return;
+    }
+    let text = small_file::read_now(file, TEMPLATE_LIMIT).map_err(|error| error.to_string());
+    let text = text.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "not UTF-8 text".into()));
+    if let Err(why) = text.and_then(|text| check_template(&text, &webhook.content_type)) {
+        judge.value(path, format!("cannot be used: {}: {why}", file.display()));
+    }
 }
 
 fn secret(judge: &mut Judge<'_>, path: &KeyPath, file: &SecretFile) {

@@ -1,6 +1,6 @@
 //! What is valid but does nothing, and only where somebody wrote it, or more than was meant.
 
-use super::{Judge, WELL_KNOWN_DEPENDENCIES, names, recoverer, windows};
+use super::{Judge, WELL_KNOWN_DEPENDENCIES, names, receivers, recoverer, windows};
 use crate::config::origins::Origins;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
@@ -40,6 +40,7 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
     if !settings.alerter.email.is_set() && origins.is_set(&email) {
         judge.table(&email, "has no \"host\", so no mail is sent");
     }
+    receivers::warn(&mut judge);
     let mut problems = judge.problems;
     problems.sort();
     problems.dedup();

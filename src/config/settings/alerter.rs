@@ -1,16 +1,22 @@
 //! `[alerter]` and its receivers: who is told, how and how often.
 
+pub mod receivers;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::respawn::RespawnLimit;
 use super::window::TimeSettings;
-use crate::config::secret::Secret;
 use crate::config::values::{self, HumanDuration};
 use crate::effects::secret::SecretFile;
 use crate::model::Severity;
+
+pub use receivers::{
+    AlertmanagerSettings, PagerDutySettings, SlackSettings, WebhookFormat, WebhookMethod,
+    WebhookSettings,
+};
 
 /// `[alerter]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +50,12 @@ pub struct AlerterSettings {
     pub slack: SlackSettings,
     /// `[alerter.log]`.
     pub log: LogReceiverSettings,
+    /// Where people find falconer; empty = messages hold no link.
+    pub external_url: String,
+    /// `[alerter.alertmanager]`.
+    pub alertmanager: AlertmanagerSettings,
+    /// `[alerter.pagerduty.NAME]`.
+    pub pagerduty: BTreeMap<String, PagerDutySettings>,
     /// `[alerter.webhook.NAME]`.
     pub webhook: BTreeMap<String, WebhookSettings>,
 }
@@ -65,22 +77,27 @@ impl Default for AlerterSettings {
             email: EmailSettings::default(),
             slack: SlackSettings::default(),
             log: LogReceiverSettings::default(),
+            external_url: String::new(),
+            alertmanager: AlertmanagerSettings::default(),
+            pagerduty: BTreeMap::new(),
             webhook: BTreeMap::new(),
         }
     }
 }
 
 impl AlerterSettings {
-    /// The names of all receivers that are set up, as routes name them: `email`, `slack`, `log`
-    /// and the names of the webhooks.
+    /// The names of all receivers that are set up, as routes name them: `email`, `slack`,
+    /// `alertmanager`, `log`, and the names of the PagerDuty services and of the webhooks.
     pub fn receivers(&self) -> Vec<&str> {
         let fixed = [
             ("email", self.email.is_set()),
-            ("slack", self.slack.webhook_url_file.is_set()),
+            ("slack", self.slack.is_set()),
+            ("alertmanager", self.alertmanager.is_set()),
             ("log", self.log.enabled),
         ];
         let fixed = fixed.into_iter().filter(|(_, set)| *set).map(|(name, _)| name);
-        fixed.chain(self.webhook.keys().map(String::as_str)).collect()
+        let named = self.pagerduty.keys().chain(self.webhook.keys());
+        fixed.chain(named.map(String::as_str)).collect()
     }
 }
 
@@ -91,7 +108,8 @@ pub struct Route {
     /// Which alerts; `None` = all.
     #[serde(deserialize_with = "severity")]
     pub severity: Option<Severity>,
-    /// Names of receivers: `email`, `slack`, `log`, `oncall` (or `webhook.oncall`).
+    /// Names of receivers: `email`, `slack`, `alertmanager`, `log`, `oncall` (or `webhook.oncall`,
+    /// `pagerduty.oncall`).
     pub to: Vec<String>,
     /// Names of `[alerter.mute.NAME]`, times at which nobody is told on this route.
     pub mute: Vec<String>,
@@ -180,14 +198,6 @@ impl EmailSettings {
     }
 }
 
-/// `[alerter.slack]`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SlackSettings {
-    /// The file with the URL of the incoming webhook, which is a secret; none = no Slack.
-    pub webhook_url_file: SecretFile,
-}
-
 /// `[alerter.log]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -199,42 +209,5 @@ pub struct LogReceiverSettings {
 impl Default for LogReceiverSettings {
     fn default() -> Self {
         Self { enabled: true }
-    }
-}
-
-/// What a webhook is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WebhookFormat {
-    /// The shape of Alertmanager's webhooks, which many tools take.
-    #[default]
-    Alertmanager,
-    /// falconer's own notification.
-    Falconer,
-}
-
-/// `[alerter.webhook.NAME]`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct WebhookSettings {
-    /// The URL; empty where it is in `url_file`. Shown without what may be a secret.
-    #[serde(serialize_with = "without_path")]
-    pub url: String,
-    /// The file with the URL, where that is a secret.
-    pub url_file: SecretFile,
-    /// What is sent.
-    pub format: WebhookFormat,
-    /// Headers that are added.
-    pub headers: BTreeMap<String, Secret>,
-}
-
-/// Many a webhook's path or query is its password: only the host is shown.
-pub(super) fn without_path<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    let host_end = url.find("://").map_or(0, |at| at + 3);
-    match url[host_end..].find(['/', '?', '#']) {
-        Some(at) if url.len() > host_end + at + 1 => {
-            serializer.serialize_str(&format!("{}/***", &url[..host_end + at]))
-        }
-        Some(_) | None => serializer.serialize_str(url),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::alerter::without_path;
+use super::alerter::receivers::without_path;
 use crate::config::values::HumanDuration;
 use crate::effects::secret::SecretFile;
 

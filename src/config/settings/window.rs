@@ -174,7 +174,7 @@ impl MaintenanceWindow {
     pub fn as_window(&self) -> WindowSettings {
         let Self { days, from, duration, comment } = self.clone();
         let holds = vec![Held::Recovery];
-        WindowSettings { days, from, duration, comment, holds, ..WindowSettings::default() }
+        WindowSettings { days, from, duration, holds, comment, ..WindowSettings::default() }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::error::{JournalError, StateError};
-use super::health::JournalTrouble;
+use super::health::{JournalTrouble, MovedAside};
 use super::ring::{Ring, RingLimits};
 use crate::model::{JournalEntry, Timestamp};
 
@@ -43,7 +43,7 @@ pub(super) struct Inner {
     pub(super) limits: JournalLimits,
     pub(super) closing: bool,
     pub(super) trouble: Option<JournalTrouble>,
-    pub(super) moved_aside: Option<String>,
+    pub(super) moved_aside: Option<MovedAside>,
     pub(super) dropped: u64,
     pub(super) written: u64,
     pub(super) bytes: u64,

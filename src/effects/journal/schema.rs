@@ -47,6 +47,12 @@ pub(super) enum OpenError {
     /// Not written by falconer at all.
     #[error("it is the database of another program")]
     Foreign,
+    /// It is another process's to write.
+    #[error("another falconer ({who}) writes this journal")]
+    Held {
+        /// What is known of it.
+        who: String,
+    },
     /// To be read without being changed, and in an older form.
     #[error("its schema is version {found}, which only a falconer that runs brings to {VERSION}")]
     Older {

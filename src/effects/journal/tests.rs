@@ -216,8 +216,12 @@ async fn the_state_is_saved_whole_and_survives() {
     let first = [change("a", Some("1")), change("b", Some("2"))].into();
     journal.save(&first).await.unwrap();
     journal.save(&[change("a", None), change("c", Some("3"))].into()).await.unwrap();
-    // No order to close it, as when the process is killed.
-    let other = open(&path);
+    // What lies on the disk by now, as when the process is killed.
+    let killed = self::folder();
+    for name in ["falconer.db", "falconer.db-wal"] {
+        std::fs::copy(folder.path().join(name), killed.path().join(name)).unwrap();
+    }
+    let other = open(&killed.path().join("falconer.db"));
     let expected = [("b".to_owned(), "2".to_owned()), ("c".to_owned(), "3".to_owned())];
     assert_eq!(other.load().await.unwrap(), expected.clone().into());
     drop(other);

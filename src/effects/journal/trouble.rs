@@ -38,7 +38,10 @@ impl Trouble {
 fn code(error: &OpenError) -> Option<ErrorCode> {
     match error {
         OpenError::Sqlite(error) => error.sqlite_error_code(),
-        OpenError::Newer { .. } | OpenError::Foreign | OpenError::Older { .. } => None,
+        OpenError::Newer { .. }
+        | OpenError::Foreign
+        | OpenError::Older { .. }
+        | OpenError::Held { .. } => None,
     }
 }
 

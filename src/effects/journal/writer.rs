@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{JournalError, StateError};
-use super::health::JournalTrouble;
+use super::health::{JournalTrouble, MovedAside};
+use super::lock::{Lock, NotLocked};
 use super::memory::apply;
 use super::queue::{BATCH, Inner, Queue, State, Work};
 use super::retention::Retention;
@@ -32,6 +33,8 @@ pub(super) struct Writer {
     queue: Arc<Queue>,
     clock: Clock,
     metrics: Metrics,
+    /// Held from the first time that the file is opened until falconer ends.
+    lock: Option<Lock>,
     store: Option<Store>,
     /// The state as the file has it, once it was read.
     state: Option<State>,
@@ -52,6 +55,7 @@ impl Writer {
             queue,
             clock,
             metrics,
+            lock: None,
             store: None,
             state: None,
             is_state_lost: false,
@@ -110,7 +114,26 @@ impl Writer {
         }
     }
 
+    /// Makes sure that no other falconer writes the file. Where no lock is to be had, what SQLite says
+    /// of the file explains it better, or it is written without one.
+    fn lock(&mut self) -> Result<(), OpenError> {
+        if self.lock.as_ref().is_some_and(Lock::is_in_place) {
+            return Ok(());
+        }
+        self.lock = None;
+        match Lock::take(&self.path) {
+            Ok(lock) => self.lock = Some(lock),
+            Err(NotLocked::Held(who)) => return Err(OpenError::Held { who }),
+            Err(NotLocked::Impossible(error)) => {
+                let path = self.path.display();
+                tracing::warn!(%path, %error, "journal has no lock against another falconer");
+            }
+        }
+        Ok(())
+    }
+
     fn try_open(&mut self) -> Result<(), OpenError> {
+        self.lock()?;
         let mut store = Store::open(&self.path)?;
         let (entries, now) = (&[][..], self.clock.now());
         store.write(&Batch { entries, changes: &super::Changes::new(), durable: true, now })?;
@@ -238,16 +261,19 @@ impl Writer {
 
     fn set_aside(&mut self, why: String) {
         self.is_state_lost = true;
+        let forgot = self.state.is_none();
         if self.moved_aside >= MOST_MOVED_ASIDE {
             return self.degrade(format!("{why}; so were {} files before it", self.moved_aside));
         }
         self.moved_aside += 1;
         let path = self.path.display();
-        match move_aside(&self.path, self.clock.now()) {
+        let at = self.clock.now();
+        match move_aside(&self.path, at) {
             Ok(aside) => {
-                let aside = aside.display();
-                self.queue.ask(|inner| inner.moved_aside = Some(aside.to_string()));
-                tracing::error!(%path, %aside, why, "journal is damaged, moved aside and begun anew");
+                let aside = aside.display().to_string();
+                tracing::error!(%path, aside, why, "journal is damaged, moved aside and begun anew");
+                let moved = MovedAside { path: aside, at, why, forgot };
+                self.queue.ask(|inner| inner.moved_aside = Some(moved));
             }
             Err(error) => self.degrade(format!("{why}; it cannot be moved aside: {error}")),
         }

@@ -22,6 +22,16 @@ use crate::effects::Notifier;
 use crate::effects::secret::SecretFile;
 use crate::model::{Notification, Receipt};
 
+/// The usual [`EmailSettings::offer_again`]: servers that put strangers off do so for a minute to an
+/// hour.
+pub const OFFER_AGAIN: [Duration; 6] = [
+    Duration::from_mins(1),
+    Duration::from_mins(5),
+    Duration::from_mins(15),
+    Duration::from_mins(30),
+    Duration::from_hours(1),
+    Duration::from_hours(2),
+];
 /// The longest text that every subject begins with, in bytes.
 const PREFIX_LIMIT: usize = 60;
 
@@ -89,6 +99,9 @@ pub struct EmailSettings {
     pub stable_subject: bool,
     /// PEM file with the only authorities to trust, instead of the system's; read for each mail.
     pub ca_file: Option<PathBuf>,
+    /// The pauses before the mail is offered again to recipients whom the server has put off while it
+    /// took the mail for others.
+    pub offer_again: Vec<Duration>,
     /// For one mail as a whole, from the name look-up to the server's acceptance.
     pub timeout: Duration,
 }
@@ -110,7 +123,8 @@ impl EmailNotifier {
     /// When an address is none, there is no recipient, or an unprotected connection would leave
     /// this machine.
     pub fn new(mut settings: EmailSettings) -> Result<Self, SetupError> {
-        settings.host = settings.host.trim_matches(['[', ']']).to_owned();
+        let host = settings.host.trim_matches(['[', ']']).to_owned();
+        settings.host = host;
         let wrong = |message: String| SetupError::new(Self::NAME, message);
         let mailbox = |key: &str, address: &str| {
             let parsed = address.parse::<Mailbox>();
@@ -144,12 +158,16 @@ impl EmailNotifier {
     }
 
     /// One attempt; says what the server said.
-    async fn send(&self, notification: &Notification) -> Result<String, smtp::Failure> {
+    async fn send(
+        &self,
+        notification: &Notification,
+        phase: &smtp::Phase,
+    ) -> Result<String, smtp::Failure> {
         let mail = self.letterhead.build(notification);
         let mail = mail
             .map_err(|error| smtp::Failure::Refused(format!("cannot write the mail: {error}")))?;
         let bytes: Arc<[u8]> = mail.formatted().into();
-        let accepted = smtp::deliver(&self.settings, mail.envelope(), &bytes).await?;
+        let accepted = smtp::deliver(&self.settings, mail.envelope(), &bytes, phase).await?;
         let mut said = accepted.said;
         let mut later = Vec::new();
         for refused in accepted.refused {
@@ -158,7 +176,7 @@ impl EmailNotifier {
                 answer = refused.answer, again = refused.is_for_now,
                 "mail accepted for some recipients only"
             );
-            let when = if refused.is_for_now { "later" } else { "refused" };
+            let when = if refused.is_for_now { "put off" } else { "refused" };
             said = format!("{said}; {when} {}: {}", refused.address, refused.answer);
             if refused.is_for_now {
                 later.push(refused.address);
@@ -181,10 +199,14 @@ impl Notifier for EmailNotifier {
 
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
         let limit = self.settings.timeout;
-        let sent = tokio::time::timeout(limit, self.send(notification)).await;
-        match sent.unwrap_or(Err(smtp::Failure::Timeout)) {
+        let phase = smtp::Phase::default();
+        let sent = tokio::time::timeout(limit, self.send(notification, &phase)).await;
+        let sent = sent.unwrap_or_else(|_| {
+            let (phase, limit) = (phase.get(), render::span(limit));
+            Err(smtp::Failure::Unavailable(format!("{phase}: no answer within {limit}")))
+        });
+        match sent {
             Ok(said) => Ok(Receipt { said: Some(said), ..Receipt::default() }),
-            Err(smtp::Failure::Timeout) => Err(NotifyError::timeout(Self::NAME, limit)),
             Err(smtp::Failure::Unavailable(message)) => {
                 Err(NotifyError::unavailable(Self::NAME, message))
             }
@@ -215,6 +237,7 @@ mod tests {
             subject_prefix: String::new(),
             stable_subject: false,
             ca_file: None,
+            offer_again: OFFER_AGAIN.to_vec(),
             timeout: Duration::from_secs(20),
         }
     }

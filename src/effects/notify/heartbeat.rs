@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::{Method, Url};
 
-use super::http;
+use super::http::{self, Post};
 use super::webhook::WebhookUrl;
 use super::{NotifyError, SetupError, render};
 use crate::effects::LifeSign;
@@ -91,16 +91,15 @@ impl HttpHeartbeat {
 
     async fn request(&self, condition: &Condition) -> Result<(), NotifyError> {
         let HeartbeatTarget { method, ca_file, timeout, .. } = &self.target;
-        let url = self.url(condition).await?;
-        let host = http::target(&url);
-        let client = http::client_for(NAME, &url, ca_file.as_ref()).await?;
-        let request = match method {
-            HeartbeatMethod::Get => client.request(Method::GET, url),
-            HeartbeatMethod::Post => client.request(Method::POST, url).body(words(condition)),
+        let (method, body) = match method {
+            HeartbeatMethod::Get => (Method::GET, String::new()),
+            HeartbeatMethod::Post => (Method::POST, words(condition)),
         };
-        let response = request.timeout(*timeout).send().await;
-        let response = response.map_err(|error| http::describe(NAME, &host, *timeout, error))?;
-        http::judge(NAME, response).await
+        let mut post = Post::text(NAME, self.url(condition).await?, body, *timeout);
+        post.secrets = vec![post.url.path().trim_matches('/').to_owned()];
+        post.method = method;
+        post.ca_file = ca_file.as_ref();
+        post.send().await.map(drop)
     }
 }
 

@@ -1,48 +1,112 @@
-//! One POST of JSON to a receiver: bounded in time and memory, no redirects, no proxy from the
+//! One request to a receiver: bounded in time and memory, no redirects, no proxy from the
 //! environment, and no URL in any error, since a URL can be a secret.
 
 mod clients;
+mod retry_after;
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 
 use super::{NotifyError, render};
 use crate::effects::failure;
 use crate::effects::small_file::{self, CA_FILE_LIMIT};
 use clients::Authorities;
 
-/// How much of an answer is read, in bytes.
-const ANSWER_LIMIT: usize = 4 * 1024;
+/// What JSON is sent as.
+pub(super) const JSON: &str = "application/json";
+/// How much of an answer is read where only its status matters, in bytes.
+const SHORT_ANSWER: usize = 4 * 1024;
 /// How much of an answer is shown, in bytes.
 const SHOWN_LIMIT: usize = 150;
+/// A shorter text is not looked for in answers: it would be found everywhere.
+const SHORTEST_SECRET: usize = 4;
 
 /// What is sent where.
+#[derive(Debug)]
 pub(super) struct Post<'a> {
     /// The receiver's name.
     pub receiver: &'a str,
+    /// POST or PUT.
+    pub method: Method,
     /// Where to.
     pub url: Url,
     /// Beside the content type.
     pub headers: HeaderMap,
-    /// The JSON text.
+    /// The type of the body.
+    pub content_type: HeaderValue,
+    /// The body.
     pub body: Vec<u8>,
     /// For everything from the connection to the end of the answer.
     pub timeout: Duration,
     /// PEM file with the only authorities to trust, instead of the system's.
     pub ca_file: Option<&'a PathBuf>,
+    /// How much of the answer is read, in bytes.
+    pub answer_limit: usize,
+    /// Texts that no error may show even if the far side repeats them, beside sensitive headers.
+    pub secrets: Vec<String>,
 }
 
-impl Post<'_> {
-    /// Sends it once.
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub status: StatusCode,
+    /// For how long the far side wants to be left alone.
+    pub retry_after: Option<Duration>,
+    /// As much of the body as the limit allowed.
+    pub body: Vec<u8>,
+    secrets: Vec<String>,
+}
+
+impl<'a> Post<'a> {
+    /// A POST of this JSON, of whose answer only the status matters.
+    pub(super) fn json(
+        receiver: &'a str,
+        url: Url,
+        body: &serde_json::Value,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            receiver,
+            method: Method::POST,
+            url,
+            headers: HeaderMap::new(),
+            content_type: HeaderValue::from_static(JSON),
+            body: body.to_string().into_bytes(),
+            timeout,
+            ca_file: None,
+            answer_limit: SHORT_ANSWER,
+            secrets: Vec::new(),
+        }
+    }
+
+    /// A POST of this plain text.
+    pub(super) fn text(receiver: &'a str, url: Url, body: String, timeout: Duration) -> Self {
+        let mut post = Self::json(receiver, url, &serde_json::Value::Null, timeout);
+        post.content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+        post.body = body.into_bytes();
+        post
+    }
+
+    /// Sends it once. Gives the status, e.g. `202 Accepted`.
     ///
     /// # Errors
     /// Unless the far side answers with 2xx.
-    pub(super) async fn send(self) -> Result<(), NotifyError> {
+    pub(super) async fn send(self) -> Result<String, NotifyError> {
+        let receiver = self.receiver;
+        self.exchange().await?.judge(receiver)
+    }
+
+    /// Sends it once and gives the answer, whatever that says.
+    ///
+    /// # Errors
+    /// When there is no answer in time.
+    pub(super) async fn exchange(self) -> Result<Answer, NotifyError> {
         let (receiver, limit) = (self.receiver, self.timeout);
         // The client's own deadline ends first, as a rule; this one also covers reading the CA file.
         tokio::time::timeout(limit, self.attempt())
@@ -50,25 +114,38 @@ impl Post<'_> {
             .unwrap_or_else(|_| Err(NotifyError::timeout(receiver, limit)))
     }
 
-    async fn attempt(self) -> Result<(), NotifyError> {
-        let receiver = self.receiver;
+    async fn attempt(self) -> Result<Answer, NotifyError> {
+        let (receiver, limit) = (self.receiver, self.answer_limit);
+        let secrets = self.hidden();
         let target = target(&self.url);
-        let client = self.client().await?;
+        let client = client_for(receiver, &self.url, self.ca_file).await?;
         let request = client
-            .post(self.url)
+            .request(self.method, self.url)
             .headers(self.headers)
-            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_TYPE, self.content_type)
             .timeout(self.timeout)
             .body(self.body);
         let response = request
             .send()
             .await
             .map_err(|error| describe(receiver, &target, self.timeout, error))?;
-        judge(receiver, response).await
+        let status = response.status();
+        let retry_after = retry_after::of(response.headers());
+        Ok(Answer { status, retry_after, body: beginning(response, limit).await, secrets })
     }
 
-    async fn client(&self) -> Result<Client, NotifyError> {
-        client_for(self.receiver, &self.url, self.ca_file).await
+    /// What an echo of the request must not bring into an error: also a token without the scheme
+    /// that stands before it.
+    fn hidden(&self) -> Vec<String> {
+        let sensitive = self.headers.values().filter(|value| value.is_sensitive());
+        let sensitive = sensitive.filter_map(|value| value.to_str().ok());
+        let tokens = sensitive.flat_map(|value| [Some(value), value.split_once(' ').map(|p| p.1)]);
+        let tokens = tokens.flatten().map(str::to_owned);
+        let hidden = tokens.chain(self.secrets.iter().cloned());
+        let mut hidden: Vec<String> = hidden.filter(|text| text.len() >= SHORTEST_SECRET).collect();
+        // The whole of one goes before a part of it.
+        hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        hidden
     }
 }
 
@@ -76,7 +153,7 @@ impl Post<'_> {
 ///
 /// # Errors
 /// When that file cannot be used.
-pub(super) async fn client_for(
+async fn client_for(
     receiver: &str,
     url: &Url,
     ca_file: Option<&PathBuf>,
@@ -94,6 +171,52 @@ pub(super) async fn client_for(
         }
     }
     .map_err(|error| NotifyError::unavailable(receiver, error))
+}
+
+impl Answer {
+    /// What the status means; where it is good, the status itself.
+    ///
+    /// # Errors
+    /// Unless it is 2xx.
+    pub(super) fn judge(&self, receiver: &str) -> Result<String, NotifyError> {
+        let status = self.status;
+        if status.is_success() {
+            return Ok(status.to_string());
+        }
+        if status.is_redirection() {
+            let message = format!("answered with a redirect ({status}), which is not followed");
+            return Err(NotifyError::refused(receiver, message));
+        }
+        let message = self.sentence();
+        if status.is_server_error()
+            || status == StatusCode::TOO_MANY_REQUESTS
+            || status == StatusCode::REQUEST_TIMEOUT
+        {
+            Err(NotifyError::busy(receiver, message, self.retry_after))
+        } else {
+            Err(NotifyError::refused(receiver, message))
+        }
+    }
+
+    /// The body as text in which no secret of the request stands.
+    pub(super) fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body).into_owned();
+        self.secrets.iter().fold(text, |text, secret| text.replace(secret, "***"))
+    }
+
+    /// The status, and the beginning of what was said.
+    fn sentence(&self) -> String {
+        let mut message = format!("answered {}", self.status);
+        if let Some(time) = self.retry_after {
+            let _ = write!(message, " (retry after {} s)", time.as_secs());
+        }
+        let said = render::one_line(&self.text(), SHOWN_LIMIT);
+        if !said.is_empty() {
+            message.push_str(": ");
+            message.push_str(&said);
+        }
+        message
+    }
 }
 
 /// A URL of http or https. The error does not show it.
@@ -115,56 +238,44 @@ pub(super) fn target(url: &Url) -> String {
     }
 }
 
-pub(super) async fn judge(receiver: &str, response: Response) -> Result<(), NotifyError> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(());
+/// Whether the URL leads to this machine without asking a name server.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// A URL to which secrets may be sent: https, or http to this machine. The error does not repeat it.
+pub(super) fn confidential(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
+        return Ok(url);
     }
-    if status.is_redirection() {
-        let message = format!("answered with a redirect ({status}), which is not followed");
-        return Err(NotifyError::refused(receiver, message));
-    }
-    let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
-    let mut message = format!("answered {status}");
-    if let Some(seconds) = retry_after {
-        message.push_str(" (retry after ");
-        message.push_str(&render::one_line(seconds, 30));
-        message.push(')');
-    }
-    let answer = render::one_line(&answer(response).await, SHOWN_LIMIT);
-    if !answer.is_empty() {
-        message.push_str(": ");
-        message.push_str(&answer);
-    }
-    if status.is_server_error()
-        || status == StatusCode::TOO_MANY_REQUESTS
-        || status == StatusCode::REQUEST_TIMEOUT
-    {
-        Err(NotifyError::unavailable(receiver, message))
-    } else {
-        Err(NotifyError::refused(receiver, message))
-    }
+    Err("must begin with https:// (http:// only to this machine)".to_owned())
+}
+
+/// The value of an `Authorization` with this token, which no log shows.
+pub(super) fn bearer(receiver: &str, token: &str) -> Result<HeaderValue, NotifyError> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+        NotifyError::refused(receiver, "the token is not one: it has odd characters")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The beginning of the answer; what cannot be read is left out.
-async fn answer(mut response: Response) -> String {
+async fn beginning(mut response: Response, limit: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
-        let room = ANSWER_LIMIT.saturating_sub(bytes.len());
+        let room = limit.saturating_sub(bytes.len());
         bytes.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-        if bytes.len() >= ANSWER_LIMIT {
+        if bytes.len() >= limit {
             break;
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
-pub(super) fn describe(
-    receiver: &str,
-    target: &str,
-    limit: Duration,
-    error: reqwest::Error,
-) -> NotifyError {
+fn describe(receiver: &str, target: &str, limit: Duration, error: reqwest::Error) -> NotifyError {
     if error.is_timeout() {
         return NotifyError::timeout(receiver, limit);
     }

@@ -1,8 +1,8 @@
-//! The receiver that is always there: a line in falconer's own log.
+//! The receiver that is always there: a line in falconer's own log for each alert of a message.
 
 use async_trait::async_trait;
 
-use super::{NotifyError, render};
+use super::{NotifyError, words};
 use crate::effects::Notifier;
 use crate::model::{AlertMessage, AlertStatus, Notification, Receipt, Severity};
 
@@ -24,19 +24,28 @@ impl Notifier for LogNotifier {
     }
 
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
-        let AlertMessage { incident, component, title, reason, action, .. } = &notification.lead;
-        let lasted = render::lasted(notification);
-        match (notification.lead.status, notification.lead.severity) {
-            (AlertStatus::Firing, Severity::Critical) => {
-                tracing::error!(%incident, %component, title, %reason, action, "alert firing");
-            }
-            (AlertStatus::Firing, Severity::Warning) => {
-                tracing::warn!(%incident, %component, title, %reason, action, "alert firing");
-            }
-            (AlertStatus::Resolved, _) => {
-                tracing::info!(%incident, %component, title, lasted, action, "alert over");
-            }
+        for alert in notification.alerts() {
+            write(alert, notification);
         }
         Ok(Receipt::default())
+    }
+}
+
+fn write(alert: &AlertMessage, notification: &Notification) {
+    let AlertMessage { incident, component, severity, .. } = alert;
+    let (title, reason, action) = (words::title(alert), words::reason(alert), words::action(alert));
+    let (affects, lasted) = (words::affects(alert), words::lasted(alert, notification.sent_at));
+    let acknowledged = words::acknowledged(alert).unwrap_or_default();
+    let (severity_name, thread) = (severity.as_str(), &*notification.thread);
+    match (alert.status, severity) {
+        (AlertStatus::Firing, Severity::Critical) => {
+            tracing::error!(%incident, %component, severity = severity_name, title, reason, action, affects, acknowledged, thread, "alert firing");
+        }
+        (AlertStatus::Firing, Severity::Warning) => {
+            tracing::warn!(%incident, %component, severity = severity_name, title, reason, action, affects, acknowledged, thread, "alert firing");
+        }
+        (AlertStatus::Resolved, _) => {
+            tracing::info!(%incident, %component, severity = severity_name, title, lasted, action, thread, "alert over");
+        }
     }
 }

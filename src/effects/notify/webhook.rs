@@ -1,39 +1,49 @@
-//! Any program that takes a POST of JSON: in falconer's own words, or in those of Alertmanager.
+//! Any program that takes a POST: in falconer's own words, in those of Alertmanager, or in those of
+//! a template.
 
 mod payload;
+mod template;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use serde_json::Value;
 
-use super::http::{Post, parse};
-use super::{NotifyError, SetupError};
+use super::http::{JSON, Post, parse};
+use super::{NotifyError, SetupError, render};
 use crate::effects::Notifier;
 use crate::effects::secret::SecretFile;
+use crate::effects::small_file;
 use crate::model::{Notification, Receipt};
 
-/// The shape of the JSON; a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub use template::{TEMPLATE_LIMIT, check as check_template};
+
+/// The longest flaw that is told, in bytes.
+const FLAW_LIMIT: usize = 300;
+
+/// The shape of the body.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum WebhookFormat {
     /// The notification itself, with a `version`.
     #[default]
     Falconer,
     /// What Alertmanager sends to its own webhook receivers, version 4.
     Alertmanager,
+    /// What this template makes of the notification.
+    Template(WebhookTemplate),
 }
 
-impl WebhookFormat {
-    /// The name as it stands in `actors.toml`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Falconer => "falconer",
-            Self::Alertmanager => "alertmanager",
-        }
-    }
+/// A template of a webhook's body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WebhookTemplate {
+    /// This text.
+    Text(String),
+    /// The text in this file; read for each message.
+    File(PathBuf),
 }
 
 /// Where a webhook is.
@@ -58,8 +68,12 @@ pub struct WebhookSettings {
     pub name: String,
     /// Where to; http or https.
     pub url: WebhookUrl,
-    /// The shape of the JSON.
+    /// The shape of the body.
     pub format: WebhookFormat,
+    /// What the body of a template is; decides how values are escaped.
+    pub content_type: String,
+    /// PUT instead of POST.
+    pub put: bool,
     /// Headers beside the content type.
     pub headers: Vec<(String, String)>,
     /// Headers whose values are secrets, e.g. `authorization`; read for each message.
@@ -79,6 +93,8 @@ impl WebhookSettings {
             name: name.into(),
             url: url.into(),
             format: WebhookFormat::default(),
+            content_type: JSON.to_owned(),
+            put: false,
             headers: Vec::new(),
             secret_headers: Vec::new(),
             ca_file: None,
@@ -104,16 +120,25 @@ impl fmt::Debug for WebhookSettings {
 #[derive(Debug, Clone)]
 pub struct WebhookNotifier {
     receiver: String,
+    content_type: HeaderValue,
     headers: HeaderMap,
     secret_headers: Vec<(HeaderName, SecretFile)>,
     settings: WebhookSettings,
+}
+
+/// What is sent, and what was wrong in making it.
+struct Body {
+    content_type: HeaderValue,
+    bytes: Vec<u8>,
+    flaw: Option<String>,
 }
 
 impl WebhookNotifier {
     /// A receiver with these settings.
     ///
     /// # Errors
-    /// When the URL is not one of http or https, or a header is not one.
+    /// When the URL is not one of http or https, a header or the content type is not one, or the
+    /// template makes no sense. A template in a file is looked at when it is needed.
     pub fn new(settings: WebhookSettings) -> Result<Self, SetupError> {
         let receiver = format!("webhook.{}", settings.name);
         let wrong = |message: String| SetupError::new(&receiver, message);
@@ -121,6 +146,12 @@ impl WebhookNotifier {
             WebhookUrl::Plain(url) => drop(parse(url).map_err(wrong)?),
             WebhookUrl::Secret(_) => {}
         }
+        if let WebhookFormat::Template(WebhookTemplate::Text(template)) = &settings.format {
+            check_template(template, &settings.content_type)
+                .map_err(|error| wrong(format!("template: {error}")))?;
+        }
+        let content_type = HeaderValue::try_from(&settings.content_type)
+            .map_err(|_| wrong("content_type: not a header's value".into()))?;
         let header_name = |name: &str| {
             HeaderName::try_from(name).map_err(|_| wrong(format!("header {name:?}: not a name")))
         };
@@ -135,7 +166,7 @@ impl WebhookNotifier {
         for (name, source) in &settings.secret_headers {
             secret_headers.push((header_name(name)?, source.clone()));
         }
-        Ok(Self { receiver, headers, secret_headers, settings })
+        Ok(Self { receiver, content_type, headers, secret_headers, settings })
     }
 
     async fn url(&self) -> Result<Url, NotifyError> {
@@ -145,6 +176,17 @@ impl WebhookNotifier {
             WebhookUrl::Secret(source) => {
                 let url = source.read().await.map_err(|error| unusable(error.to_string()))?;
                 parse(url.trim()).map_err(unusable)
+            }
+        }
+    }
+
+    /// Path and query, where the URL is a secret.
+    fn secret_parts(&self, url: &Url) -> Vec<String> {
+        match self.settings.url {
+            WebhookUrl::Plain(_) => Vec::new(),
+            WebhookUrl::Secret(_) => {
+                let parts = [Some(url.path().trim_matches('/')), url.query()];
+                parts.into_iter().flatten().map(str::to_owned).collect()
             }
         }
     }
@@ -165,14 +207,47 @@ impl WebhookNotifier {
         Ok(headers)
     }
 
-    fn body(&self, notification: &Notification) -> serde_json::Value {
-        match self.settings.format {
-            WebhookFormat::Falconer => payload::falconer(&self.receiver, notification),
-            WebhookFormat::Alertmanager => payload::alertmanager(
-                &self.settings.name,
-                &self.settings.external_url,
-                notification,
-            ),
+    async fn body(&self, notification: &Notification) -> Body {
+        let settings = &self.settings;
+        let json = |value: Value, flaw| Body {
+            content_type: HeaderValue::from_static(JSON),
+            bytes: value.to_string().into_bytes(),
+            flaw,
+        };
+        match &settings.format {
+            WebhookFormat::Falconer => json(payload::falconer(&self.receiver, notification), None),
+            WebhookFormat::Alertmanager => {
+                let external = &settings.external_url;
+                json(payload::alertmanager(&settings.name, external, notification), None)
+            }
+            WebhookFormat::Template(template) => match self.filled(template, notification).await {
+                Ok(bytes) => Body { content_type: self.content_type.clone(), bytes, flaw: None },
+                // What was to be told matters more than how.
+                Err(error) => {
+                    let mut value = payload::falconer(&self.receiver, notification);
+                    value["template_error"] = error.as_str().into();
+                    json(value, Some(format!("the template failed: {error}")))
+                }
+            },
+        }
+    }
+
+    async fn filled(
+        &self,
+        template: &WebhookTemplate,
+        notification: &Notification,
+    ) -> Result<Vec<u8>, String> {
+        let settings = &self.settings;
+        let context = template::context(&self.receiver, &settings.external_url, notification);
+        match template {
+            WebhookTemplate::Text(text) => template::make(text, &settings.content_type, &context),
+            WebhookTemplate::File(path) => {
+                let bytes = small_file::read(path, TEMPLATE_LIMIT).await;
+                let bytes = bytes.map_err(|error| format!("{}: {error}", path.display()))?;
+                let text = String::from_utf8(bytes)
+                    .map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
+                template::make(&text, &settings.content_type, &context)
+            }
         }
     }
 }
@@ -184,16 +259,19 @@ impl Notifier for WebhookNotifier {
     }
 
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
-        let post = Post {
-            receiver: &self.receiver,
-            url: self.url().await?,
-            headers: self.headers().await?,
-            body: self.body(notification).to_string().into_bytes(),
-            timeout: self.settings.timeout,
-            ca_file: self.settings.ca_file.as_ref(),
-        };
-        post.send().await?;
-        Ok(Receipt::default())
+        let url = self.url().await?;
+        let headers = self.headers().await?;
+        let Body { content_type, bytes, flaw } = self.body(notification).await;
+        let mut post = Post::json(&self.receiver, url, &Value::Null, self.settings.timeout);
+        post.method = if self.settings.put { Method::PUT } else { Method::POST };
+        post.secrets = self.secret_parts(&post.url);
+        post.headers = headers;
+        post.content_type = content_type;
+        post.body = bytes;
+        post.ca_file = self.settings.ca_file.as_ref();
+        let said = Some(post.send().await?);
+        let flaw = flaw.map(|flaw| render::one_line(&flaw, FLAW_LIMIT).into());
+        Ok(Receipt { reference: None, said, flaw })
     }
 }
 

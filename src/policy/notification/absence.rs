@@ -76,7 +76,8 @@ mod tests {
         book.settle(&settings(), &NoHolds, Pace::Normal, now);
         let step = book.next("email", &settings(), Pace::Normal, now);
         let NextStep::Send { notification, .. } = step else { return false };
-        let error = SendFailure { outage: true, error: "connection refused".to_owned() };
+        let error =
+            SendFailure { outage: true, error: "connection refused".to_owned(), retry_after: None };
         book.finish("email", &notification, Err(error), &settings(), 0.5, now);
         true
     }

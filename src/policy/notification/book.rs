@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::alert::{Alert, OpenAlert, ReceiverState};
 use super::decision::Moment;
 use super::delivery::{
-    CloseReason, Delivery, NotificationDecision, Pace, Resolution, SendReason, WaitReason,
+    CloseReason, Delivery, NotificationDecision, Pace, Resolution, SendReason,
 };
 use super::hold::{Hold, Holds};
 use super::membership::Groups;
 use super::route::NotificationSettings;
 use super::routing::Place;
-use crate::model::{AlertStatus, IncidentId, Notification, Timestamp};
+use crate::model::{IncidentId, Notification, Timestamp};
 
 /// Evidence lines that are kept of one incident.
 const MAX_DETAILS: usize = 40;
@@ -28,6 +28,9 @@ pub struct SendFailure {
     pub outage: bool,
     /// One line, no secrets.
     pub error: String,
+    /// For how long the receiver wants to be left alone, where it says so; held against the longest
+    /// back-off.
+    pub retry_after: Option<Duration>,
 }
 
 /// What to do for one receiver.
@@ -66,19 +69,6 @@ pub enum Raised {
     OtherCauses,
     /// At most what the next message will say has changed.
     Known,
-}
-
-/// A message that was due and was not accepted when the process ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undelivered {
-    /// The incident.
-    pub incident: IncidentId,
-    /// Who was to be told.
-    pub receiver: Arc<str>,
-    /// Whether the incident goes on or is over.
-    pub status: AlertStatus,
-    /// Why the newest attempt failed, if there was one.
-    pub error: Option<String>,
 }
 
 /// What has changed since it was last saved.
@@ -220,27 +210,6 @@ impl AlertBook {
         true
     }
 
-    /// What somebody should still be told and was not: for the last words of a process that ends.
-    pub fn undelivered(&self, settings: &NotificationSettings, now: Timestamp) -> Vec<Undelivered> {
-        let moment = Moment { settings, pace: Pace::Draining, now };
-        let mut found = Vec::new();
-        for open in self.alerts.values() {
-            for (receiver, delivery) in &open.deliveries {
-                let Some(case) = self.case(open, receiver, moment) else { continue };
-                if is_owed(case.decide()) {
-                    let over = open.resolution.is_some();
-                    found.push(Undelivered {
-                        incident: open.alert.incident.clone(),
-                        receiver: Arc::clone(receiver),
-                        status: if over { AlertStatus::Resolved } else { AlertStatus::Firing },
-                        error: delivery.error().map(str::to_owned),
-                    });
-                }
-            }
-        }
-        found
-    }
-
     /// Looks at what is held back, closes what needs no further message, and forgets the alerts and
     /// groups that are over everywhere. To be called before [`Self::next`].
     pub fn settle(
@@ -306,28 +275,5 @@ impl AlertBook {
     /// What is known of an open incident.
     pub fn alert(&self, incident: &IncidentId) -> Option<&Alert> {
         self.alerts.get(incident).map(|open| &open.alert)
-    }
-}
-
-/// Whether a message that is due was not accepted; reminders are owed to nobody.
-fn is_owed(decision: NotificationDecision) -> bool {
-    match decision {
-        NotificationDecision::Send { reason, .. } => match reason {
-            SendReason::First
-            | SendReason::Escalated
-            | SendReason::Retry
-            | SendReason::Abandoned
-            | SendReason::Resolved
-            | SendReason::WholeStory => true,
-            SendReason::Repeat | SendReason::Changed | SendReason::Resent => false,
-        },
-        NotificationDecision::Wait { reason, .. } => match reason {
-            WaitReason::GroupWait
-            | WaitReason::GroupInterval
-            | WaitReason::InFlight
-            | WaitReason::Backoff => true,
-            WaitReason::Held | WaitReason::Acknowledged | WaitReason::RepeatInterval => false,
-        },
-        NotificationDecision::Close { .. } => false,
     }
 }

@@ -23,6 +23,7 @@ use super::alert::OpenAlert;
 use super::book::AlertBook;
 use super::delivery::Delivery;
 use super::hold::{Hold, HoldKind, Holds};
+use super::route::NotificationSettings;
 use crate::model::{Affected, ComponentId, IncidentId, Timestamp};
 
 /// An alert waits no longer for the word on what may be its cause.
@@ -42,13 +43,14 @@ type Known = HashMap<Vec<ComponentId>, HashMap<Vec<ComponentId>, Vec<ComponentId
 
 /// Holds back what has a cause. To be made anew for every round of decisions: it remembers what it
 /// found, for a thousand alerts with one cause ask the same.
-#[derive(Debug, Clone, Default)]
-pub struct Inhibition {
+#[derive(Debug, Clone)]
+pub struct Inhibition<'a> {
+    settings: &'a NotificationSettings,
     /// By receiver.
     known: RefCell<HashMap<String, Known>>,
 }
 
-impl Holds for Inhibition {
+impl Holds for Inhibition<'_> {
     fn hold(
         &self,
         book: &AlertBook,
@@ -61,7 +63,7 @@ impl Holds for Inhibition {
         if is_plain && before.is_none() {
             return None;
         }
-        if calls_person(open, receiver) {
+        if calls_person(open, receiver) || self.is_forgotten(open, receiver) {
             return None;
         }
         let told = self.told_instead(book, open, receiver);
@@ -79,7 +81,19 @@ impl Holds for Inhibition {
     }
 }
 
-impl Inhibition {
+impl<'a> Inhibition<'a> {
+    /// Of what these settings say of the receivers.
+    pub fn new(settings: &'a NotificationSettings) -> Self {
+        Self { settings, known: RefCell::default() }
+    }
+
+    /// Whether the receiver would take what it is not told again for being over.
+    fn is_forgotten(&self, open: &OpenAlert, receiver: &str) -> bool {
+        let policy = self.settings.peculiar.get(receiver);
+        let told = || open.deliveries.get(receiver).and_then(|delivery| delivery.progress().2);
+        policy.is_some_and(|policy| policy.resend_every.is_some()) && told().is_some()
+    }
+
     fn told_instead(&self, book: &AlertBook, open: &OpenAlert, receiver: &str) -> Vec<ComponentId> {
         let causes = open.alert.causes.as_slice();
         let suspects = open.alert.suspicion.as_ref().map_or(&[][..], |one| one.of.as_slice());

@@ -123,7 +123,7 @@ impl AlertBook {
         random: f64,
         now: Timestamp,
     ) -> CircuitChange {
-        let SendFailure { outage, error } = failure;
+        let SendFailure { outage, error, retry_after } = failure;
         let state = self.receivers.entry(Arc::from(receiver)).or_default();
         state.last_error = Some(error.clone());
         let sending = members.iter().filter_map(|incident| {
@@ -140,6 +140,9 @@ impl AlertBook {
             state.failed_at = Some(now);
             state.failed_last = is_last;
             let change = state.circuit.unanswered(&settings.circuit(), random, now);
+            if let Some(asked) = retry_after {
+                state.circuit.rest_until(now + asked.min(settings.backoff.max));
+            }
             (state.circuit.open_until().unwrap_or(now), change)
         } else {
             // Who refuses a message is in reach of others.

@@ -256,7 +256,7 @@ fn worth_saying(alert: Alert, known: &Alert) -> Option<ReceiverNews> {
     let (incident, started_at) = (known.incident.clone(), known.started_at);
     let severity = alert.severity.max(known.severity);
     is_news
-        .then(|| ReceiverNews::Raise(Box::new(Alert { incident, started_at, severity, ..alert })))
+        .then(|| ReceiverNews::Raise(Box::new(Alert { incident, severity, started_at, ..alert })))
 }
 
 fn details(dead_since: Option<Timestamp>, backlog: &Backlog, losses: &[&Loss]) -> Vec<String> {

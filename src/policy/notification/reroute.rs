@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn unreachable() -> Result<Receipt, SendFailure> {
-        Err(SendFailure { outage: true, error: "connection refused".into() })
+        Err(SendFailure { outage: true, error: "connection refused".into(), retry_after: None })
     }
 
     #[test]

@@ -167,11 +167,15 @@ impl NotificationSettings {
         names.filter(|name| self.receiver_named(name).is_none()).map(String::as_str).collect()
     }
 
-    /// `oncall` and `webhook.oncall` both name the webhook `oncall`; an exact name wins.
+    /// `oncall` and `webhook.oncall` both name the webhook `oncall`, and `oncall` and
+    /// `pagerduty.oncall` the PagerDuty service; an exact name wins.
     pub(super) fn receiver_named(&self, name: &str) -> Option<Arc<str>> {
         let exact = self.receivers.iter().find(|receiver| receiver.as_ref() == name);
         let found = exact.or_else(|| {
-            self.receivers.iter().find(|receiver| receiver.strip_prefix("webhook.") == Some(name))
+            let short = |receiver: &Arc<str>| {
+                receiver.split_once('.').is_some_and(|(_, short)| short == name)
+            };
+            self.receivers.iter().find(|receiver| short(receiver))
         });
         found.cloned()
     }

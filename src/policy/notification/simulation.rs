@@ -54,7 +54,7 @@ fn sent(step: NextStep) -> Notification {
 }
 
 fn outage() -> SendFailure {
-    SendFailure { outage: true, error: "connection refused".into() }
+    SendFailure { outage: true, error: "connection refused".into(), retry_after: None }
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_refused_message_does_not_hold_up_the_others() {
     book.raise(alert("proxy", Severity::Warning), &settings, at(0));
     book.raise(alert("querynode", Severity::Warning), &settings, at(0));
     let refused = sent(book.next("email", &settings, Pace::Normal, at(5)));
-    let failure = SendFailure { outage: false, error: "550 no".into() };
+    let failure = SendFailure { outage: false, error: "550 no".into(), retry_after: None };
     book.finish("email", &refused, Err(failure), &settings, 0.5, at(5));
     let other = sent(book.next("email", &settings, Pace::Normal, at(5)));
     assert_ne!(other.lead.incident, refused.lead.incident);
@@ -277,7 +277,7 @@ fn play(
             }
             let result = match answer {
                 0 => Ok(Receipt::default()),
-                one => Err(SendFailure { outage: one != 2, error: "no".into() }),
+                one => Err(SendFailure { outage: one != 2, error: "no".into(), retry_after: None }),
             };
             book.finish(&receiver, &message, result, settings, 0.5, now);
         }

@@ -189,7 +189,8 @@ impl Stage {
                 match self.book.next(&receiver, &self.settings, Pace::Normal, now) {
                     NextStep::Send { notification, .. } => {
                         let is_away = self.away.get(&*receiver).is_some_and(|end| second < *end);
-                        let failure = SendFailure { outage: true, error: "away".into() };
+                        let failure =
+                            SendFailure { outage: true, error: "away".into(), retry_after: None };
                         let reference = Some(format!("ref {}", notification.thread).into());
                         let result = if is_away {
                             Err(failure)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::refusal::RefusalReason;
 use super::settings::ActionStep;
-use crate::model::{Timestamp, WorkloadRef};
+use crate::model::{LEFT_TO_PERSON, Timestamp, WorkloadRef};
 
 /// What to do about a sick component.
 #[derive(Debug, Clone, PartialEq)]
@@ -195,12 +195,12 @@ impl fmt::Display for EscalationReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LadderEnds { tried, skipped } if tried.is_empty() => {
-                f.write_str("left to a person: the ladder has no automatic step")?;
+                write!(f, "{LEFT_TO_PERSON}: the ladder has no automatic step")?;
                 write_skipped(f, skipped)
             }
             Self::LadderEnds { tried, skipped } => {
                 let words: Vec<String> = tried.iter().map(ToString::to_string).collect();
-                write!(f, "left to a person: {}", words.join(", then "))?;
+                write!(f, "{LEFT_TO_PERSON}: {}", words.join(", then "))?;
                 if !skipped.is_empty() {
                     write!(f, "; not tried: {}", skipped.join("; "))?;
                 }
@@ -208,7 +208,7 @@ impl fmt::Display for EscalationReason {
             }
             Self::RolloutStuck { workload } => write!(
                 f,
-                "left to a person: {workload} still rolls out after its restart, and another \
+                "{LEFT_TO_PERSON}: {workload} still rolls out after its restart, and another \
                  restart would not help"
             ),
         }

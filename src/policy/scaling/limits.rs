@@ -4,6 +4,8 @@
 //! Source: what the HPA does with `behavior` (`stabilizeRecommendationWithBehaviors` and
 //! `convertDesiredReplicasWithBehaviorRate` of `pkg/controller/podautoscaler/horizontal.go`).
 
+use std::cmp::Ordering;
+
 use crate::model::Timestamp;
 
 use super::settings::{
@@ -91,16 +93,18 @@ pub fn limit(
     let lowest = history.recommended(&settings.scale_up, now).fold(recommended, u32::min);
     let highest = history.recommended(&settings.scale_down, now).fold(recommended, u32::max);
     let stable = current.max(lowest).min(highest);
-    let (replicas, bounded_by) = if stable > current {
-        let limit = ceiling(current, history, &settings.scale_up, now).max(current.into());
-        let (max, by) = stricter(limit, settings.max_replicas, Limiter::MaxReplicas, i64::lt);
-        (stable.min(max), (stable > max).then_some(by))
-    } else if stable < current {
-        let limit = floor(current, history, &settings.scale_down, now).min(current.into());
-        let (min, by) = stricter(limit, settings.min_replicas, Limiter::MinReplicas, i64::gt);
-        (stable.max(min), (stable < min).then_some(by))
-    } else {
-        (stable, None)
+    let (replicas, bounded_by) = match stable.cmp(&current) {
+        Ordering::Greater => {
+            let limit = ceiling(current, history, &settings.scale_up, now).max(current.into());
+            let (max, by) = stricter(limit, settings.max_replicas, Limiter::MaxReplicas, i64::lt);
+            (stable.min(max), (stable > max).then_some(by))
+        }
+        Ordering::Less => {
+            let limit = floor(current, history, &settings.scale_down, now).min(current.into());
+            let (min, by) = stricter(limit, settings.min_replicas, Limiter::MinReplicas, i64::gt);
+            (stable.max(min), (stable < min).then_some(by))
+        }
+        Ordering::Equal => (stable, None),
     };
     let by = bounded_by.or((stable != recommended).then_some(Limiter::Stabilization));
     Limited { replicas, by }

@@ -37,6 +37,7 @@ fn what_makes_no_sense_is_refused_with_what_to_do() {
         change(&mut one);
         SilenceBook::default().add(one, 0, at(5)).unwrap_err().to_string()
     };
+    #[allow(clippy::type_complexity, reason = "a table, and nothing else has its type")]
     let cases: [(&dyn Fn(&mut NewSilence), &str); 10] = [
         (&|one| one.matchers = Matchers::default(), "must say what it is about"),
         (&|one| one.matchers.cluster = Some("".into()), "cluster must have 1 to 100 letters"),

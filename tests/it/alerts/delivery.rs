@@ -23,16 +23,16 @@ use super::fixtures::{email, notification};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Stage {
+pub(super) struct Stage {
     mail: SmtpSink,
     hook: WebhookSink,
-    inbox: AlerterInbox,
+    pub(super) inbox: AlerterInbox,
     board: StatusBoard,
     clock: Clock,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             mail: SmtpSink::start().unwrap(),
             hook: WebhookSink::start().unwrap(),
@@ -43,15 +43,19 @@ impl Stage {
     }
 
     fn alerter(&self) -> Addr<Alerter> {
-        let mut settings =
-            AlerterSettings { group_wait: Duration::from_millis(20), ..Default::default() };
-        settings.backoff.initial = Duration::from_millis(50);
         let hook = WebhookSettings::new("oncall", self.hook.url("/hook"));
         let receivers: Vec<Arc<dyn Notifier>> = vec![
             Arc::new(EmailNotifier::new(email(self.mail.address())).unwrap()),
             Arc::new(WebhookNotifier::new(hook).unwrap()),
             Arc::new(LogNotifier),
         ];
+        self.alerter_with(receivers)
+    }
+
+    pub(super) fn alerter_with(&self, receivers: Vec<Arc<dyn Notifier>>) -> Addr<Alerter> {
+        let mut settings =
+            AlerterSettings { group_wait: Duration::from_millis(20), ..Default::default() };
+        settings.backoff.initial = Duration::from_millis(50);
         let book = Arc::new(Mutex::new(AlertBook::default()));
         let parts = AlerterParts {
             keeper: falconer::actors::keeper::StateKeeper::default(),
@@ -69,7 +73,7 @@ impl Stage {
         address
     }
 
-    fn raise(&self) -> RaiseAlert {
+    pub(super) fn raise(&self) -> RaiseAlert {
         let AlertMessage { incident, component, title, reason, details, .. } = notification().lead;
         let (severity, started_at) = (Severity::Critical, self.clock.now());
         let action = String::new();
@@ -92,12 +96,12 @@ impl Stage {
         })
     }
 
-    fn resolve(&self) -> ResolveAlert {
+    pub(super) fn resolve(&self) -> ResolveAlert {
         ResolveAlert { incident: incident(), ended_at: self.clock.now() }
     }
 
     /// Waits until this receiver is shown like this.
-    async fn shown(&self, receiver: &str, like: impl Fn(&ReceiverSnapshot) -> bool) {
+    pub(super) async fn shown(&self, receiver: &str, like: impl Fn(&ReceiverSnapshot) -> bool) {
         let showing = async {
             while !self.board.snapshot().alerter.receivers.get(receiver).is_some_and(&like) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -107,7 +111,7 @@ impl Stage {
     }
 
     /// Waits until an attempt at this receiver has failed.
-    async fn failed(&self, receiver: &str) {
+    pub(super) async fn failed(&self, receiver: &str) {
         self.shown(receiver, |one| one.state.last_error.is_some()).await;
     }
 

@@ -70,6 +70,7 @@ pub(super) fn email(server: SocketAddr) -> EmailSettings {
         subject_prefix: String::new(),
         stable_subject: false,
         ca_file: None,
+        offer_again: vec![],
         timeout: Duration::from_secs(20),
     }
 }
@@ -130,6 +131,8 @@ impl Authority {
         let certificate = certificate.signed_by(&key, &issuer).unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), ca_pem).unwrap();
+        std::fs::write(folder.path().join("certificate.pem"), certificate.pem()).unwrap();
+        std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -144,6 +147,16 @@ impl Authority {
 
     pub(super) fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
+    }
+
+    /// The certificate, for another process.
+    pub(super) fn certificate_file(&self) -> PathBuf {
+        self.folder.path().join("certificate.pem")
+    }
+
+    /// Its key.
+    pub(super) fn key_file(&self) -> PathBuf {
+        self.folder.path().join("key.pem")
     }
 
     /// TLS from the first byte in front of `behind`.

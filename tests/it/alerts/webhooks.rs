@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use falconer::effects::notify::{
-    SlackNotifier, SlackSettings, WebhookFormat, WebhookNotifier, WebhookSettings, WebhookUrl,
+    SlackAccess, SlackNotifier, SlackSettings, WebhookFormat, WebhookNotifier, WebhookSettings,
+    WebhookUrl,
 };
 use falconer::effects::secret::SecretFile;
 use falconer::effects::{Notifier, NotifyError};
@@ -120,10 +121,9 @@ async fn slack_gets_its_text_and_its_url_stays_a_secret() {
     drop(listener);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("slack");
-    let slack = SlackNotifier::new(SlackSettings {
-        webhook_url: SecretFile::new(&path),
-        timeout: Duration::from_secs(5),
-    });
+    let access = SlackAccess::Webhook { url: SecretFile::new(&path) };
+    let timeout = Duration::from_secs(5);
+    let slack = SlackNotifier::new(SlackSettings { access, timeout }).unwrap();
     std::fs::write(&path, sink.url("/services/T0/B0/s3cret\n")).unwrap();
     slack.notify(&notification()).await.unwrap();
     let request = &sink.requests().all()[0];

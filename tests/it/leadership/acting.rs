@@ -155,7 +155,7 @@ impl Pair {
         let is_resolved = || {
             let all = self.sim.webhook().requests().all().into_iter().filter_map(|one| one.json());
             let ours: Vec<Value> =
-                all.filter(|one| one["component"]["component"] == component).collect();
+                all.filter(|one| one["alerts"][0]["component"]["component"] == component).collect();
             let newest = ours.last();
             newest.is_some_and(|one| one["status"] == "resolved")
         };

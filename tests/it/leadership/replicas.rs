@@ -153,7 +153,7 @@ impl Falconer {
 /// What was told about the proxy so far, in order.
 fn messages(sim: &Simulation) -> Vec<String> {
     let all = sim.webhook().requests().all().into_iter().filter_map(|one| one.json());
-    let ours = all.filter(|one| one["component"]["component"] == "proxy");
+    let ours = all.filter(|one| one["alerts"][0]["component"]["component"] == "proxy");
     ours.map(|one| one["status"].as_str().unwrap_or_default().to_owned()).collect()
 }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use falconer::actors::status::StatusSnapshot;
-use falconer::model::{AlertMessage, AlertStatus, Notification, Severity, Timestamp};
+use falconer::model::{AlertMessage, AlertStatus, ComponentId, Notification, Severity, Timestamp};
 
+use falconer::policy::dependency::Place;
 use falconer::policy::notification::Delivery;
 
 use crate::world::death::Actor;
-use crate::world::receiver::{Accepted, Mood, Story, call};
+use crate::world::receiver::{Accepted, Mood, Receiver, Story, call};
 use crate::world::{At, State};
 
 /// A report can reach its supervisor this much later than it was made.
@@ -25,7 +26,9 @@ impl State {
     pub fn check_message(&mut self, index: usize, message: &Notification) {
         let mut wrong = self.wrong_timing(index);
         let repeats = self.repeats(index, message);
-        for alert in message.alerts() {
+        // What falconer says of itself is no part of this world.
+        let alerts = message.alerts();
+        for alert in alerts.filter(|alert| alert.component.cluster.as_ref() != "falconer") {
             let told = &alert.incident;
             let mut about = self.wrong_route(index, alert);
             about.extend(self.wrong_cause(alert));
@@ -168,6 +171,7 @@ impl State {
     /// Every second: nobody waits for a message that should have come.
     pub fn check_told(&mut self) {
         let (now, patience) = (self.now(), self.patience());
+        self.note_hidden(now);
         let settings = &self.plan.settings.alerter;
         let group_wait = settings.group_wait;
         let mut wrong = Vec::new();
@@ -177,9 +181,12 @@ impl State {
             if target.gone_since.is_some() {
                 continue;
             }
-            let late = now.since(since + group_wait) > patience;
+            let is_late = |receiver: &&Receiver| {
+                let hidden = receiver.hidden.get(&target.id).copied().unwrap_or_default();
+                now.since((since + group_wait).max(hidden)) > patience
+            };
             let must_know = settings.receivers_for(&target.id, Severity::Critical);
-            for receiver in self.receivers.iter().filter(|_| late) {
+            for receiver in self.receivers.iter().filter(is_late) {
                 let calm = now.since(receiver.calm_since) > patience;
                 let open = |story: &Story| story.component == target.id && story.is_open();
                 let told = receiver.stories.values().any(open);
@@ -193,6 +200,33 @@ impl State {
         for why in wrong {
             self.violate(why);
         }
+    }
+
+    /// Who suffers from something that a receiver was told of is not told there by itself.
+    fn note_hidden(&mut self, now: Timestamp) {
+        let places: Vec<(ComponentId, Place)> = self
+            .all_places()
+            .iter()
+            .map(|at| (self.target(*at).id.clone(), self.place(*at)))
+            .collect();
+        for receiver in &mut self.receivers {
+            let told = receiver.stories.values().filter(|story| story.is_open());
+            let told: Vec<&ComponentId> = told.map(|story| &story.component).collect();
+            for (id, place) in &places {
+                let causes = places
+                    .iter()
+                    .filter(|(cause, below)| cause.cluster == id.cluster && place.rests_on(*below));
+                if causes.into_iter().any(|(cause, _)| told.contains(&cause)) {
+                    receiver.hidden.insert(id.clone(), now);
+                }
+            }
+        }
+    }
+
+    fn place(&self, at: At) -> Place {
+        let target = self.target(at);
+        let is_dependency = self.clusters[at.cluster].depends_on.contains(&target.id.component);
+        Place::of(&target.id.component, target.plan.kind, is_dependency, target.run.is_some())
     }
 
     /// Messages that it is over which should have come.

@@ -92,6 +92,8 @@ impl State {
                 End::Abandoned(_) => {
                     wrong.push("a try that may have arrived is repeated".to_owned());
                 }
+                // It is as if it had never been asked for.
+                End::NeverArrived(_) => {}
                 End::Refused(at) | End::Lost(at) => {
                     if decided_at.since(at) < FIRST_RETRY {
                         wrong.push("it is tried again too soon".to_owned());

@@ -39,6 +39,8 @@ pub enum End {
     Lost(Timestamp),
     /// Whoever asked died before the answer.
     Abandoned(Timestamp),
+    /// It never arrived, as falconer has found out since.
+    NeverArrived(Timestamp),
 }
 
 /// One call.
@@ -106,7 +108,7 @@ impl State {
         let action = &self.clusters[cluster].actions[index];
         let since = match action.end {
             End::Running => return true,
-            End::Refused(_) | End::Lost(_) => return false,
+            End::Refused(_) | End::Lost(_) | End::NeverArrived(_) => return false,
             End::Taken(at) | End::Abandoned(at) => at,
         };
         let settings = &self.plan.settings;

@@ -356,7 +356,7 @@ impl State {
         });
         if let Some(action) = asked_for {
             // What falconer is told here is as good as the answer that it did not get.
-            action.end = if done { End::Taken(now) } else { End::Refused(now) };
+            action.end = if done { End::Taken(now) } else { End::NeverArrived(now) };
         }
         let trace = if done { ActionTrace::Done } else { ActionTrace::NotDone };
         self.say(format_args!("{} was looked up: {trace:?}", action.idempotency_key));

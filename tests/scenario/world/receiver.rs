@@ -95,6 +95,8 @@ pub struct Receiver {
     pub failed_at: Option<Timestamp>,
     /// The messages that were tried, whatever became of it: whose, and when they were made.
     pub tried: BTreeSet<(IncidentId, Timestamp)>,
+    /// When something that a component suffers from was last told as going on.
+    pub hidden: BTreeMap<ComponentId, Timestamp>,
     /// Everything that it was told.
     pub stories: BTreeMap<IncidentId, Story>,
 }
@@ -110,6 +112,7 @@ impl Receiver {
             on_the_way: 0,
             failed_at: None,
             tried: BTreeSet::new(),
+            hidden: BTreeMap::new(),
             stories: BTreeMap::new(),
         }
     }

@@ -32,14 +32,24 @@ async fn changes(bench: &Bench) -> Vec<BreakerChange> {
 #[test]
 fn the_breaker_opens_once_says_how_to_close_it_and_stops_the_whole_cluster() {
     in_virtual_time(async {
-        let bench = tripped(false).await;
+        let mut bench = tripped(false).await;
         let words = bench.last_words();
         assert!(words.contains("recovery of milvus-ha is stopped"), "{words}");
         assert!(words.contains("2 actions per 1h"), "{words}");
         assert!(words.contains("falconer resume milvus-ha"), "{words}");
-        let told = bench.heard.lock().unwrap().len();
         assert_eq!(bench.phases().last(), Some(&RecoveryPhase::Stopped));
         assert!(RecoveryPhase::Stopped.calls_person(), "whoever was told hears of it at once");
+        // Something else is told meanwhile, and a new incarnation knows what was told.
+        let one = sick("querynode", bench.now().minus(Duration::from_secs(1)));
+        for failures in [3, 1, 3, 1, 3] {
+            let mut again = one.clone();
+            again.request.failures = failures;
+            bench.report(again).await;
+            bench.respawn().await;
+        }
+        let calls = bench.phases().iter().filter(|phase| phase.calls_person()).count();
+        assert_eq!(calls, 2, "once for each of two incidents");
+        let told = bench.heard.lock().unwrap().len();
         for _ in 0..400 {
             bench.report(sick("querynode", bench.now())).await;
             bench.report(sick("mixcoord", bench.now())).await;

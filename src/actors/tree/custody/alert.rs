@@ -28,9 +28,10 @@ impl StateAlert {
     pub(super) fn look(&self, keeper: &KeeperSnapshot, inbox: &AlerterInbox, now: Timestamp) {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Who does not lead saves nothing, and misses nothing.
-        match (keeper.failing_since().filter(|_| keeper.open), &*open) {
-            (Some(since), None) if now.since(since) >= TELL_AFTER => {
-                let alert = alert(keeper, since);
+        let trouble = Trouble::of(keeper).filter(|_| keeper.open);
+        match (trouble, &*open) {
+            (Some(trouble), None) if now.since(trouble.since) >= TELL_AFTER => {
+                let alert = alert(trouble);
                 *open = Some(alert.incident.clone());
                 inbox.raise.send(RaiseAlert(alert));
             }
@@ -44,21 +45,49 @@ impl StateAlert {
     }
 }
 
-fn alert(keeper: &KeeperSnapshot, since: Timestamp) -> Alert {
+/// What is wrong.
+struct Trouble {
+    since: Timestamp,
+    title: &'static str,
+    why: String,
+    action: &'static str,
+}
+
+impl Trouble {
+    fn of(keeper: &KeeperSnapshot) -> Option<Self> {
+        if let Some(since) = keeper.failing_since() {
+            let errors = keeper.stores.iter().filter_map(|store| store.error.as_deref());
+            return Some(Self {
+                since,
+                title: "the essential state cannot be saved",
+                why: errors.collect::<Vec<_>>().join("; "),
+                action: "falconer goes on; if it is killed meanwhile, it does not know what it has \
+                         done and told since",
+            });
+        }
+        let (since, store) = keeper.full()?;
+        let (name, left_out) = (store.name, store.left_out);
+        Some(Self {
+            since,
+            title: "the essential state is too large",
+            why: format!("{name} has no room for {left_out} keys of the oldest incidents"),
+            action: "falconer goes on, and keeps what is newest; after a failover people may be told \
+                     again of the oldest incidents",
+        })
+    }
+}
+
+fn alert(trouble: Trouble) -> Alert {
     let component = ComponentId::new(OWN, STATE);
-    let errors = keeper.stores.iter().filter_map(|store| store.error.as_deref());
-    let why = errors.collect::<Vec<_>>().join("; ");
+    let Trouble { since, title, why, action } = trouble;
     Alert {
         incident: IncidentId::new(&component, since),
         component,
         severity: Severity::Warning,
-        title: "the essential state cannot be saved".to_owned(),
+        title: title.to_owned(),
         reason: Reason::new(ReasonKind::OwnLimit, why),
         details: Vec::new(),
-        action:
-            "falconer goes on; if it is killed meanwhile, it does not know what it has done and \
-                 told since"
-                .to_owned(),
+        action: action.to_owned(),
         causes: Vec::new(),
         suspicion: None,
         settle_secs: 0,

@@ -1,16 +1,19 @@
 //! A falconer that is killed, or that takes over from another one, goes on with what was told.
 
 use super::*;
+use crate::actors::alerter::{AcknowledgeAlert, AddSilence, ExpireSilence};
 use crate::actors::supervisor::GONE;
 use crate::effects::StateError;
-use crate::model::{IncidentId, Leadership, StateChanges, StoredState};
+use crate::model::{IncidentId, Leadership, Matchers, NewSilence, StateChanges, StoredState};
 
 /// A store that a test can make unreadable, or hand to another falconer.
 #[derive(Default)]
-struct Drawer {
+pub(super) struct Drawer {
     state: Mutex<StoredState>,
     unreadable: AtomicBool,
     taken: AtomicBool,
+    /// Cannot be written: the disk is full.
+    pub(super) is_full: AtomicBool,
 }
 
 #[async_trait]
@@ -26,6 +29,10 @@ impl StateStore for Drawer {
         if self.taken.load(Ordering::SeqCst) {
             return Err(StateError::Fenced { store: "drawer".into(), why: "b has it".into() });
         }
+        if self.is_full.load(Ordering::SeqCst) {
+            let why = "no space left on device".into();
+            return Err(StateError::Unavailable { store: "drawer".into(), why });
+        }
         let mut state = self.state.lock().unwrap();
         for (key, value) in changes {
             match value {
@@ -37,7 +44,7 @@ impl StateStore for Drawer {
     }
 }
 
-fn around(drawer: &Arc<Drawer>) -> Around {
+pub(super) fn around(drawer: &Arc<Drawer>) -> Around {
     let store: Arc<dyn StateStore> = Arc::<Drawer>::clone(drawer);
     Around { store: Some(store), ..Around::default() }
 }
@@ -235,5 +242,46 @@ fn who_has_never_led_and_does_not_know_who_leads_is_silent_at_first() {
         assert_eq!(around.mail.statuses(), []);
         seconds(9).await;
         assert_eq!(around.mail.statuses(), [AlertStatus::Firing]);
+    });
+}
+
+#[test]
+fn silences_and_who_looks_after_an_alert_survive_a_kill() {
+    in_virtual_time(async {
+        let around = around(&Arc::default());
+        let before = Fixture::start_in(&around, 2);
+        seconds(1).await;
+        let now = before.clock.now();
+        let wanted = NewSilence {
+            matchers: Matchers { component: Some("c0".into()), ..Matchers::default() },
+            holds: [].into(),
+            starts_at: now,
+            ends_at: now + Duration::from_mins(10),
+            created_by: "ada".into(),
+            comment: "new disks".into(),
+        };
+        let wishes = before.tree.as_ref().unwrap().wishes();
+        let made = wishes.silence.ask(AddSilence(wanted)).await.unwrap().unwrap();
+        before.make_sick("c0");
+        before.make_sick("c1");
+        seconds(20).await;
+        let told = around.mail.told();
+        assert_eq!(told.len(), 1, "of c1 only");
+        let (by, comment) = ("bob".to_owned(), "mine".to_owned());
+        let wish = AcknowledgeAlert { incident: told[0].1.clone(), by, comment };
+        wishes.acknowledge.ask(wish).await.unwrap().unwrap();
+        drop(before);
+        seconds(5).await;
+        let after = Fixture::start_in(&around, 2);
+        after.make_sick("c0");
+        after.make_sick("c1");
+        seconds(500).await;
+        assert_eq!(around.mail.told(), told, "one is silenced, of the other nobody is reminded");
+        let expire = ExpireSilence { id: made.id.to_string(), by: "ada".into() };
+        after.tree.as_ref().unwrap().wishes().expire.ask(expire).await.unwrap().unwrap();
+        seconds(1).await;
+        assert_eq!(around.mail.told().len(), 2);
+        let received = around.mail.received.lock().unwrap();
+        assert_eq!(&*received[1].lead.component.component, "c0");
     });
 }

@@ -13,11 +13,7 @@ pub(super) fn advice(
 ) -> Vec<String> {
     let words = words(error);
     if receiver == "email" {
-        let is_timeout = match error {
-            NotifyError::Timeout { .. } => true,
-            NotifyError::Unavailable { .. } | NotifyError::Refused { .. } => false,
-        };
-        return mail(is_timeout, &words, &settings.email);
+        return vec![mail(&words, &settings.email)];
     }
     let mut advice = vec![format!("look at [alerter.{receiver}]: where it is and how to log in")];
     if words.contains("certificate") {
@@ -26,15 +22,15 @@ pub(super) fn advice(
     advice
 }
 
-fn mail(is_timeout: bool, words: &str, email: &EmailSettings) -> Vec<String> {
+fn mail(words: &str, email: &EmailSettings) -> String {
     let EmailSettings { host, port, from, username, .. } = email;
     let password_file = email.password_file.path().display();
     let begins = |with: &str| words.starts_with(with);
     let has = |part: &str| words.contains(part);
-    let one = if is_timeout {
+    if has("no answer") {
         format!(
-            "{host}:{port} is too slow, or something on the way drops what is sent: look at [alerter.email] \
-             host, port and timeout"
+            "{host}:{port} is too slow, drops what is sent, or speaks TLS from the first byte where STARTTLS is \
+             expected: look at [alerter.email] host, port and timeout, and at security"
         )
     } else if begins("cannot find ") {
         format!("[alerter.email] host = {host:?} is a name that this machine cannot look up")
@@ -71,8 +67,7 @@ fn mail(is_timeout: bool, words: &str, email: &EmailSettings) -> Vec<String> {
         )
     } else {
         "look at [alerter.email]".to_owned()
-    };
-    vec![one]
+    }
 }
 
 fn authority(email: &EmailSettings) -> String {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::cli::running::who;
 use crate::model::{
     AlertMessage, AlertStatus, ComponentId, IncidentId, Notification, Reason, ReasonKind, Severity,
     Timestamp,
@@ -14,11 +13,10 @@ const CLUSTER: &str = "test";
 /// What no component is called.
 const COMPONENT: &str = "falconer-test";
 
-/// Something fires that is a test.
-pub(super) fn firing(receiver: &str, severity: Severity, now: Timestamp) -> Notification {
+/// Something fires that is a test, which was sent by somebody.
+pub(super) fn firing(receiver: &str, by: &str, severity: Severity, now: Timestamp) -> Notification {
     let component = ComponentId::new(CLUSTER, COMPONENT);
     let incident = IncidentId::new(&component, now);
-    let by = who();
     let lead = AlertMessage {
         incident: incident.clone(),
         component,
@@ -80,11 +78,21 @@ mod tests {
     #[test]
     fn a_test_says_so_in_its_subject_and_its_end_belongs_to_it() {
         let now = Timestamp::from_millis(1_767_225_600_000);
-        let firing = firing("email", Severity::Warning, now);
+        let firing = firing("email", "ada@laptop", Severity::Warning, now);
         assert_eq!(
             render::subject(&firing),
             "[WARNING] Milvus Alert: this is a test, nothing is wrong"
         );
+        // As the other samples, see the tests of mails.
+        for (name, text) in
+            [("test.txt", render::text(&firing)), ("test.html", render::html(&firing))]
+        {
+            let path = format!("{}/tests/data/mails/{name}", env!("CARGO_MANIFEST_DIR"));
+            if std::env::var_os("FALCONER_REWRITE_EXPECTED").is_some() {
+                std::fs::write(&path, &text).unwrap();
+            }
+            assert_eq!(text, std::fs::read_to_string(&path).unwrap(), "{path}");
+        }
         let over = resolved(&firing, Some("C1/2".into()), now);
         assert_eq!(over.status(), AlertStatus::Resolved);
         assert_eq!(over.thread, firing.thread);

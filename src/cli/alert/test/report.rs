@@ -49,9 +49,9 @@ impl Attempt {
 pub(super) fn words(error: &NotifyError) -> String {
     match error {
         NotifyError::Timeout { seconds, .. } => format!("no answer within {seconds} s"),
-        NotifyError::Unavailable { message, .. } | NotifyError::Refused { message, .. } => {
-            render::one_line(message, ANSWER_LIMIT)
-        }
+        NotifyError::Unavailable { message, .. }
+        | NotifyError::Overloaded { message, .. }
+        | NotifyError::Refused { message, .. } => render::one_line(message, ANSWER_LIMIT),
     }
 }
 

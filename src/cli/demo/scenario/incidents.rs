@@ -144,8 +144,6 @@ budget = { actions = 3, per = "1h" }
 "#,
             replicas: &[(Role::DataNode, 1)],
             quick_kubelet: true,
-            // What was done since is in the reminders.
-            repeat_interval: "10s",
             ..Setup::TOUR
         },
         compared: true,

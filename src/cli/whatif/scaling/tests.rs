@@ -62,6 +62,7 @@ fn a_problem_names_its_field() {
         change(&mut question);
         Question::read(question.to_string().as_bytes()).unwrap_err().to_string()
     };
+    #[allow(clippy::type_complexity, reason = "a table, and nothing else has its type")]
     let cases: [(fn(&mut Value), &str); 8] = [
         (|q| q["settings"]["min_replicas"] = json!(-1), "settings.min_replicas: invalid value"),
         (

@@ -28,6 +28,8 @@ use keeper::{Claim, Keeper};
 
 /// More than this is never waiting to be saved.
 const MOST_WAITING: usize = 1_024;
+/// Well below what the keeper refuses and the API takes, in bytes.
+const ROOM: usize = 800 << 10;
 /// How many requests one load or save takes at most.
 const MOST_REQUESTS: u32 = 8;
 
@@ -119,6 +121,10 @@ impl StateStore for KubeStateMap {
             return Ok(());
         }
         self.ask(|reply| Wish::Save(changes.clone(), reply)).await
+    }
+
+    fn room(&self) -> Option<usize> {
+        Some(ROOM)
     }
 }
 

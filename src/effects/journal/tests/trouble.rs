@@ -73,7 +73,9 @@ async fn a_damaged_file_is_moved_aside_and_the_state_written_anew() {
     // The log is gone in order, with the connection that found the damage.
     let [aside] = &aside[..] else { panic!("{aside:?}") };
     assert!(aside.starts_with("falconer.db.corrupt-20260101T00000"), "{aside}");
-    assert!(journal.health().moved_aside.is_some_and(|path| path.ends_with(aside)));
+    let moved = journal.health().moved_aside.unwrap();
+    assert!(moved.path.ends_with(aside), "{moved:?}");
+    assert!(moved.forgot, "nobody had read it before: {moved:?}");
     assert_eq!(fs::read(folder.path().join(aside)).unwrap().len(), bytes.len());
 }
 
@@ -136,6 +138,30 @@ async fn a_file_that_another_process_holds_is_written_when_it_lets_go() {
     other.execute_batch("COMMIT").unwrap();
     let health = until(&*journal, is_well).await;
     assert_eq!((health.written, health.dropped), (1_001, 0));
+}
+
+#[tokio::test]
+async fn who_finds_another_falconer_at_the_file_says_so_and_touches_nothing_until_it_has_ended() {
+    let folder = folder();
+    let path = folder.path().join("falconer.db");
+    let first = open(&path);
+    first.save(&[("a".to_owned(), Some("1".to_owned()))].into()).await.unwrap();
+    let second = open(&path);
+    second.record(breaker(7));
+    let trouble = until(&second, is_degraded).await.trouble.unwrap();
+    let own = std::process::id();
+    assert_eq!(trouble.why, format!("another falconer (pid {own}) writes this journal"));
+    let state = second.save(&[("a".to_owned(), Some("2".to_owned()))].into()).await;
+    assert!(state.unwrap_err().is_retryable() && second.load().await.is_err());
+    first.record(breaker(1));
+    first.flush(SOON).await.unwrap();
+    assert_eq!(read_file(&path, &every_kind(9)).unwrap(), [breaker(1)]);
+    assert_eq!(first.load().await.unwrap(), [("a".to_owned(), "1".to_owned())].into());
+    assert_eq!(first.health().trouble, None, "who was first is not disturbed");
+    assert!(first.close(SOON).await);
+    until(&second, is_well).await;
+    second.flush(SOON).await.unwrap();
+    assert_eq!(read_file(&path, &every_kind(9)).unwrap().len(), 2);
 }
 
 #[tokio::test]

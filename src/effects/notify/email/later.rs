@@ -4,25 +4,15 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lettre::Address;
 use lettre::address::Envelope;
 use tokio::sync::Semaphore;
 
 use super::EmailSettings;
-use super::smtp::{self, Failure, RefusedRecipient};
+use super::smtp::{self, Failure, Phase, RefusedRecipient};
 use crate::model::IncidentId;
 
-/// The pauses before each attempt. Servers that put strangers off do so for a minute to an hour.
-const PAUSES: [Duration; 6] = [
-    Duration::from_secs(60),
-    Duration::from_secs(5 * 60),
-    Duration::from_secs(15 * 60),
-    Duration::from_secs(30 * 60),
-    Duration::from_secs(60 * 60),
-    Duration::from_secs(2 * 60 * 60),
-];
 /// How many mails may wait at the same time.
 const MOST_WAITING: usize = 100;
 
@@ -78,8 +68,8 @@ impl Drop for Waiting {
 }
 
 async fn offer_again(settings: &EmailSettings, mut waiting: Waiting, mail: &[u8]) {
-    for pause in PAUSES {
-        tokio::time::sleep(pause).await;
+    for pause in &settings.offer_again {
+        tokio::time::sleep(*pause).await;
         if waiting.attempt(settings, mail).await.is_break() {
             return;
         }
@@ -96,7 +86,8 @@ impl Waiting {
             return ControlFlow::Break(());
         };
         let incident = &self.incident;
-        let sending = smtp::deliver(settings, &envelope, mail);
+        let phase = Phase::default();
+        let sending = smtp::deliver(settings, &envelope, mail, &phase);
         match tokio::time::timeout(settings.timeout, sending).await {
             Ok(Ok(accepted)) => {
                 let taken = self.recipients.len() - accepted.refused.len();
@@ -119,7 +110,7 @@ impl Waiting {
                 self.why = "the server refuses it";
                 return ControlFlow::Break(());
             }
-            Ok(Err(Failure::Timeout | Failure::Unavailable(_))) | Err(_) => {}
+            Ok(Err(Failure::Unavailable(_))) | Err(_) => {}
         }
         ControlFlow::Continue(())
     }

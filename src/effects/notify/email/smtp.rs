@@ -5,6 +5,7 @@
 use std::error::Error as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lettre::Address;
@@ -31,12 +32,31 @@ const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Why a mail was not accepted.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// No answer in time.
-    Timeout,
     /// Out of reach or not now.
     Unavailable(String),
     /// Not like this.
     Refused(String),
+}
+
+/// How far a conversation is, for whoever ends it because it takes too long.
+#[derive(Debug)]
+pub(super) struct Phase(Mutex<&'static str>);
+
+impl Default for Phase {
+    fn default() -> Self {
+        Self(Mutex::new("connection"))
+    }
+}
+
+impl Phase {
+    /// What the server was to answer last.
+    pub(super) fn get(&self) -> &'static str {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, phase: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
 }
 
 /// A recipient for whom the server does not take the mail, while it takes it for others.
@@ -64,8 +84,9 @@ pub(super) async fn deliver(
     settings: &EmailSettings,
     envelope: &Envelope,
     mail: &[u8],
+    phase: &Phase,
 ) -> Result<Accepted, Failure> {
-    let server = Server { settings, target: format!("{}:{}", settings.host, settings.port) };
+    let server = Server { settings, phase, target: format!("{}:{}", settings.host, settings.port) };
     let password = match &settings.login {
         Some(EmailLogin { password, .. }) => {
             let password = password.read().await;
@@ -84,6 +105,7 @@ pub(super) async fn deliver(
 
 struct Server<'a> {
     settings: &'a EmailSettings,
+    phase: &'a Phase,
     /// `host:port`, as it stands in the settings.
     target: String,
 }
@@ -95,18 +117,21 @@ impl Server<'_> {
         match self.settings.security {
             SmtpSecurity::None => {
                 let stream = self.dial().await?;
+                self.phase.enter("greeting");
                 let plain = AsyncSmtpConnection::connect_with_transport(stream, &hello).await;
                 plain.map_err(greeting)
             }
             SmtpSecurity::StartTls => {
                 let tls = self.tls().await?;
                 let stream = self.dial().await?;
+                self.phase.enter("greeting");
                 let plain = AsyncSmtpConnection::connect_with_transport(stream, &hello).await;
                 let mut connection = plain.map_err(greeting)?;
                 if !connection.can_starttls() {
                     let message = format!("{} does not offer STARTTLS", self.target);
                     return Err(Failure::Refused(message));
                 }
+                self.phase.enter("TLS");
                 let upgraded = connection.starttls(tls, &hello).await;
                 upgraded.map_err(|error| self.describe("TLS", &error))?;
                 Ok(connection)
@@ -115,6 +140,7 @@ impl Server<'_> {
                 // Here the library dials, and nothing bounds the length of a line; but only the
                 // bearer of the right certificate gets to say one, and not for long.
                 let tls = Some(self.tls().await?);
+                self.phase.enter("TLS");
                 let address = (self.settings.host.as_str(), self.settings.port);
                 let limit = Some(CONNECT_TIMEOUT);
                 AsyncSmtpConnection::connect_tokio1(address, limit, &hello, tls, None)
@@ -140,7 +166,10 @@ impl Server<'_> {
             failure = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(Box::new(BoundedStream::new(stream, address))),
                 Ok(Err(error)) => Failure::Unavailable(network(&error, &address.to_string())),
-                Err(_) => Failure::Timeout,
+                Err(_) => {
+                    let seconds = CONNECT_TIMEOUT.as_secs();
+                    Failure::Unavailable(format!("no answer from {address} within {seconds} s"))
+                }
             };
         }
         Err(failure)
@@ -170,15 +199,19 @@ impl Server<'_> {
         mail: &[u8],
     ) -> Result<Accepted, Failure> {
         if let (Some(login), Some(password)) = (&self.settings.login, password) {
+            self.phase.enter("login");
             let credentials = Credentials::new(login.username.clone(), password.to_owned());
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
             let answer = connection.auth(&mechanisms, &credentials).await;
             answer.map_err(|error| self.describe("login", &error))?;
         }
+        self.phase.enter("sender");
         let sender = Mail::new(envelope.from().cloned(), Vec::new());
         let answer = connection.command(sender).await;
         answer.map_err(|error| self.describe("sender", &error))?;
+        self.phase.enter("recipient");
         let refused = self.offer(connection, envelope.to()).await?;
+        self.phase.enter("message");
         let answer = connection.command(Data).await;
         answer.map_err(|error| self.describe("message", &error))?;
         let answer = connection.message(mail).await;
@@ -220,7 +253,7 @@ impl Server<'_> {
     fn describe(&self, during: &str, error: &Error) -> Failure {
         let target = &self.target;
         if error.is_timeout() {
-            return Failure::Timeout;
+            return Failure::Unavailable(format!("{during}: no answer from {target}"));
         }
         if error.is_transient() {
             return Failure::Unavailable(format!("{during}: {}", reply(error)));
@@ -259,7 +292,6 @@ impl Failure {
     fn without(self, password: Option<&str>) -> Self {
         let Some(password) = password else { return self };
         match self {
-            Self::Timeout => Self::Timeout,
             Self::Unavailable(text) => Self::Unavailable(text.replace(password, "***")),
             Self::Refused(text) => Self::Refused(text.replace(password, "***")),
         }

@@ -177,7 +177,7 @@ pub fn lasted(notification: &Notification) -> String {
 pub fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (first, rest) = match seconds {
-        0 => return format!("{} ms", duration.as_millis()),
+        0 if !duration.is_zero() => return format!("{} ms", duration.as_millis()),
         ..60 => return format!("{seconds} s"),
         60..3_600 => (format!("{} min", seconds / 60), (seconds % 60, "s")),
         3_600..86_400 => (format!("{} h", seconds / 3_600), (seconds % 3_600 / 60, "min")),
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_time_is_told_in_two_units_at_most() {
         for (seconds, words) in [
-            (0, "0 ms"),
+            (0, "0 s"),
             (35, "35 s"),
             (60, "1 min"),
             (400, "6 min 40 s"),

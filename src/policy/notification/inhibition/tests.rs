@@ -87,13 +87,14 @@ impl Desk {
         loop {
             self.finished.extend(self.book.settle(
                 &self.settings,
-                &Inhibition::default(),
+                &Inhibition::new(&self.settings),
                 pace,
                 now,
             ));
             let next = self.book.next(receiver, &self.settings, pace, now);
             let NextStep::Send { notification, .. } = next else { return told };
-            let refused = SendFailure { outage: false, error: "no such column".into() };
+            let refused =
+                SendFailure { outage: false, error: "no such column".into(), retry_after: None };
             let component = &notification.lead.component.component;
             let result = if self.refusing.is_some_and(|one| one == &**component) {
                 Err(refused)
@@ -280,7 +281,7 @@ proptest! {
             desk.raise(alert(&place.to_string(), *since, &causes), 10);
         }
         let now = at(15);
-        desk.book.settle(&desk.settings, &Inhibition::default(), Pace::Normal, now);
+        desk.book.settle(&desk.settings, &Inhibition::new(&desk.settings), Pace::Normal, now);
         let held = |component: &ComponentId| {
             let mut about = desk.book.about(component);
             about.next().is_some_and(|open| open.held.contains_key("email"))
@@ -304,6 +305,6 @@ fn a_name_that_begins_like_another_is_not_taken_for_it() {
     let etcd = id("etcd");
     assert_eq!(desk.book.about(&etcd).count(), 0);
     let receiver: Arc<str> = "email".into();
-    desk.book.settle(&desk.settings, &Inhibition::default(), Pace::Normal, at(0));
+    desk.book.settle(&desk.settings, &Inhibition::new(&desk.settings), Pace::Normal, at(0));
     assert!(desk.book.alerts().all(|open| !open.held.contains_key(&receiver)));
 }

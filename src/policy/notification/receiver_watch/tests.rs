@@ -41,7 +41,8 @@ impl Stage {
         let step = self.book.next(receiver, &self.settings, Pace::Normal, at(now));
         let NextStep::Send { notification, .. } = step else { return false };
         self.watch.attempted(&name, error, &self.book, at(now));
-        let failure = |error: &str| SendFailure { outage: true, error: error.to_owned() };
+        let failure =
+            |error: &str| SendFailure { outage: true, error: error.to_owned(), retry_after: None };
         let result = error.map_or(Ok(Receipt::default()), |error| Err(failure(error)));
         self.book.finish(receiver, &notification, result, &self.settings, 0.5, at(now));
         true

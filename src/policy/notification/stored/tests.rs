@@ -273,7 +273,7 @@ proptest! {
                 }
                 Event::Send(_) => {}
                 Event::Answer(who, ok) => if let Some(sent) = in_flight[who].take() {
-                    let failed = SendFailure { outage: true, error: "refused".into() };
+                    let failed = SendFailure { outage: true, error: "refused".into(), retry_after: None };
                     let result = if ok { Ok(Receipt::default()) } else { Err(failed) };
                     book.finish(RECEIVERS[who], &sent, result, &settings, 0.5, at(now));
                     if ok {

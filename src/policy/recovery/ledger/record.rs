@@ -76,7 +76,7 @@ pub(super) struct LostRequest {
     pub(super) first_tried_at: Timestamp,
 }
 
-/// An incident that was left to a person.
+/// An incident that was left to a person, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Escalated {
     pub(super) incident: IncidentId,
@@ -120,6 +120,10 @@ pub(super) struct ComponentRecord {
     pub(super) last_step: Option<LastStep>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) escalated: Option<Escalated>,
+    /// The incident of which people were told that nothing is done because of the breaker, and when
+    /// that had opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stopped: Option<Escalated>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) retry: Option<Retry>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

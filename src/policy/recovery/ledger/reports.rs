@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::RevisionMark;
+use super::record::{Escalated, RevisionMark};
 use super::stored::StoredKey;
 use super::{RecoveryLedger, RolloutProgress};
-use crate::model::{ComponentId, Timestamp};
+use crate::model::{ComponentId, IncidentId, Timestamp};
 use crate::policy::recovery::request::RecoveryRequest;
 
 /// How old the instant of the newest sick report may be where it is saved.
@@ -25,6 +25,7 @@ impl RecoveryLedger {
         }
         let incident = &request.incident;
         changed |= record.escalated.take_if(|one| one.incident != *incident).is_some();
+        changed |= record.stopped.take_if(|one| one.incident != *incident).is_some();
         changed |= record.retry.take_if(|retry| retry.incident != *incident).is_some();
         if request.failures >= request.failure_threshold {
             for mark in newest_revisions(request) {
@@ -48,6 +49,24 @@ impl RecoveryLedger {
         if changed {
             self.changed.insert(StoredKey::Component(component.clone()));
         }
+    }
+
+    /// People are told that nothing is done about the component because the breaker of its cluster is
+    /// open since `since`. Says whether that is the first time in this incident.
+    pub fn told_stopped(
+        &mut self,
+        component: &ComponentId,
+        incident: &IncidentId,
+        since: Timestamp,
+    ) -> bool {
+        let told = Some(Escalated { incident: incident.clone(), at: since });
+        let record = self.components.entry(component.clone()).or_default();
+        let is_first = record.stopped != told;
+        if is_first {
+            record.stopped = told;
+            self.changed.insert(StoredKey::Component(component.clone()));
+        }
+        is_first
     }
 
     /// A report after the rollout of the action under way told which pods are sick.

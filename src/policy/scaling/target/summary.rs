@@ -1,6 +1,6 @@
 //! What mode "target" saw and why it asks for what it asks, with its numbers, in words.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::{TargetJudgement, TargetReason, Utilization};
 use crate::model::Percent;
@@ -48,8 +48,7 @@ impl fmt::Display for Summary {
         for (name, used, target) in named {
             if let (Some(used), Some(target)) = (used, target) {
                 let gap = if measured.is_empty() { "" } else { ", " };
-                measured
-                    .push_str(&format!("{gap}{name} {used}% of the requests (target {target}%)"));
+                let _ = write!(measured, "{gap}{name} {used}% of the requests (target {target}%)");
             }
         }
         if !measured.is_empty() {
