@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use super::alert::{Alert, OpenAlert, ReceiverState};
 use super::decision::Moment;
-use super::delivery::{
-    CloseReason, Delivery, NotificationDecision, Pace, Resolution, SendReason,
-};
+use super::delivery::{CloseReason, Delivery, NotificationDecision, Pace, Resolution, SendReason};
 use super::hold::{Hold, Holds};
 use super::membership::Groups;
 use super::route::NotificationSettings;
