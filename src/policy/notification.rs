@@ -49,7 +49,7 @@ pub use quieting::QuietHolds;
 pub use receiver_watch::{Backlog, Loss, LossReason, ReceiverNews, ReceiverWatch};
 pub use reroute::{Dropped, Rerouted};
 pub use route::{NotificationSettings, ReceiverPolicy, Route};
-pub use routing::{GroupLabel, fits};
+pub use routing::GroupLabel;
 pub use stored::Adopted;
 pub use undelivered::Undelivered;
 

@@ -11,6 +11,7 @@ use super::group::Timing;
 use super::own;
 use super::route::{NotificationSettings, Route};
 use crate::model::{ComponentId, Severity};
+use crate::policy::quiet::glob;
 
 /// A longer description of a route is cut, and told from others by a number.
 const LONGEST_ROUTE: usize = 80;
@@ -60,40 +61,10 @@ pub(super) struct Place {
     pub(super) timing: Timing,
 }
 
-/// Whether `text` fits `pattern`, in which `*` stands for any characters and `?` for one.
-pub fn fits(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t) = (0, 0);
-    // Where to go on when what was tried after the newest `*` does not fit.
-    let mut back: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                back = Some((p, t));
-                p += 1;
-            }
-            Some(&one) if one == '?' || one == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            Some(_) | None => match back {
-                Some((star, from)) => {
-                    back = Some((star, from + 1));
-                    p = star + 1;
-                    t = from + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&rest| rest == '*')
-}
-
 impl Route {
     fn matches(&self, component: &ComponentId, severity: Severity) -> bool {
         let any = |patterns: &[String], text: &str| {
-            patterns.is_empty() || patterns.iter().any(|pattern| fits(pattern, text))
+            patterns.is_empty() || patterns.iter().any(|pattern| glob(pattern, text))
         };
         self.severity.is_none_or(|only| only == severity)
             && any(&self.cluster, &component.cluster)
