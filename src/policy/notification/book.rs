@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::alert::{Alert, OpenAlert, ReceiverState};
 use super::attention::Attention;
 use super::delivery::{
-    CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, Told, decide,
+    CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, accepted,
+    decide,
 };
 use super::hold::{HoldKind, Holds};
 use super::route::NotificationSettings;
@@ -394,14 +395,5 @@ impl AlertBook {
         *delivery = next;
         self.touched.insert(incident.clone());
         change
-    }
-}
-
-fn accepted(draft: Draft, now: Timestamp) -> Delivery {
-    match draft.status {
-        AlertStatus::Firing => Delivery::Delivered {
-            told: Told { at: now, severity: draft.severity, is_outdated: draft.is_outdated },
-        },
-        AlertStatus::Resolved => Delivery::Closed { reason: CloseReason::ResolvedDelivered },
     }
 }

@@ -298,6 +298,16 @@ fn close(reason: CloseReason) -> NotificationDecision {
     NotificationDecision::Close { reason }
 }
 
+/// Where it stands once the receiver has taken the message.
+pub(super) fn accepted(draft: Draft, now: Timestamp) -> Delivery {
+    match draft.status {
+        AlertStatus::Firing => Delivery::Delivered {
+            told: Told { at: now, severity: draft.severity, is_outdated: draft.is_outdated },
+        },
+        AlertStatus::Resolved => Delivery::Closed { reason: CloseReason::ResolvedDelivered },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -88,6 +88,7 @@ impl End {
             Self::Refused(_) => "refused",
             Self::Lost(_) => "answer lost",
             Self::Abandoned(_) => "abandoned",
+            Self::NeverArrived(_) => "never arrived",
         }
     }
 }
