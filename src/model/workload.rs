@@ -146,7 +146,7 @@ impl fmt::Display for Hold {
 pub struct Revision {
     /// Its number, as `kubectl rollout history` shows it.
     pub number: u64,
-    /// The mark of its pods ([`PodLife::template`]), of every number that has the same content.
+    /// The mark of its pods ([`PodLife::template`](super::PodLife::template)), of every number that has the same content.
     pub templates: Vec<Arc<str>>,
     /// Since when there is a revision of this content.
     pub since: Timestamp,

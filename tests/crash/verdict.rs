@@ -59,15 +59,14 @@ pub fn webhooks(sim: &Simulation) -> Vec<Message> {
 pub fn mails(sim: &Simulation) -> Vec<Message> {
     let message = |mail: falconer::sim::smtp::ReceivedMail| {
         let (id, body) = (mail.header("message-id").unwrap_or_default(), mail.body());
-        // The incident's thread stands for its name: `<falconer.THREAD.STATUS.TIME@domain>`.
-        let mut parts = id.trim_matches(['<', '>']).split('.');
-        let (thread, status) = (parts.nth(1), parts.next());
+        // The incident's thread stands for its name: `<falconer.THREAD.MESSAGE@domain>`.
+        let (thread, status) = (id.split('.').nth(1), mail.header("x-falconer-status"));
         let component = body.lines().find_map(|line| line.strip_prefix("Component:"));
         let component = component.map(|name| name.trim().to_owned());
         Message {
             component: component.unwrap_or_default(),
             incident: thread.unwrap_or_default().to_owned(),
-            status: status.unwrap_or_default().to_owned(),
+            status: status.unwrap_or_default(),
             severity: mail.subject(),
             is_for_person: body.contains(FOR_PERSON),
             id,

@@ -19,7 +19,7 @@ pub struct AckArgs {
     /// What the others should know
     #[arg(long, value_name = "TEXT")]
     pub comment: String,
-    /// Who looks after it [default: user@host]
+    /// Who looks after it [default: USER at HOST]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
     #[command(flatten)]

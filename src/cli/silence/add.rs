@@ -36,7 +36,7 @@ pub struct AddArgs {
     /// Why, for everybody who wonders
     #[arg(long, value_name = "TEXT")]
     comment: String,
-    /// Who wants it [default: user@host]
+    /// Who wants it [default: USER at HOST]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     #[command(flatten)]

@@ -15,7 +15,7 @@ pub struct ExpireArgs {
     /// Its identifier, as `falconer silence list` shows it
     #[arg(value_name = "ID")]
     id: String,
-    /// Who wants it [default: user@host]
+    /// Who wants it [default: USER at HOST]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     #[command(flatten)]

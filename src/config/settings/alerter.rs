@@ -6,13 +6,12 @@ pub mod routes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::respawn::RespawnLimit;
 use super::window::TimeSettings;
-use crate::config::values::{self, HumanDuration};
+use crate::config::values::HumanDuration;
 use crate::effects::secret::SecretFile;
-use crate::model::Severity;
 
 pub use receivers::{
     AlertmanagerSettings, PagerDutySettings, SlackSettings, WebhookFormat, WebhookMethod,

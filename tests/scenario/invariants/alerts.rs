@@ -254,7 +254,9 @@ impl State {
         let target = self.target(at);
         let gone = target.gone_since.map(|at| at.max(target.log.untracked_until));
         let off = target.log.off_since.map(|at| at.max(target.log.untracked_until));
-        gone.or(off).or(target.log.surely_healthy)
+        // What has come and gone too often must be well for a while before it is called over.
+        let settled = target.log.surely_healthy.map(|at| at + target.plan.health.flapping.calm());
+        gone.or(off).or(settled)
     }
 
     /// falconer has ended in the middle of trouble: whoever could be told was told.
@@ -275,7 +277,10 @@ impl State {
                         | Delivery::Delivered { .. },
                     ) => true,
                 };
-                if due && !receiver.stories.contains_key(&alert.alert.incident) {
+                // Told with its cause, or by somebody's wish not at all.
+                let held = alert.held.get(&receiver.name);
+                let is_held = held.is_some_and(|hold| hold.kind.outlasts_the_end());
+                if due && !is_held && !receiver.stories.contains_key(&alert.alert.incident) {
                     let (name, incident) = (&receiver.name, &alert.alert.incident);
                     wrong.push(format!("falconer ended, and {name} was not told of {incident}"));
                 }
