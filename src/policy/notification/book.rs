@@ -153,15 +153,19 @@ impl AlertBook {
         let Some(open) = self.alerts.get(incident) else { return };
         let is_there = open.groups.get(receiver) == Some(&place.key);
         match open.deliveries.get(receiver) {
-            Some(Delivery::Waiting { .. }) if !is_there => {}
+            Some(Delivery::Waiting { .. }) if is_there => {
+                self.hurry(incident, receiver, place, now);
+                return;
+            }
+            Some(Delivery::Waiting { .. }) | None => {}
             Some(_) => return,
-            None => {}
         }
         let due = self.join(incident, receiver, place, now);
         if let Some(open) = self.alerts.get_mut(incident) {
             open.deliveries.insert(Arc::clone(receiver), Delivery::Waiting { due });
             self.touched.incident(incident);
         }
+        self.hurry(incident, receiver, place, now);
     }
 
     /// What falconer does about an incident has changed. False where the incident is unknown. Where

@@ -68,7 +68,7 @@ impl AlertBook {
         open.groups.insert(Arc::clone(receiver), Arc::clone(&place.key));
         let group_wait = place.timing.group_wait;
         let waited = open.alert.started_at + group_wait < now;
-        let is_alone = !self.lives(receiver, &place.key, incident);
+        let is_alone = self.others(receiver, &place.key, incident).next().is_none();
         let groups = self.groups.entry(Arc::clone(receiver)).or_default();
         let group = groups
             .entry(Arc::clone(&place.key))
@@ -90,13 +90,43 @@ impl AlertBook {
         due
     }
 
-    /// Whether another alert than this one keeps the group alive.
-    fn lives(&self, receiver: &str, key: &Arc<str>, but: &IncidentId) -> bool {
-        self.alerts.iter().any(|(incident, open)| {
-            incident != but
+    /// What is worse than all else in its group waits for `group_wait` only: trouble that matters more
+    /// waits for no flush that lesser trouble has set.
+    pub(super) fn hurry(
+        &mut self,
+        incident: &IncidentId,
+        receiver: &Arc<str>,
+        place: &Place,
+        now: Timestamp,
+    ) {
+        // What is held back sets no flush that could be waited for.
+        let others = self.others(receiver, &place.key, incident);
+        let others = others.filter(|open| !open.is_held(receiver)).map(|open| open.alert.severity);
+        let Some(worst) = others.max() else { return };
+        let Some(open) = self.alerts.get_mut(incident) else { return };
+        let soon = now + place.timing.group_wait;
+        if open.alert.severity > worst
+            && let Some(Delivery::Waiting { due }) = open.deliveries.get_mut(receiver)
+            && *due > soon
+        {
+            *due = soon;
+            self.touched.incident(incident);
+        }
+    }
+
+    /// The alerts that keep the group alive, this one aside.
+    fn others(
+        &self,
+        receiver: &str,
+        key: &Arc<str>,
+        but: &IncidentId,
+    ) -> impl Iterator<Item = &OpenAlert> {
+        let lives = move |(incident, open): &(&IncidentId, &OpenAlert)| {
+            *incident != but
                 && open.groups.get(receiver) == Some(key)
                 && open.deliveries.get(receiver).is_some_and(Delivery::is_open)
-        })
+        };
+        self.alerts.iter().filter(lives).map(|(_, open)| open)
     }
 
     /// What waits for the group's first flush is due now.

@@ -591,6 +591,43 @@ fn ours() -> Vec<Row> {
             &[(0, Warn("proxy")), (20, Worse("proxy")), (100, Up("proxy"))],
             &[(5, "email", "+proxy"), (20, "email", "+proxy"), (125, "email", "-proxy")],
         ),
+        // Flushes at 5 and 65. A critical alert among warnings comes after group_wait: 20 + 5; another
+        // critical one is nothing worse and waits for the flush after 30: 65.
+        row(
+            "what is worse than all else in its group waits for group_wait only",
+            constant(),
+            &[
+                (0, Warn("proxy")),
+                (20, Down("querynode")),
+                (30, Down("datanode")),
+                (70, Up("proxy")),
+                (71, Up("querynode")),
+                (72, Up("datanode")),
+            ],
+            &[
+                (5, "email", "+proxy"),
+                (25, "email", "proxy +querynode"),
+                (65, "email", "+datanode proxy querynode"),
+                (125, "email", "-datanode -proxy -querynode"),
+            ],
+        ),
+        // Begun at 20, it would be told at 65; at 30 it becomes the worst: 30 + 5.
+        row(
+            "what gets worse while it waits for a flush waits no longer for it",
+            constant(),
+            &[
+                (0, Warn("proxy")),
+                (20, Warn("querynode")),
+                (30, Worse("querynode")),
+                (70, Up("proxy")),
+                (71, Up("querynode")),
+            ],
+            &[
+                (5, "email", "+proxy"),
+                (35, "email", "proxy +querynode"),
+                (125, "email", "-proxy -querynode"),
+            ],
+        ),
         row(
             "what is left to a person waits for no flush, and a call that is taken back is not made",
             constant(),
