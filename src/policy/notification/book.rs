@@ -154,7 +154,7 @@ impl AlertBook {
         let is_there = open.groups.get(receiver) == Some(&place.key);
         match open.deliveries.get(receiver) {
             Some(Delivery::Waiting { .. }) if is_there => {
-                self.hurry(incident, receiver, place, now);
+                self.hurry(incident, receiver, now);
                 return;
             }
             Some(Delivery::Waiting { .. }) | None => {}
@@ -165,7 +165,7 @@ impl AlertBook {
             open.deliveries.insert(Arc::clone(receiver), Delivery::Waiting { due });
             self.touched.incident(incident);
         }
-        self.hurry(incident, receiver, place, now);
+        self.hurry(incident, receiver, now);
     }
 
     /// What falconer does about an incident has changed. False where the incident is unknown. Where

@@ -73,6 +73,19 @@ impl HoldKind {
         }
     }
 
+    /// Whether it is only a doubt, which makes the first message of a group wait for nothing but its own
+    /// end: the flush that passed meanwhile has told nothing.
+    pub const fn is_doubt(self) -> bool {
+        match self {
+            Self::Suspected => true,
+            Self::Inhibited
+            | Self::Settling
+            | Self::Silenced
+            | Self::Muted
+            | Self::Acknowledged => false,
+        }
+    }
+
     /// Whether what it kept away until the end is not mentioned afterwards: it was told with
     /// something else, or nobody wanted to hear of it.
     pub const fn is_for_good(self) -> bool {
@@ -171,7 +184,7 @@ impl AlertBook {
     /// Finds out what is held back from now on. What was held back until now is due: at once, or at
     /// its group's next flush.
     pub(super) fn look_at_holds(&mut self, holds: &dyn Holds, now: Timestamp) {
-        let mut causes = BTreeSet::new();
+        let (mut causes, mut freed) = (BTreeSet::new(), Vec::new());
         for Changed { incident, receiver, hold } in self.changed_holds(holds, now) {
             let Some(open) = self.alerts.get_mut(&incident) else { continue };
             self.touched.incident(&incident);
@@ -189,9 +202,15 @@ impl AlertBook {
             if let Some(Delivery::Waiting { due }) = waiting {
                 let key = open.groups.get(&receiver);
                 let group = key.and_then(|key| self.groups.get(&receiver)?.get(key));
+                let is_first = group.is_none_or(|group| group.told_at.is_none());
+                let at_once = before.kind.ends_at_once() || (before.kind.is_doubt() && is_first);
                 let flush = group.map_or(now, |group| group.flush_from(now));
-                *due = if before.kind.ends_at_once() { now.max(*due) } else { flush };
+                *due = if at_once { now.max(*due) } else { flush };
+                freed.push((incident, receiver));
             }
+        }
+        for (incident, receiver) in freed {
+            self.hurry(&incident, &receiver, now);
         }
         self.note_effects(&causes, now);
     }

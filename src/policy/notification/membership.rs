@@ -90,22 +90,21 @@ impl AlertBook {
         due
     }
 
-    /// What is worse than all else in its group waits for `group_wait` only: trouble that matters more
-    /// waits for no flush that lesser trouble has set.
-    pub(super) fn hurry(
-        &mut self,
-        incident: &IncidentId,
-        receiver: &Arc<str>,
-        place: &Place,
-        now: Timestamp,
-    ) {
+    /// What is worse than all else that is told in its group waits for `group_wait` only: trouble that
+    /// matters more waits for no flush that lesser trouble has set.
+    pub(super) fn hurry(&mut self, incident: &IncidentId, receiver: &Arc<str>, now: Timestamp) {
+        let Some(open) = self.alerts.get(incident) else { return };
+        let Some(key) = open.groups.get(receiver) else { return };
+        let group = self.groups.get(receiver).and_then(|groups| groups.get(key));
+        let Some(timing) = group.and_then(|group| group.timing) else { return };
+        let severity = open.alert.severity;
+        let soon = now.max(open.raised_at + timing.group_wait);
         // What is held back sets no flush that could be waited for.
-        let others = self.others(receiver, &place.key, incident);
+        let others = self.others(receiver, key, incident);
         let others = others.filter(|open| !open.is_held(receiver)).map(|open| open.alert.severity);
         let Some(worst) = others.max() else { return };
         let Some(open) = self.alerts.get_mut(incident) else { return };
-        let soon = now + place.timing.group_wait;
-        if open.alert.severity > worst
+        if severity > worst
             && let Some(Delivery::Waiting { due }) = open.deliveries.get_mut(receiver)
             && *due > soon
         {

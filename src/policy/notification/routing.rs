@@ -13,8 +13,11 @@ use super::route::{NotificationSettings, Route};
 use crate::model::{ComponentId, Severity};
 use crate::policy::quiet::glob;
 
-/// A longer description of a route is cut, and told from others by a number.
-const LONGEST_ROUTE: usize = 80;
+/// A longer name of a group is cut, and told from others by a number: it is part of the keys of what is
+/// stored, which have an end.
+const LONGEST_NAME: usize = 120;
+/// What a byte takes there that is neither a letter nor a digit nor `-`.
+const ODD_BYTE: usize = 3;
 
 /// A label by which alerts are grouped; a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,16 +81,30 @@ impl Route {
             (!patterns.is_empty()).then(|| format!("{name}~{}|", patterns.join(",")))
         };
         let lists = [list("cluster", &self.cluster), list("component", &self.component)];
-        let text: String = severity.into_iter().chain(lists.into_iter().flatten()).collect();
-        if text.len() <= LONGEST_ROUTE {
-            return text;
-        }
-        let number = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            // FNV-1a.
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        format!("{}…{number:x}|", &text[..text.floor_char_boundary(LONGEST_ROUTE / 2)])
+        severity.into_iter().chain(lists.into_iter().flatten()).collect()
     }
+}
+
+/// The same text, or one that is short and all the same no other one's.
+fn bounded(text: String) -> String {
+    let cost = |one: char| {
+        if one.is_ascii_alphanumeric() || one == '-' { 1 } else { ODD_BYTE * one.len_utf8() }
+    };
+    if text.chars().map(cost).sum::<usize>() <= LONGEST_NAME {
+        return text;
+    }
+    let number = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        // FNV-1a.
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let number = format!("~{number:016x}");
+    let mut room = LONGEST_NAME - number.len() - ODD_BYTE;
+    let fits = |one: &char| {
+        let left = room.checked_sub(cost(*one));
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    text.chars().take_while(fits).collect::<String>() + &number
 }
 
 impl NotificationSettings {
@@ -171,7 +188,7 @@ impl NotificationSettings {
             repeat_interval: own(|route| route.repeat_interval).unwrap_or(self.repeat_interval),
             repeat_max: if always_fires { Duration::ZERO } else { self.repeat_max },
         };
-        Place { key: format!("{conditions}{values}").into(), labels, timing }
+        Place { key: bounded(format!("{conditions}{values}")).into(), labels, timing }
     }
 
     /// The intervals of what no route knows any more.

@@ -12,11 +12,7 @@ fn watching(children: usize, etcd: Option<fn(&mut ComponentPlan)>) -> Fixture {
     watching_so(Around::default(), children, etcd)
 }
 
-fn watching_so(
-    around: Around,
-    children: usize,
-    etcd: Option<fn(&mut ComponentPlan)>,
-) -> Fixture {
+fn watching_so(around: Around, children: usize, etcd: Option<fn(&mut ComponentPlan)>) -> Fixture {
     let around = Around {
         depends_on: etcd.iter().map(|_| Arc::from(ETCD)).collect(),
         more_mail: ["slack", "webhook.oncall"].map(Mailbox::new).to_vec(),

@@ -114,12 +114,19 @@ fn no_label_is_one_group_for_all_and_every_label_one_for_each() {
 }
 
 #[test]
-fn a_route_with_many_conditions_still_makes_a_short_name() {
-    let many = |last: &str| Route {
-        component: (0..100).map(|n| format!("component-{n}")).chain([last.to_owned()]).collect(),
-        ..route(&["email"])
+fn a_group_of_a_route_with_many_conditions_or_of_long_names_still_has_a_short_name() {
+    let place = |last: &str, component: &ComponentId| {
+        let names = (0..100).map(|n| format!("component-{n}"));
+        let component_patterns = names.chain([last.to_owned(), "*".to_owned()]).collect();
+        let route = Route { component: component_patterns, ..route(&["email"]) };
+        let settings = settings(vec![route]);
+        settings.places(component, Severity::Warning)["email"].key.to_string()
     };
-    let (one, other) = (many("a").conditions(), many("b").conditions());
-    assert!(one.len() < 2 * LONGEST_ROUTE, "{one}");
-    assert_ne!(one, other);
+    let long = ComponentId::new("ß".repeat(300), "querynode");
+    let (one, other, third) =
+        (place("a", &querynode()), place("b", &querynode()), place("a", &long));
+    for name in [&one, &other, &third] {
+        assert!(name.len() <= LONGEST_NAME, "{name}");
+    }
+    assert!(one != other && one != third);
 }
