@@ -86,7 +86,7 @@ impl Alerter {
             tracing::warn!(%receiver, %incident, flaw = %flaw, "alert delivered with a flaw");
         }
         let attempt = self.book().attempt(receiver, notification);
-        let error = result.as_ref().err().map(|error| error.to_string());
+        let error = result.as_ref().err().map(ToString::to_string);
         for AlertMessage { incident, component, status, .. } in notification.alerts() {
             let record = DeliveryRecord {
                 receiver: receiver.to_string(),

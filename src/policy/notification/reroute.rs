@@ -159,9 +159,8 @@ mod tests {
         Some(reason)
     }
 
-    fn accepts() -> Result<Receipt, SendFailure> {
-        Ok(Receipt::default())
-    }
+    const ACCEPTS: Result<Receipt, SendFailure> =
+        Ok(Receipt { reference: None, flaw: None, said: None });
 
     fn unreachable() -> Result<Receipt, SendFailure> {
         Err(SendFailure { outage: true, error: "connection refused".into(), retry_after: None })
@@ -171,20 +170,20 @@ mod tests {
     fn who_was_told_is_not_told_again_and_who_is_new_is_told_once() {
         let before = settings(&["email"], &[]);
         let mut book = book(&before);
-        assert_eq!(send(&mut book, "email", &before, accepts(), at(5)), Some(SendReason::First));
+        assert_eq!(send(&mut book, "email", &before, ACCEPTS, at(5)), Some(SendReason::First));
         let after = settings(&["email", "slack"], &[]);
         assert_eq!(book.reroute(&after, &[], at(10)), Rerouted::default());
-        assert_eq!(send(&mut book, "email", &after, accepts(), at(10)), None);
-        assert_eq!(send(&mut book, "slack", &after, accepts(), at(10)), Some(SendReason::First));
+        assert_eq!(send(&mut book, "email", &after, ACCEPTS, at(10)), None);
+        assert_eq!(send(&mut book, "slack", &after, ACCEPTS, at(10)), Some(SendReason::First));
         assert_eq!(book.reroute(&after, &[], at(11)), Rerouted::default());
-        assert_eq!(send(&mut book, "slack", &after, accepts(), at(11)), None);
+        assert_eq!(send(&mut book, "slack", &after, ACCEPTS, at(11)), None);
     }
 
     #[test]
     fn what_a_receiver_that_is_gone_was_owed_is_handed_back_and_holds_nothing_up() {
         let before = settings(&["email", "slack"], &[]);
         let mut book = book(&before);
-        assert!(send(&mut book, "email", &before, accepts(), at(5)).is_some());
+        assert!(send(&mut book, "email", &before, ACCEPTS, at(5)).is_some());
         assert!(send(&mut book, "slack", &before, unreachable(), at(5)).is_some());
         let after = settings(&["email"], &[]);
         let Rerouted { dropped, circuits_closed } = book.reroute(&after, &[], at(6));
@@ -192,7 +191,7 @@ mod tests {
         assert_eq!(circuits_closed, 1, "nobody knows whether it is out of reach any more");
         let incident = dropped[0].incident.clone();
         assert!(book.resolve(&incident, at(7), at(7)));
-        assert_eq!(send(&mut book, "email", &after, accepts(), at(65)), Some(SendReason::Resolved));
+        assert_eq!(send(&mut book, "email", &after, ACCEPTS, at(65)), Some(SendReason::Resolved));
         assert_eq!(book.settle(&after, &NoHolds, Pace::Normal, at(66)).len(), 1);
         assert_eq!(book.alerts().count(), 0);
     }
@@ -201,15 +200,15 @@ mod tests {
     fn who_is_routed_to_no_longer_is_told_the_end_of_what_it_knows_of_only() {
         let before = settings(&["email", "slack"], &[]);
         let mut book = book(&before);
-        assert!(send(&mut book, "email", &before, accepts(), at(5)).is_some());
+        assert!(send(&mut book, "email", &before, ACCEPTS, at(5)).is_some());
         let after = settings(&["email", "log", "slack"], &["log"]);
         let dropped = book.reroute(&after, &[], at(6)).dropped;
         assert_eq!(dropped.iter().map(|one| &*one.receiver).collect::<Vec<_>>(), ["slack"]);
-        assert_eq!(send(&mut book, "log", &after, accepts(), at(6)), Some(SendReason::First));
+        assert_eq!(send(&mut book, "log", &after, ACCEPTS, at(6)), Some(SendReason::First));
         let incident = dropped[0].incident.clone();
         assert!(book.resolve(&incident, at(7), at(7)));
-        assert_eq!(send(&mut book, "email", &after, accepts(), at(65)), Some(SendReason::Resolved));
-        assert_eq!(send(&mut book, "slack", &after, accepts(), at(7)), None);
+        assert_eq!(send(&mut book, "email", &after, ACCEPTS, at(65)), Some(SendReason::Resolved));
+        assert_eq!(send(&mut book, "slack", &after, ACCEPTS, at(7)), None);
     }
 
     #[test]
@@ -217,9 +216,9 @@ mod tests {
         let settings = settings(&["email"], &[]);
         let mut book = book(&settings);
         assert!(send(&mut book, "email", &settings, unreachable(), at(5)).is_some());
-        assert_eq!(send(&mut book, "email", &settings, accepts(), at(5)), None);
+        assert_eq!(send(&mut book, "email", &settings, ACCEPTS, at(5)), None);
         let email: Arc<str> = "email".into();
         assert_eq!(book.reroute(&settings, &[email], at(5)).circuits_closed, 1);
-        assert_eq!(send(&mut book, "email", &settings, accepts(), at(5)), Some(SendReason::Retry));
+        assert_eq!(send(&mut book, "email", &settings, ACCEPTS, at(5)), Some(SendReason::Retry));
     }
 }

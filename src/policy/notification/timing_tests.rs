@@ -237,7 +237,7 @@ fn constant() -> NotificationSettings {
 
 fn with_routes(routes: Vec<Route>) -> NotificationSettings {
     let receivers = ["email", "slack"].map(Arc::from).to_vec();
-    NotificationSettings { receivers, routes, ..plain() }
+    NotificationSettings { routes, receivers, ..plain() }
 }
 
 fn to(receiver: &str) -> Route {
@@ -267,6 +267,7 @@ fn row(
 }
 
 /// `group_wait`, `group_interval` and `repeat_interval` as Alertmanager has them.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn alertmanagers() -> Vec<Row> {
     vec![
         // group_wait: how long a group's first notification waits, so that more alerts of the same
@@ -412,6 +413,7 @@ fn alertmanagers() -> Vec<Row> {
 }
 
 /// Inhibition, silences and mute times.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn holds() -> Vec<Row> {
     let (inhibited, silenced, muted) = (HoldKind::Inhibited, HoldKind::Silenced, HoldKind::Muted);
     vec![
@@ -645,6 +647,7 @@ fn routes() -> Vec<Row> {
 
 /// Where falconer deviates: what is worse, who is called, reminders, acknowledgements, receivers that
 /// are peculiar.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn ours() -> Vec<Row> {
     let current = ReceiverPolicy { keeps_current: true, ..ReceiverPolicy::default() };
     let forgets = ReceiverPolicy { resend_every: Some(seconds(100)), ..ReceiverPolicy::default() };

@@ -10,8 +10,8 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis((1_767_225_600 + seconds) * 1_000)
 }
 
-fn ended(seconds: u64) -> Option<Resolution> {
-    Some(Resolution { ended_at: at(seconds), seen_at: at(seconds) })
+fn ended(seconds: u64) -> Resolution {
+    Resolution { ended_at: at(seconds), seen_at: at(seconds) }
 }
 
 fn told() -> Told {
@@ -131,25 +131,25 @@ fn each_state_has_its_decision_at_each_instant() {
         (waiting(), None, 4, wait(at(5), WaitReason::GroupWait)),
         (waiting(), None, 5, send(Firing, SendReason::First)),
         (Delivery::Waiting { due: at(65) }, None, 6, wait(at(65), WaitReason::GroupInterval)),
-        (waiting(), ended(4), 4, close(CloseReason::NeverSent)),
-        (waiting(), ended(4), 60, close(CloseReason::NeverSent)),
-        (waiting(), ended(6), 6, send(Resolved, SendReason::WholeStory)),
+        (waiting(), Some(ended(4)), 4, close(CloseReason::NeverSent)),
+        (waiting(), Some(ended(4)), 60, close(CloseReason::NeverSent)),
+        (waiting(), Some(ended(6)), 6, send(Resolved, SendReason::WholeStory)),
         (sending(), None, 35, wait(at(36), WaitReason::InFlight)),
         (sending(), None, 36, send(Firing, SendReason::Abandoned)),
-        (sending(), ended(6), 35, wait(at(36), WaitReason::InFlight)),
-        (sending(), ended(6), 36, send(Resolved, SendReason::Abandoned)),
+        (sending(), Some(ended(6)), 35, wait(at(36), WaitReason::InFlight)),
+        (sending(), Some(ended(6)), 36, send(Resolved, SendReason::Abandoned)),
         (delivered(), None, 304, wait(at(305), WaitReason::RepeatInterval)),
         (delivered(), None, 305, send(Firing, SendReason::Repeat)),
-        (delivered(), ended(6), 64, wait(at(65), WaitReason::GroupInterval)),
-        (delivered(), ended(6), 65, send(Resolved, SendReason::Resolved)),
-        (delivered(), ended(65), 65, send(Resolved, SendReason::Resolved)),
+        (delivered(), Some(ended(6)), 64, wait(at(65), WaitReason::GroupInterval)),
+        (delivered(), Some(ended(6)), 65, send(Resolved, SendReason::Resolved)),
+        (delivered(), Some(ended(65)), 65, send(Resolved, SendReason::Resolved)),
         (retrying(false), None, 19, wait(at(20), WaitReason::Backoff)),
         (retrying(false), None, 20, send(Firing, SendReason::Retry)),
-        (retrying(false), ended(15), 15, wait(at(20), WaitReason::Backoff)),
-        (retrying(false), ended(15), 20, send(Resolved, SendReason::WholeStory)),
-        (retrying(true), ended(15), 20, send(Resolved, SendReason::Retry)),
-        (retrying(true), ended(15), 86_414, send(Resolved, SendReason::Retry)),
-        (retrying(true), ended(15), 86_415, close(CloseReason::GaveUp)),
+        (retrying(false), Some(ended(15)), 15, wait(at(20), WaitReason::Backoff)),
+        (retrying(false), Some(ended(15)), 20, send(Resolved, SendReason::WholeStory)),
+        (retrying(true), Some(ended(15)), 20, send(Resolved, SendReason::Retry)),
+        (retrying(true), Some(ended(15)), 86_414, send(Resolved, SendReason::Retry)),
+        (retrying(true), Some(ended(15)), 86_415, close(CloseReason::GaveUp)),
     ];
     for (delivery, end, now, expected) in table {
         let mut scene = Scene::new();
@@ -175,7 +175,7 @@ fn what_is_worse_or_left_to_a_person_waits_for_no_flush() {
 fn without_send_resolved_only_what_was_never_told_is_sent_after_the_end() {
     let mut scene = Scene::new();
     scene.settings.send_resolved = false;
-    scene.open.resolution = ended(15);
+    scene.open.resolution = Some(ended(15));
     assert_eq!(scene.judge(&delivered(), 20), close(CloseReason::ResolvedNotWanted));
     assert_eq!(scene.judge(&retrying(true), 20), close(CloseReason::ResolvedNotWanted));
     assert_eq!(
@@ -196,7 +196,7 @@ fn a_hold_keeps_everything_away_but_the_end() {
     for delivery in [waiting(), delivered(), sending(), retrying(false), retrying(true)] {
         assert_eq!(scene.judge(&delivery, 400), held, "{delivery:?}");
     }
-    scene.open.resolution = ended(400);
+    scene.open.resolution = Some(ended(400));
     for (delivery, expected) in [
         (waiting(), close(CloseReason::NeverSent)),
         (delivered(), send(AlertStatus::Resolved, SendReason::Resolved)),
@@ -264,6 +264,6 @@ fn draining_skips_the_waits_once() {
     assert_eq!(scene.judge(&sending(), 12), send(Firing, SendReason::Abandoned));
     assert_eq!(scene.judge(&tried_again(sending()), 12), wait(at(36), WaitReason::InFlight));
     assert_eq!(scene.judge(&delivered(), 12), wait(at(305), WaitReason::RepeatInterval));
-    scene.open.resolution = ended(12);
+    scene.open.resolution = Some(ended(12));
     assert_eq!(scene.judge(&delivered(), 12), send(Resolved, SendReason::Resolved));
 }
