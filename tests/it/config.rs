@@ -154,7 +154,7 @@ fn the_examples_of_the_shipped_file_are_valid() {
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.settings.clusters.len(), 2);
     assert_eq!(loaded.settings.clusters["milvus"].depends_on.len(), 3);
-    assert_eq!(loaded.settings.alerter.routes.len(), 2);
+    assert_eq!(loaded.settings.alerter.routes.len(), 3);
 }
 
 #[test]

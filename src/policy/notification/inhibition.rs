@@ -11,7 +11,7 @@
 //!   it began ([`LONGEST_SUSPICION`]): what fails first must not be told a hundred times before the
 //!   cause has reached its own threshold.
 //! - When the cause is over, what suffered has the time that it needs to be found well again
-//!   ([`Alert::settle_secs`]), and is told then if it still fires.
+//!   ([`settle_secs`](super::Alert::settle_secs)), and is told then if it still fires.
 //! - A cause whose message a receiver refuses again and again hides nothing there.
 //! - What calls for a person is told, whatever its cause.
 

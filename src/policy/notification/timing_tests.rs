@@ -1,7 +1,7 @@
 //! When what is told, in virtual time, against instants worked out by hand from what Alertmanager's
 //! documentation says of `group_wait`, `group_interval`, `repeat_interval`, `group_by`, `continue`,
 //! inhibition, silences and mute times; and where falconer deviates, from what its own documentation
-//! says. All instants are seconds.
+//! says. All instants are seconds. What a rate limit and a digest do to them stands below the tables.
 //!
 //! Nobody looks at the book but when it asked for it: a wake-up that is missing fails these tests.
 
