@@ -32,13 +32,13 @@ fn a_silence_is_in_force_from_its_beginning_to_just_before_its_end() {
 
 #[test]
 fn what_makes_no_sense_is_refused_with_what_to_do() {
-    let refused = |change: &dyn Fn(&mut NewSilence)| {
+    type Spoil<'a> = &'a dyn Fn(&mut NewSilence);
+    let refused = |change: Spoil<'_>| {
         let mut one = wanted("proxy", 0, 60);
         change(&mut one);
         SilenceBook::default().add(one, 0, at(5)).unwrap_err().to_string()
     };
-    #[allow(clippy::type_complexity, reason = "a table, and nothing else has its type")]
-    let cases: [(&dyn Fn(&mut NewSilence), &str); 10] = [
+    let cases: [(Spoil<'_>, &str); 10] = [
         (&|one| one.matchers = Matchers::default(), "must say what it is about"),
         (&|one| one.matchers.cluster = Some("".into()), "cluster must have 1 to 100 letters"),
         (&|one| one.matchers.component = Some("a\nb".into()), "component must have 1 to 100"),
