@@ -24,3 +24,4 @@ mod running;
 mod server;
 mod sim;
 mod watchdog;
+mod whatif;

@@ -163,7 +163,7 @@ impl Problem {
     }
 
     pub(super) fn too_long(limit: u64) -> Self {
-        Self::at(".", format!("longer than {limit} bytes; nothing after it was read"))
+        Self::at(".", format!("longer than {limit} bytes"))
     }
 
     /// Whether the text ends before the object does.
