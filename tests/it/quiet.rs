@@ -121,7 +121,7 @@ fn the_end_of_a_silence_by_its_time_is_in_the_journal_once_also_after_kills() {
     let ends = ends(&falconer);
     assert_eq!(ends.len(), 2, "{ends:?}");
     for ((title, words), id) in ends.iter().zip([first, second]) {
-        assert_eq!(*title, format!("silence {id} (component x)"));
+        assert_eq!(*title, format!("silence {id} (component=x)"));
         assert!(words.starts_with("ended by its time, 20"), "{words}");
     }
 }

@@ -189,6 +189,8 @@ impl fmt::Display for Problem {
 impl<'a> Question<'a> {
     /// Reads one object.
     pub(super) fn read(text: &'a [u8]) -> Result<Self, Problem> {
+        // The end of an unfinished line would else be found on the next one.
+        let text = text.trim_ascii_end();
         let question = match serde_json::from_slice::<Self>(text) {
             Ok(question) => question,
             // Finding the field costs time, so only where there is a problem.
