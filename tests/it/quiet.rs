@@ -23,6 +23,14 @@ fn configuration(targets: &Targets, mail: &SmtpSink) -> String {
     )
 }
 
+/// One that takes wishes already: before it knows what was, it refuses them.
+fn start(targets: &Targets, mail: &SmtpSink) -> Falconer {
+    let falconer = Falconer::start(&configuration(targets, mail), &ENVIRONMENT);
+    let knows = || !falconer.logged(&["essential state was read"]).is_empty();
+    falconer.until("it knows what was", knows);
+    falconer
+}
+
 /// Runs the command line beside `falconer`, which it finds by `url`.
 fn ask(falconer: &Falconer, arguments: &[&str]) -> Output {
     let url = format!("http://{}", falconer.address());
@@ -66,7 +74,7 @@ fn mails(mail: &SmtpSink) -> usize {
 #[test]
 fn what_is_silenced_is_not_mailed_also_after_a_kill_and_is_mailed_when_the_silence_is_ended() {
     let (targets, mail) = (Targets::start(), SmtpSink::start().expect("a mail server"));
-    let mut falconer = Falconer::start(&configuration(&targets, &mail), &ENVIRONMENT);
+    let mut falconer = start(&targets, &mail);
     let wish = "silence add --component standal* --for 1h --by ada --comment";
     let arguments: Vec<&str> = wish.split(' ').chain(["new disks"]).collect();
     let made = answer(&falconer, &arguments);
@@ -106,7 +114,7 @@ fn ends(falconer: &Falconer) -> Vec<(String, String)> {
 #[test]
 fn the_end_of_a_silence_by_its_time_is_in_the_journal_once_also_after_kills() {
     let (targets, mail) = (Targets::start(), SmtpSink::start().expect("a mail server"));
-    let mut falconer = Falconer::start(&configuration(&targets, &mail), &ENVIRONMENT);
+    let mut falconer = start(&targets, &mail);
     let add = |falconer: &Falconer, span: &str, comment: &str| {
         let wish = ["silence", "add", "--component", "x", "--for", span, "--comment", comment];
         answer(falconer, &wish).split(' ').next().expect("an identifier").to_owned()
@@ -129,7 +137,7 @@ fn the_end_of_a_silence_by_its_time_is_in_the_journal_once_also_after_kills() {
 #[test]
 fn who_looks_after_an_alert_is_shown_also_after_a_kill() {
     let (targets, mail) = (Targets::start(), SmtpSink::start().expect("a mail server"));
-    let mut falconer = Falconer::start(&configuration(&targets, &mail), &ENVIRONMENT);
+    let mut falconer = start(&targets, &mail);
     let nothing = refusal(&falconer, &["alert", "ack", "standalone", "--comment", "on it"]);
     assert!(nothing.contains("no alert of standalone is open"), "{nothing}");
     targets.be_sick(true);
