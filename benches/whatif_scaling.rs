@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
         cpu.sort_by(f64::total_cmp);
         let seconds = percentile(&wall, 0.5);
         figures[kind] = json!({
-            "mib": rounded(bytes as f64 / (1 << 20) as f64, 1),
+            "mib": rounded(bytes as f64 / 1_048_576.0, 1),
             "seconds": rounded(seconds, 3),
             "seconds_max": rounded(percentile(&wall, 1.0), 3),
             "cpu_seconds": rounded(percentile(&cpu, 0.5), 3),

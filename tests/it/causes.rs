@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use falconer::sim::smtp::{ReceivedMail, SmtpSink};
-use falconer::sim::webhook::WebhookSink;
+use falconer::sim::webhook::{ReceivedRequest, WebhookSink};
 use serde_json::Value;
 
 use crate::running::{Falconer, Targets, cluster, prober};
@@ -58,7 +58,7 @@ fn fifty_components_that_fail_with_etcd_are_one_story() {
     falconer.until("everything is over", || open().is_empty());
 
     let subjects: Vec<String> = mail.mails().all().iter().map(ReceivedMail::subject).collect();
-    let told: Vec<Value> = hook.requests().all().iter().filter_map(|one| one.json()).collect();
+    let told: Vec<Value> = hook.requests().all().iter().filter_map(ReceivedRequest::json).collect();
     println!(
         "{TARGETS} components fail with etcd: {} mails, {} webhooks; the reference's rule: \
          {TARGETS} that fire",
