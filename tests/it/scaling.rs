@@ -47,12 +47,13 @@ fn start(sim: &Simulation, arguments: &[&str]) -> Falconer {
     let server = free_address();
     let text = format!(
         "[clusters.a]\nplatform = \"kubernetes\"\nnamespace = \"milvus-ha\"\n\
-         kubeconfig = {kubeconfig:?}\nmilvus = \"{}\"\nmetrics_port = {}\n\
+         kubeconfig = \"{}\"\nmilvus = \"{}\"\nmetrics_port = {}\n\
          [probers]\ninterval = \"200ms\"\ntimeout = \"1s\"\nsuccess_threshold = 1\n\
          [supervisor]\nstartup_grace = \"0s\"\n[recoverer]\nenabled = false\n\
          [recorder]\npath = \"falconer.db\"\n[leader_election]\nenabled = false\n\
          [scaler]\ninterval = \"500ms\"\ncomponents = [\"querynode\"]\nmax_replicas = 3\n\
          [server]\nlisten = \"{server}\"\n",
+        kubeconfig.display(),
         sim.milvus_url(),
         sim.metrics_port(),
     );
