@@ -39,7 +39,7 @@ pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
     ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
 };
-pub use shown::{AlertShown, AlertsShown};
+pub use shown::{AlertShown, AlertsShown, PendingShown};
 pub use silence::{Held, Matchers, NewSilence, Silence, SilencePhase, SilenceShown, SilencesShown};
 pub use state::{StateChanges, StoredState};
 pub use time::Timestamp;

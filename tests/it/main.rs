@@ -2,6 +2,7 @@
 //! Pure decisions are tested beside their code, with virtual time.
 
 mod alerts;
+mod causes;
 mod changes;
 mod config;
 mod demo;
@@ -24,3 +25,4 @@ mod scaling;
 mod server;
 mod sim;
 mod watchdog;
+mod whatif;

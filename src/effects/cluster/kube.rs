@@ -9,6 +9,7 @@ mod exact;
 mod gitops;
 mod guard;
 mod inventory;
+pub mod kubeconfig;
 mod labels;
 pub mod lease;
 mod life;
