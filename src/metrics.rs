@@ -63,6 +63,8 @@ pub enum ActionOutcome {
     Refused,
     /// Dry-run: only shown.
     DryRun,
+    /// Something else does it: only said what falconer would do.
+    Observed,
 }
 
 impl ActionOutcome {
@@ -75,6 +77,7 @@ impl ActionOutcome {
             Self::Error => "error",
             Self::Refused => "refused",
             Self::DryRun => "dry_run",
+            Self::Observed => "observed",
         }
     }
 }

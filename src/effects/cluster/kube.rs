@@ -5,6 +5,8 @@ pub mod access;
 mod autoscalers;
 pub mod changes;
 mod client;
+mod exact;
+mod gitops;
 mod guard;
 mod inventory;
 pub mod kubeconfig;
@@ -155,12 +157,18 @@ impl Cluster for KubeCluster {
         Operation::new(&self.shared, "scale", &request.workload).scale(request).await
     }
 
-    fn describe_restart(&self, request: &RestartRequest) -> String {
-        changes::restart_change(request)
+    async fn plan_scale(&self, request: &ScaleRequest) -> Result<String, ClusterError> {
+        let operation = Operation::new(&self.shared, "scale", &request.workload);
+        Ok(operation.plan_scale(request).await?.patch.to_string())
     }
 
-    fn describe_scale(&self, request: &ScaleRequest) -> String {
-        changes::scale_change(request)
+    async fn scaling_status(&self, request: &ScaleRequest) -> Result<RolloutStatus, ClusterError> {
+        let operation = Operation::new(&self.shared, "scaling status", &request.workload);
+        operation.scaling_status(request).await
+    }
+
+    fn describe_restart(&self, request: &RestartRequest) -> String {
+        changes::restart_change(request)
     }
 
     fn describe_delete_pod(&self, request: &DeletePodRequest) -> String {
