@@ -31,14 +31,14 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::model::{
     AlertStatus, CollectionProbe, ComponentId, HealthState, PerformanceReport, PodUsage,
-    ProberKind, ReloadOutcome, Severity, TargetReport, Timestamp,
+    ReloadOutcome, Severity, TargetReport, Timestamp,
 };
 
 pub use circuits::CircuitParty;
 pub use export::{MetricsError, MetricsRegistry, MetricsSettings};
 pub use heartbeat::HeartbeatOutcome;
 pub use mailboxes::MailboxCount;
-pub use probes::ProbeMetrics;
+pub use probes::ProbeSeries;
 pub use receivers::MessageLoss;
 pub use state::StateSave;
 use table::aggregate_performance;
@@ -160,11 +160,6 @@ impl Metrics {
         mailboxes.register(&meter);
         let instruments = Instruments::new(&meter);
         Self { inner: Arc::new(Inner { instruments, table, mailboxes, naming }) }
-    }
-
-    /// What is counted with every probe of one component.
-    pub fn probes(&self, id: &ComponentId, kind: ProberKind) -> ProbeMetrics {
-        ProbeMetrics::new(self.clone(), id.clone(), kind)
     }
 
     /// A probe that was due had to wait, because too many were due at once.
@@ -303,8 +298,8 @@ impl Metrics {
 
     /// CPU and memory of a component's pods, as shares of their requests.
     pub fn usage(&self, id: &ComponentId, usage: &[PodUsage]) {
-        let ratios = UsageRatios::of(usage);
-        self.inner.table.component(id, |series| series.usage = ratios);
+        let ratios = Box::new(UsageRatios::of(usage));
+        self.inner.table.component(id, |series| series.usage = Some(ratios));
     }
 }
 
@@ -313,7 +308,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{Outcome, ReasonKind};
+    use crate::model::{Outcome, ProberKind, ReasonKind};
 
     fn metrics(cluster_label: bool) -> (Metrics, MetricsRegistry) {
         let settings = MetricsSettings { cluster_label, ..MetricsSettings::default() };
@@ -335,10 +330,10 @@ mod tests {
 
     fn feed_everything(metrics: &Metrics) {
         let id = querynode();
-        let probes = metrics.probes(&id, ProberKind::Pods);
-        probes.completed(&Outcome::Healthy, Duration::from_millis(3));
+        let (series, what) = (ProbeSeries::default(), (&id, ProberKind::Pods));
+        metrics.probe_completed(&series, what, &Outcome::Healthy, Duration::from_millis(3));
         let failed = Outcome::failed(ReasonKind::Timeout, "no answer within 5 s");
-        probes.completed(&failed, Duration::from_secs(5));
+        metrics.probe_completed(&series, what, &failed, Duration::from_secs(5));
         metrics.query_completed(&id, &canary(Some(42), None));
         metrics.state_changed(&id, HealthState::Healthy);
         metrics.probe_paced();
@@ -555,10 +550,10 @@ mod tests {
         let (metrics, registry) = metrics(false);
         for index in 0..10_000 {
             let id = ComponentId::new("milvus-ha", format!("component-{index}"));
-            let probes = metrics.probes(&id, ProberKind::Http);
-            probes.completed(&Outcome::Healthy, Duration::from_millis(3));
+            let (series, what) = (ProbeSeries::default(), (&id, ProberKind::Http));
+            metrics.probe_completed(&series, what, &Outcome::Healthy, Duration::from_millis(3));
             let failed = Outcome::failed(ReasonKind::Timeout, "no answer within 5 s");
-            probes.completed(&failed, Duration::from_secs(5));
+            metrics.probe_completed(&series, what, &failed, Duration::from_secs(5));
             metrics.state_changed(&id, HealthState::Healthy);
         }
         let page = registry.encode().unwrap();

@@ -12,7 +12,7 @@ use falconer::config::settings::{
 use falconer::effects::journal::{JournalLimits, SqliteJournal, SqliteSettings};
 use falconer::metrics::{
     ActionKind, ActionOutcome, CircuitParty, HeartbeatOutcome, MessageLoss, Metrics,
-    MetricsSettings, StateSave,
+    MetricsSettings, ProbeSeries, StateSave,
 };
 use falconer::model::{
     AlertStatus, CollectionProbe, ComponentId, HealthState, JournalKind, Outcome,
@@ -104,7 +104,8 @@ fn feed(metrics: &Metrics) {
     let id = ComponentId::new("milvus-ha", "querynode");
     metrics.leads(true, true);
     let failed = Outcome::failed(ReasonKind::Timeout, "no answer");
-    metrics.probes(&id, ProberKind::Pods).completed(&failed, Duration::from_secs(5));
+    let (series, what) = (ProbeSeries::default(), (&id, ProberKind::Pods));
+    metrics.probe_completed(&series, what, &failed, Duration::from_secs(5));
     let canary = CollectionProbe {
         collection: "products".into(),
         rows: Some(1),

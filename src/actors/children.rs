@@ -2,6 +2,7 @@
 //! end of one child touches no other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -25,7 +26,7 @@ pub type Factory = Box<dyn FnMut(ExitNotice) -> AbortHandle>;
 #[rtype(result = "()")]
 pub struct ChildExited {
     /// Which child.
-    pub key: String,
+    pub key: Arc<str>,
     /// Which of its incarnations.
     pub incarnation: u64,
     /// Why.
@@ -37,7 +38,7 @@ pub struct ChildExited {
 #[rtype(result = "()")]
 pub struct RespawnDue {
     /// Which child.
-    pub key: String,
+    pub key: Arc<str>,
     /// The incarnation that has ended; a back-off of an older one says nothing.
     pub incarnation: u64,
 }
@@ -93,7 +94,7 @@ struct Child {
 pub struct Children {
     parts: ChildrenParts,
     /// Boxed, because a map has empty places as well.
-    children: BTreeMap<String, Box<Child>>,
+    children: BTreeMap<Arc<str>, Box<Child>>,
     next_incarnation: u64,
 }
 
@@ -106,7 +107,7 @@ impl Children {
     /// Starts a child under `key`; one that was there under the same key is aborted.
     pub fn add(
         &mut self,
-        key: String,
+        key: Arc<str>,
         kind: &'static str,
         respawn: RespawnSettings,
         factory: Factory,
@@ -123,8 +124,8 @@ impl Children {
             ends: IntensityCounter::default(),
             respawns: 0,
         });
-        self.children.insert(key.clone(), child);
-        self.spawn(&key);
+        self.children.insert(Arc::clone(&key), child);
+        self.spawn(key);
     }
 
     /// Ends a child for good. False where there was none.
@@ -144,7 +145,7 @@ impl Children {
 
     /// Ends all children for good.
     pub fn clear(&mut self) {
-        let keys: Vec<String> = self.children.keys().cloned().collect();
+        let keys: Vec<Arc<str>> = self.children.keys().cloned().collect();
         for key in keys {
             self.remove(&key);
         }
@@ -208,7 +209,7 @@ impl Children {
             beyond_help: false,
         };
         self.parts.board.update(|status| drop(status.actors.insert(actor, snapshot)));
-        let due = RespawnDue { key: exit.key.clone(), incarnation: exit.incarnation };
+        let due = RespawnDue { key: Arc::clone(&exit.key), incarnation: exit.incarnation };
         ExitDecision::RespawnAfter(delay, due)
     }
 
@@ -230,7 +231,7 @@ impl Children {
                 snapshot.respawn_at = None;
             }
         });
-        self.spawn(&due.key);
+        self.spawn(Arc::clone(&due.key));
         true
     }
 
@@ -238,8 +239,8 @@ impl Children {
         format!("{}{key}", self.parts.path)
     }
 
-    fn spawn(&mut self, key: &str) {
-        let Some(child) = self.children.get_mut(key) else {
+    fn spawn(&mut self, key: Arc<str>) {
+        let Some(child) = self.children.get_mut(&key) else {
             return;
         };
         self.next_incarnation += 1;
@@ -247,7 +248,6 @@ impl Children {
         child.incarnation = incarnation;
         child.started_at = self.parts.clock.now();
         let parent = self.parts.parent.clone();
-        let key = key.to_owned();
         let notice: ExitNotice =
             Box::new(move |reason| parent.do_send(ChildExited { key, incarnation, reason }));
         child.running = Some((child.factory)(notice));

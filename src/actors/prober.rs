@@ -13,7 +13,7 @@ use super::pacer::{Pacer, Seat};
 use super::supervisor::ReportOutbox;
 use crate::clock::Clock;
 use crate::effects::Probe;
-use crate::metrics::{CircuitParty, Metrics, ProbeMetrics};
+use crate::metrics::{CircuitParty, Metrics, ProbeSeries};
 use crate::model::{
     ComponentId, Outcome, ProbeObservation, ProbeReport, ProbeTrigger, ProberKind, ReasonKind,
     Timestamp,
@@ -86,7 +86,7 @@ pub struct Prober {
     /// Shared with the parent, which makes its next incarnation of them.
     parts: Arc<ProberParts>,
     /// What is counted with every probe.
-    probes: ProbeMetrics,
+    series: ProbeSeries,
     /// Its part in the pace and its due times; since it was started.
     running: Option<Running>,
     /// Whether the component answers at all.
@@ -104,10 +104,9 @@ struct Running {
 impl Prober {
     /// A prober whose first probe comes as soon as the pace allows.
     pub fn new(parts: impl Into<Arc<ProberParts>>) -> Self {
-        let parts = parts.into();
         Self {
-            probes: parts.metrics.probes(&parts.id, parts.kind),
-            parts,
+            parts: parts.into(),
+            series: ProbeSeries::default(),
             running: None,
             circuit: Circuit::default(),
             under_way: None,
@@ -230,7 +229,8 @@ impl Prober {
         observation: ProbeObservation,
     ) {
         let parts = &self.parts;
-        self.probes.completed(&observation.outcome, duration);
+        let what = (&parts.id, parts.kind);
+        parts.metrics.probe_completed(&self.series, what, &observation.outcome, duration);
         tracing::debug!(
             component = %parts.id,
             outcome = observation.outcome.as_str(),

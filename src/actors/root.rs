@@ -109,7 +109,7 @@ impl Root {
     }
 
     fn add(&mut self, child: RootChild) {
-        self.children.add(child.key, child.kind, child.respawn, child.factory);
+        self.children.add(child.key.into(), child.kind, child.respawn, child.factory);
     }
 }
 

@@ -144,7 +144,7 @@ pub struct ComponentSnapshot {
     /// Details of the Milvus service.
     pub milvus: Option<Box<MilvusReport>>,
     /// What runs it.
-    pub inventory: Option<ComponentInventory>,
+    pub inventory: Option<Box<ComponentInventory>>,
     /// The newest words of the recoverer about it.
     pub recovery: Option<String>,
     /// The newest words of the scaler about it.

@@ -136,7 +136,7 @@ impl Supervisor {
         let inventory = self.parts.inventory.clone();
         let link = self.parts.inventory_link.clone();
         self.children.add(
-            DISCOVERY.to_owned(),
+            DISCOVERY.into(),
             DISCOVERY,
             self.parts.respawn,
             Box::new(move |notice| {
@@ -326,8 +326,8 @@ impl Handler<RespawnDue> for Supervisor {
     }
 }
 
-fn prober_key(component: &str) -> String {
-    format!("prober/{component}")
+fn prober_key(component: &str) -> Arc<str> {
+    format!("prober/{component}").into()
 }
 
 fn usage_of(component: &ComponentInventory, usage: &[PodUsage]) -> Vec<PodUsage> {

@@ -111,13 +111,13 @@ impl ClusterPlanner {
         let kind = prober.kind?;
         let connection = connection(prober.connection);
         let spec = match kind {
-            ProberKind::Http => ProbeSpec::Http(HttpProbeSettings {
+            ProberKind::Http => ProbeSpec::Http(Arc::new(HttpProbeSettings {
                 expected_status: prober.expect.status,
                 body_contains: Some(prober.expect.body_contains.clone())
                     .filter(|text| !text.is_empty()),
                 connection,
                 ..HttpProbeSettings::new(prober.url.as_str())
-            }),
+            })),
             ProberKind::Tcp => ProbeSpec::Tcp(TcpProbeSettings { address: prober.address.clone() }),
             ProberKind::Grpc => ProbeSpec::Grpc(grpc(prober)),
             ProberKind::Milvus => self.service(name, prober),

@@ -17,7 +17,7 @@ use crate::effects::{Cluster, Probe};
 #[derive(Clone, PartialEq)]
 pub enum ProbeSpec {
     /// Asks a URL.
-    Http(HttpProbeSettings),
+    Http(Arc<HttpProbeSettings>),
     /// Opens a port.
     Tcp(TcpProbeSettings),
     /// Asks a gRPC health service.
@@ -45,7 +45,7 @@ impl PartialEq for OnPlatform {
 impl ProbeSpec {
     fn make(&self, clock: Clock) -> Arc<dyn Probe> {
         match self {
-            Self::Http(settings) => Arc::new(HttpProbe::new(settings.clone())),
+            Self::Http(settings) => Arc::new(HttpProbe::new(Arc::clone(settings))),
             Self::Tcp(settings) => Arc::new(TcpProbe::new(settings.clone())),
             Self::Grpc(settings) => Arc::new(GrpcProbe::new(settings.clone())),
             Self::Milvus(settings) => Arc::new(MilvusProbe::new((**settings).clone())),

@@ -114,13 +114,13 @@ pub(super) const SPECIFICATIONS: &[Specification] = &[
         name: "falconer_component_cpu_request_ratio",
         help: "CPU used by a component's pods as a share of their requests",
         labels: Labels::Own,
-        observe: |series, emit| spread(series.usage.cpu, emit),
+        observe: |series, emit| spread(series.usage.as_ref().and_then(|usage| usage.cpu), emit),
     },
     Specification {
         name: "falconer_component_memory_request_ratio",
         help: "Memory used by a component's pods as a share of their requests",
         labels: Labels::Own,
-        observe: |series, emit| spread(series.usage.memory, emit),
+        observe: |series, emit| spread(series.usage.as_ref().and_then(|usage| usage.memory), emit),
     },
 ];
 

@@ -11,61 +11,63 @@ use super::Metrics;
 use super::instruments::Naming;
 use crate::model::{ComponentId, Outcome, ProberKind};
 
-/// The series of one component's probes. Belongs to its prober; a prober made anew goes on with
-/// the same figures.
-#[derive(Debug)]
-pub struct ProbeMetrics {
-    metrics: Metrics,
-    id: ComponentId,
-    kind: ProberKind,
-    // A series appears with its first probe, not before.
+/// The series of one component's probes, each from its first use on. Belongs to its prober; a prober
+/// made anew goes on with the same figures. There are as many as components, so it is small.
+#[derive(Debug, Default)]
+pub struct ProbeSeries {
     duration: OnceCell<BoundHistogram<f64>>,
     healthy: OnceCell<BoundCounter<u64>>,
+    troubled: OnceCell<Box<Troubled>>,
+}
+
+/// What hardly any component needs.
+#[derive(Debug, Default)]
+struct Troubled {
     degraded: OnceCell<BoundCounter<u64>>,
     failed: OnceCell<BoundCounter<u64>>,
 }
 
-impl ProbeMetrics {
-    pub(super) fn new(metrics: Metrics, id: ComponentId, kind: ProberKind) -> Self {
-        Self {
-            metrics,
-            id,
-            kind,
-            duration: OnceCell::new(),
-            healthy: OnceCell::new(),
-            degraded: OnceCell::new(),
-            failed: OnceCell::new(),
+impl ProbeSeries {
+    fn of(&self, outcome: &Outcome) -> &OnceCell<BoundCounter<u64>> {
+        match outcome {
+            Outcome::Healthy => &self.healthy,
+            Outcome::Degraded { .. } => &self.troubled.get_or_init(Box::default).degraded,
+            Outcome::Failed { .. } => &self.troubled.get_or_init(Box::default).failed,
         }
     }
+}
 
-    /// One probe ended.
-    pub fn completed(&self, outcome: &Outcome, took: Duration) {
-        let instruments = &self.metrics.inner.instruments;
-        let duration =
-            self.duration.get_or_init(|| instruments.probe_duration.bind(&self.labels(None)));
+impl Metrics {
+    /// A probe of `id` ended. `series` must be of this component alone.
+    pub fn probe_completed(
+        &self,
+        series: &ProbeSeries,
+        (id, kind): (&ComponentId, ProberKind),
+        outcome: &Outcome,
+        took: Duration,
+    ) {
+        let instruments = &self.inner.instruments;
+        let duration = series
+            .duration
+            .get_or_init(|| instruments.probe_duration.bind(&labels(id, kind, None)));
         duration.record(took.as_secs_f64());
-        let verdict = match outcome {
-            Outcome::Healthy => &self.healthy,
-            Outcome::Degraded { .. } => &self.degraded,
-            Outcome::Failed { reason } => {
-                let why = KeyValue::new("reason", reason.kind.as_str());
-                instruments.probe_failures.add(1, &self.labels(Some(why)));
-                &self.failed
-            }
-        };
-        let counter = verdict.get_or_init(|| {
+        if let Outcome::Failed { reason } = outcome {
+            let why = KeyValue::new("reason", reason.kind.as_str());
+            instruments.probe_failures.add(1, &labels(id, kind, Some(why)));
+        }
+        let counter = series.of(outcome).get_or_init(|| {
             let verdict = KeyValue::new("outcome", outcome.as_str());
-            instruments.probes.bind(&self.labels(Some(verdict)))
+            instruments.probes.bind(&labels(id, kind, Some(verdict)))
         });
         counter.add(1);
     }
+}
 
-    /// In alphabetical order, so that the library keeps one copy of them: `cluster`, `component`,
-    /// `kind`, and the one that differs.
-    fn labels(&self, more: Option<KeyValue>) -> Vec<KeyValue> {
-        let mut labels = Naming::own(&self.id);
-        labels.push(KeyValue::new("kind", self.kind.as_str()));
-        labels.extend(more);
-        labels
-    }
+/// In alphabetical order, so that the library keeps one copy of them: `cluster`, `component`,
+/// `kind`, and the one that differs.
+fn labels(id: &ComponentId, kind: ProberKind, more: Option<KeyValue>) -> Vec<KeyValue> {
+    let mut labels = Naming::own(id);
+    labels.push(KeyValue::new("kind", kind.as_str()));
+    labels.extend(more);
+    labels
 }

@@ -17,8 +17,8 @@ pub(super) struct ComponentSeries {
     pub(super) collections: BTreeMap<String, u64>,
     /// What its own metrics pages say, over all pods.
     pub(super) performance: Option<Box<PerformanceReport>>,
-    /// CPU and memory over all pods.
-    pub(super) usage: UsageRatios,
+    /// CPU and memory over all pods, once they were read.
+    pub(super) usage: Option<Box<UsageRatios>>,
 }
 
 /// A figure over a component's pods.

@@ -46,14 +46,14 @@ impl Nursery {
             made.borrow_mut().push(key);
             tokio::task::spawn_local(std::future::pending::<()>()).abort_handle()
         };
-        self.children.add(key.to_owned(), "prober", respawn, Box::new(factory));
+        self.children.add(key.into(), "prober", respawn, Box::new(factory));
     }
 
     /// The newest incarnation of `key` panics.
     fn panics(&mut self, key: &str) -> ExitDecision {
         let incarnation = self.children.children[key].incarnation;
         let reason = ExitReason::Panicked("index out of bounds".to_owned());
-        self.children.on_exit(&ChildExited { key: key.to_owned(), incarnation, reason }, 0.5)
+        self.children.on_exit(&ChildExited { key: key.into(), incarnation, reason }, 0.5)
     }
 
     fn made(&self) -> usize {

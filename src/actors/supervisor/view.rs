@@ -39,7 +39,7 @@ impl ClusterView {
     pub fn inventory(&self, inventory: &Inventory) {
         self.board.discovered(inventory.synced, inventory.error.clone());
         for (name, cell) in self.board.cells() {
-            let found = inventory.components.get(&name).cloned();
+            let found = inventory.components.get(&name).cloned().map(Box::new);
             cell.update(|snapshot| snapshot.inventory = found);
         }
     }

@@ -19,6 +19,8 @@ pub(crate) fn lookalikes(settings: &Settings, variables: &Variables) -> Vec<Prob
     let strangers: Vec<(&str, String)> = strangers
         .filter(|name| !name.starts_with(PREFIX))
         .filter_map(|name| Some((name, name.to_uppercase().strip_prefix(BEGINNING)?.to_owned())))
+        // There may be tens of thousands of keys: they are listed only for what may mean one.
+        .filter(|(_, rest)| rest.contains(SEPARATOR) || begins_like_a_table(rest))
         .collect();
     if strangers.is_empty() {
         return Vec::new();
@@ -36,6 +38,12 @@ pub(crate) fn lookalikes(settings: &Settings, variables: &Variables) -> Vec<Prob
         is_meant.then_some(Problem { location, message })
     };
     strangers.into_iter().filter_map(problem).collect()
+}
+
+fn begins_like_a_table(rest: &str) -> bool {
+    let first = |name: &str| name.trim_start_matches('_').split('_').next().map(str::to_uppercase);
+    let tables = decode::to_value(&Settings::default());
+    tables.as_object().is_some_and(|tables| tables.keys().any(|name| first(name) == first(rest)))
 }
 
 /// The names of the variables of all keys that there are.

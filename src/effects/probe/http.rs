@@ -67,7 +67,7 @@ impl fmt::Debug for HttpProbeSettings {
 /// See the module's description.
 #[derive(Debug)]
 pub struct HttpProbe {
-    settings: HttpProbeSettings,
+    settings: Arc<HttpProbeSettings>,
     /// The URL as people may see it.
     shown: Arc<str>,
     get: Result<HttpGet, Reason>,
@@ -76,7 +76,8 @@ pub struct HttpProbe {
 impl HttpProbe {
     /// Makes the probe. What cannot work (unreadable certificates, an impossible header) shows as
     /// the outcome of every probe.
-    pub fn new(settings: HttpProbeSettings) -> Self {
+    pub fn new(settings: impl Into<Arc<HttpProbeSettings>>) -> Self {
+        let settings = settings.into();
         let get = header_map(&settings.headers).and_then(|headers| {
             let client = http_client(&HttpClientSettings {
                 connection: settings.connection,
