@@ -14,6 +14,7 @@ pub mod pod;
 pub mod recovery;
 pub mod reload;
 pub mod report;
+pub mod serving;
 pub mod shown;
 pub mod silence;
 pub mod state;
@@ -36,6 +37,9 @@ pub use reload::{Names, ReloadOutcome, ReloadRecord, ReloadTrigger, Touched};
 pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
     ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
+};
+pub use serving::{
+    Balance, LoadedCollection, Management, QueryNode, QueryNodeState, Serving,
 };
 pub use shown::{AlertShown, AlertsShown};
 pub use silence::{Held, Matchers, NewSilence, Silence, SilencePhase, SilenceShown, SilencesShown};

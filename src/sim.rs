@@ -13,6 +13,7 @@
 //! ├── logs         what the pods' containers have written
 //! ├── pods         every pod's /healthz and /metrics, on an address of its own
 //! ├── milvus       the gRPC service of the proxy
+//! ├── serving      what the query nodes hold, and who moves it
 //! ├── dependency   /health of something like etcd
 //! └── smtp, webhook   what takes the alerts
 //! ```
@@ -30,6 +31,7 @@ mod milvus;
 mod network;
 mod pods;
 mod seed;
+mod serving;
 mod servers;
 mod settings;
 mod simulation;
@@ -44,7 +46,8 @@ pub use kubernetes::gate::Link;
 pub use kubernetes::requests::ApiRequest;
 pub use pods::PodRequest;
 pub use settings::{
-    CollectionSettings, ComponentSettings, Layout, ProbeTimes, Probing, RollingMode, SimSettings,
+    CollectionSettings, ComponentSettings, DataSettings, Layout, ProbeTimes, Probing, RollingMode, SimSettings,
 };
+pub use serving::ServingView;
 pub use simulation::{SimError, Simulation};
 pub use views::{PodView, WorkloadView};

@@ -16,6 +16,7 @@ use crate::effects::journal::JournalLimits;
 use crate::policy::maintenance::MaintenanceWindow;
 use crate::policy::notification::{EscalationLevel, OwnAlerts, ReceiverPolicy, Route};
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
+use crate::policy::scaling::caution::CautionSettings;
 use crate::policy::scaling::target::Tolerance;
 use crate::policy::scaling::{
     ChangeLimit, ChangeLimitKind, LimitSelect, ScalingBehavior, ScalingMode, ScalingSettings,
@@ -186,6 +187,7 @@ pub fn scaler(
             initial_readiness_delay: settings.initial_readiness_delay.get(),
             scale_up: behavior(&settings.scale_up),
             scale_down: behavior(&settings.scale_down),
+            caution: CautionSettings::default(),
         },
         components: settings.components.iter().map(|name| Arc::from(name.as_str())).collect(),
         interval: settings.interval.get(),

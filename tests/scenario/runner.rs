@@ -263,5 +263,6 @@ fn cluster(plan: &Plan, world: &World, cluster: usize) -> ClusterParts {
         platform: platform(None),
         recoverer_platform: platform(Some(Actor::Recoverer)),
         scaler_platform: platform(Some(Actor::Scaler)),
+        query_nodes: None,
     }
 }

@@ -9,7 +9,7 @@ use crate::actors::registry::ActionHolder;
 use crate::effects::{Applied, ClusterError, ScaleRequest};
 use crate::metrics::{ActionKind, ActionOutcome};
 use crate::model::{ClusterEvent, ComponentId, EventType, RolloutStatus, WorkloadRef};
-use crate::policy::scaling::{ChangeUnderWay, PlannedChange};
+use crate::policy::scaling::{ChangeUnderWay, DrainUnderWay, PlannedChange};
 
 /// How the replicas of a change came along.
 enum ChangeEnd {
@@ -127,14 +127,14 @@ impl Scaler {
     }
 
     /// Tells what was done, even if the last thing told was of the same kind.
-    fn tell_anew(&mut self, component: &ComponentId, kind: &'static str, summary: String) {
+    pub(super) fn tell_anew(&mut self, component: &ComponentId, kind: &'static str, summary: String) {
         if kind != "platform_error" {
             self.told.remove(component);
         }
         self.tell(component, kind, summary);
     }
 
-    fn write_event(
+    pub(super) fn write_event(
         &self,
         component: &ComponentId,
         workload: &WorkloadRef,
@@ -164,12 +164,14 @@ impl Scaler {
             ledger
                 .all_in_flight()
                 .map(|change| (change.component.cluster.clone(), change.workload.clone()))
+                .chain(ledger.all_drains().map(DrainUnderWay::held))
                 .collect()
         };
         if !held.is_empty() {
             tracing::warn!(changes = held.len(), "scaler resumes watching its changes");
         }
         self.around.registry.reclaim(ActionHolder::Scaler, held);
+        self.resume_drains(ctx);
         self.publish();
         self.arm_watch(ctx);
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{RECENT_LIMIT, Scaler};
 use crate::model::{ComponentId, Timestamp};
-use crate::policy::scaling::ChangeUnderWay;
+use crate::policy::scaling::{ChangeUnderWay, DrainUnderWay};
 
 /// The newest scaling decisions.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -17,6 +17,8 @@ pub struct ScalerSnapshot {
     pub draining: bool,
     /// Changes whose replicas are not all ready yet.
     pub in_flight: Vec<ChangeUnderWay>,
+    /// Query nodes that are being emptied, or given back.
+    pub drains: Vec<DrainUnderWay>,
     /// The newest decisions, newest last.
     pub recent: VecDeque<ScalingRecord>,
 }
@@ -56,6 +58,7 @@ impl Scaler {
             dry_run: self.settings.dry_run,
             draining: self.draining,
             in_flight: self.ledger().all_in_flight().cloned().collect(),
+            drains: self.ledger().all_drains().cloned().collect(),
             recent: self.recent.clone(),
         };
         self.around.board.update(|status| status.scaler = snapshot.into());

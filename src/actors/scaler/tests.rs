@@ -89,6 +89,7 @@ impl Bench {
             usage: usage.collect(),
             health: HealthState::Healthy,
             being_restarted: Vec::new(),
+            sick_below: Vec::new(),
             quiet: None,
         })
     }

@@ -41,7 +41,7 @@ use crate::clock::Clock;
 use crate::effects::background::keep_alive;
 use crate::effects::{
     ActionQuery, ActionTrace, Applied, Cluster, ClusterError, DeletePodRequest, EvidenceRequest,
-    RestartRequest, RollbackRequest, ScaleRequest,
+    RemovalPreference, RestartRequest, RollbackRequest, ScaleRequest,
 };
 use crate::model::{
     ClusterEvent, Evidence, Inventory, Reason, ReasonKind, RolloutStatus, WorkloadRef,
@@ -156,6 +156,11 @@ impl Cluster for KubeCluster {
 
     fn describe_restart(&self, request: &RestartRequest) -> String {
         changes::restart_change(request)
+    }
+
+    async fn prefer_removal(&self, request: &RemovalPreference) -> Result<Applied, ClusterError> {
+        let operation = Operation::new(&self.shared, "mark", &request.workload);
+        operation.on_pod(&request.pod).prefer_removal(request).await
     }
 
     fn describe_scale(&self, request: &ScaleRequest) -> String {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::{Autoscaler, HealthState, Role, Timestamp, WorkloadRef};
+use crate::model::{Autoscaler, ComponentId, HealthState, Role, Timestamp, WorkloadRef};
 
 /// Why falconer leaves the workload alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +91,11 @@ pub enum HoldReason {
         /// The state.
         state: HealthState,
     },
+    /// An incident goes on of what the component depends on.
+    DependencySick {
+        /// Of that.
+        cause: ComponentId,
+    },
     /// A rollout is in progress.
     RollingOut {
         /// The workload.
@@ -125,6 +130,7 @@ impl HoldReason {
             Self::BeingRestarted { .. } => "being_restarted",
             Self::AfterError { .. } => "after_error",
             Self::NotHealthy { .. } => "not_healthy",
+            Self::DependencySick { .. } => "dependency_sick",
             Self::RollingOut { .. } => "rolling_out",
             Self::NotAllReady { .. } => "not_all_ready",
         }
@@ -177,6 +183,11 @@ impl fmt::Display for HoldReason {
             Self::NotHealthy { state } => {
                 write!(f, "not scaled: the component is {}", state.as_str())
             }
+            Self::DependencySick { cause } => write!(
+                f,
+                "not scaled: {} is unhealthy, and the component depends on it",
+                cause.component
+            ),
             Self::RollingOut { workload } => {
                 write!(f, "not scaled: a rollout of {workload} is in progress")
             }

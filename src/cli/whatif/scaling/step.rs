@@ -52,7 +52,8 @@ fn recommended(seen: &Observation, settings: &ScalingSettings, now: Timestamp) -
         usage: seen.pods.iter().filter_map(usage).collect(),
         health: HealthState::Healthy,
         being_restarted: Vec::new(),
-        quiet: None,
+        sick_below: Vec::new(),
+            quiet: None,
     };
     let ledger = ScalingLedger::default();
     match step::recommend(&request, &workload, &ledger, settings, now) {
