@@ -40,9 +40,7 @@ impl Scaler {
         let answer = async move { survey(asked, budget).await };
         ctx.spawn(answer.into_actor(self).map(move |answer, act, ctx| {
             act.inquiring.remove(&component);
-            let is_free = act.ledger().in_flight(&component).is_none()
-                && act.ledger().drain_of(&component).is_none();
-            if is_free && !act.draining {
+            if !act.ledger().is_busy(&component) && !act.draining {
                 act.follow_caution(&load, &plan, Some(answer), ctx);
             }
         }));

@@ -54,11 +54,14 @@ impl Scaler {
     /// Publishes the present state.
     pub(super) fn publish(&self) {
         self.keep();
+        // One after the other: a guard lives as long as its whole statement.
+        let in_flight = self.ledger().all_in_flight().cloned().collect();
+        let drains = self.ledger().all_drains().cloned().collect();
         let snapshot = ScalerSnapshot {
             dry_run: self.settings.dry_run,
             draining: self.draining,
-            in_flight: self.ledger().all_in_flight().cloned().collect(),
-            drains: self.ledger().all_drains().cloned().collect(),
+            in_flight,
+            drains,
             recent: self.recent.clone(),
         };
         self.around.board.update(|status| status.scaler = snapshot.into());

@@ -268,6 +268,11 @@ impl ScalingLedger {
 
 /// Nodes that are being emptied.
 impl ScalingLedger {
+    /// Whether a change or a drain of `component` is under way.
+    pub fn is_busy(&self, component: &ComponentId) -> bool {
+        self.under_way.contains_key(component) || self.drains.contains_key(component)
+    }
+
     /// The node of `component` that is being drained, or given back.
     pub fn drain_of(&self, component: &ComponentId) -> Option<&DrainUnderWay> {
         self.drains.get(component)
