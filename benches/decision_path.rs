@@ -183,12 +183,13 @@ impl Planner for Plans {
     fn fixed(&self) -> Vec<ComponentPlan> {
         let silent: Arc<dyn Probe> = Arc::new(Silent);
         let day = Duration::from_secs(86_400);
-        let prober = ProberSettings { interval: day, timeout: day, ..ProberSettings::default() };
+        let prober =
+            Arc::new(ProberSettings { interval: day, timeout: day, ..ProberSettings::default() });
         names()
             .map(|component| ComponentPlan {
                 component,
                 kind: ProberKind::Http,
-                prober: prober.clone(),
+                prober: Arc::clone(&prober),
                 health: HealthSettings::default(),
                 probe: Arc::clone(&silent),
             })

@@ -80,11 +80,11 @@ async fn falconer(stalled: &[SocketAddr], healthy: SocketAddr) {
         let parts = ProberParts {
             id: ComponentId::new("bench", format!("component-{number}")),
             kind: ProberKind::Http,
-            settings: ProberSettings {
+            settings: Arc::new(ProberSettings {
                 interval: INTERVAL,
                 timeout: TIMEOUT,
                 ..ProberSettings::default()
-            },
+            }),
             probe: Arc::new(probe(*target)),
             reports: ReportOutbox::new(link.clone(), Metrics::default()),
             pacer: pacer.clone(),

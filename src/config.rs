@@ -120,6 +120,8 @@ fn finish(mut document: Document, variables: &Variables) -> Result<Loaded, Confi
     if !problems.is_empty() {
         return Err(ConfigErrors::new(problems));
     }
-    let warnings = rules::warnings(&settings, &origins);
+    let mut warnings = rules::warnings(&settings, &origins);
+    warnings.extend(environment::lookalikes(&settings, variables));
+    warnings.sort();
     Ok(Loaded { settings, warnings, origins, path })
 }

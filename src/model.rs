@@ -41,7 +41,7 @@ pub use report::{
 pub use serving::{
     Balance, LoadedCollection, Management, QueryNode, QueryNodeState, Serving,
 };
-pub use shown::{AlertShown, AlertsShown};
+pub use shown::{AlertShown, AlertsShown, PendingShown};
 pub use silence::{Held, Matchers, NewSilence, Silence, SilencePhase, SilenceShown, SilencesShown};
 pub use state::{StateChanges, StoredState};
 pub use time::Timestamp;

@@ -210,6 +210,7 @@ impl Alerter {
 
     /// Asks the policy about every receiver that is free, begins what it says, and sets the timer.
     fn advance(&mut self, ctx: &mut Context<Self>) {
+        self.note_ended_silences();
         let round = self.decide();
         for finished in &round.finished {
             written::log_finished(finished);

@@ -67,8 +67,8 @@ pub struct ProberParts {
     pub id: ComponentId,
     /// How, as a label.
     pub kind: ProberKind,
-    /// Its schedule.
-    pub settings: ProberSettings,
+    /// Its schedule. Many probers have the same.
+    pub settings: Arc<ProberSettings>,
     /// The probe itself.
     pub probe: Arc<dyn Probe>,
     /// Where reports go.
@@ -117,7 +117,7 @@ impl Prober {
 
     /// Takes a place in the pace of all probers and waits for its first turn.
     fn begin(&mut self, ctx: &mut Context<Self>) {
-        let ProberSettings { interval, jitter, .. } = self.parts.settings;
+        let ProberSettings { interval, jitter, .. } = *self.parts.settings;
         let now = self.parts.clock.uptime();
         let (seat, place) = self.parts.pacer.join(interval, now);
         let schedule = Schedule::new(interval, jitter, place.phase, now + place.first_in);

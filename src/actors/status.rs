@@ -190,6 +190,12 @@ impl ComponentCell {
         lock(&self.0).health.clone()
     }
 
+    /// A copy of the judged state, and of what it means for people.
+    pub fn judged(&self) -> (AlertState, ComponentHealth) {
+        let shown = lock(&self.0);
+        (shown.alert.clone(), shown.health.clone())
+    }
+
     /// A copy of what is shown.
     pub fn snapshot(&self) -> ComponentSnapshot {
         lock(&self.0).clone()

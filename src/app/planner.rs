@@ -1,7 +1,7 @@
 //! Says how each component of a cluster is watched: which probe, how often, with which thresholds.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::{ComponentPlan, Planner};
@@ -39,6 +39,8 @@ pub struct ClusterPlanner {
     cluster: ClusterSettings,
     platform: ClusterPlatform,
     probes: Probes,
+    /// The newest schedule: most components have the same one, and then share it.
+    schedule: Mutex<Arc<ProberSettings>>,
     clock: Clock,
 }
 
@@ -51,7 +53,8 @@ impl ClusterPlanner {
         platform: ClusterPlatform,
         clock: Clock,
     ) -> Self {
-        Self { name, settings, cluster, platform, probes: Probes::default(), clock }
+        let (probes, schedule) = (Probes::default(), Mutex::default());
+        Self { name, settings, cluster, platform, probes, schedule, clock }
     }
 
     /// The same with the probes that are there already.
@@ -60,26 +63,36 @@ impl ClusterPlanner {
     }
 
     fn probe(&self, component: &str, kind: ProberKind, spec: ProbeSpec) -> ComponentPlan {
-        let probe = self.probes.get(&component.into(), spec, self.clock);
+        let component = Arc::from(component);
+        let probe = self.probes.get(&component, spec, self.clock);
         self.plan(component, kind, probe)
+    }
+
+    fn schedule(&self, prober: &settings::ProberSettings) -> Arc<ProberSettings> {
+        let wanted = ProberSettings {
+            interval: prober.interval.get(),
+            timeout: prober.timeout.get(),
+            jitter: prober.jitter,
+            mailbox: prober.mailbox,
+            respawn: prober.respawn.to_policy(&prober.backoff),
+        };
+        let mut newest = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
+        if **newest != wanted {
+            *newest = Arc::new(wanted);
+        }
+        Arc::clone(&newest)
     }
 
     fn on_platform(&self) -> OnPlatform {
         OnPlatform(Arc::clone(&self.platform.cluster))
     }
 
-    fn plan(&self, component: &str, kind: ProberKind, probe: Arc<dyn Probe>) -> ComponentPlan {
-        let prober = self.settings.prober(component);
+    fn plan(&self, component: Arc<str>, kind: ProberKind, probe: Arc<dyn Probe>) -> ComponentPlan {
+        let prober = self.settings.prober(&component);
         ComponentPlan {
-            component: component.into(),
+            component,
             kind,
-            prober: ProberSettings {
-                interval: prober.interval.get(),
-                timeout: prober.timeout.get(),
-                jitter: prober.jitter,
-                mailbox: prober.mailbox,
-                respawn: prober.respawn.to_policy(&prober.backoff),
-            },
+            prober: self.schedule(&prober),
             health: HealthSettings {
                 failure_threshold: prober.failure_threshold,
                 success_threshold: prober.success_threshold,
@@ -187,7 +200,7 @@ impl Planner for ClusterPlanner {
         let service = self.service(SERVICE, &self.settings.prober(SERVICE));
         add(self.probe(SERVICE, ProberKind::Milvus, service));
         let resources = Arc::clone(&self.platform.resources);
-        add(self.plan(RESOURCES, ProberKind::Resources, resources));
+        add(self.plan(RESOURCES.into(), ProberKind::Resources, resources));
         if self.cluster.platform == Platform::Kubernetes {
             let spec = ProbeSpec::Platform(self.on_platform());
             add(self.probe(PLATFORM, ProberKind::Platform, spec));

@@ -16,8 +16,9 @@ use crate::effects::descriptors;
 /// Say whether the configuration is valid, and what is wrong where.
 ///
 /// Reads the file, lays the environment over it, and reports every error with file, line, column
-/// and key: TOML syntax, unknown keys, wrong types, impossible values, missing secret files. Keys
-/// that are valid but do nothing are warnings. Nothing is started and nothing is contacted.
+/// and key: TOML syntax, unknown keys, wrong types, impossible values, missing secret files, a
+/// kubeconfig that leads nowhere. Keys that are valid but do nothing are warnings, and so are variables
+/// whose names are almost those of keys. Nothing is started and nothing is contacted.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct CheckArgs {

@@ -1,5 +1,7 @@
 //! `FALCONER__TABLE__KEY=value`: any key from the environment. Owns the names of the variables
-//! and the choice of a type for their text; never looks at a variable without the prefix.
+//! and the choice of a type for their text; of a variable without the prefix it looks at the name only.
+
+mod lookalikes;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,6 +17,7 @@ use super::problem::{Location, Problem};
 use super::settings::Settings;
 use super::wording;
 use crate::effects::secret::VARIABLE_PREFIX;
+pub(crate) use lookalikes::lookalikes;
 
 /// What every variable begins with.
 pub const PREFIX: &str = "FALCONER__";

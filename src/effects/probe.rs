@@ -12,6 +12,7 @@ pub mod resources;
 pub mod scrape;
 pub mod tcp;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Outcome, ProbeObservation, TargetReport};
@@ -25,10 +26,11 @@ pub use process::{ProcessProbe, ProcessProbeSettings};
 pub use tcp::{TcpProbe, TcpProbeSettings};
 
 /// The observation of a probe that has one target, named by its address.
-fn target(address: &str, outcome: Outcome, latency: Duration) -> ProbeObservation {
+fn target(address: impl Into<Arc<str>>, outcome: Outcome, latency: Duration) -> ProbeObservation {
+    let address = address.into();
     let report = TargetReport {
-        name: address.to_owned(),
-        address: address.to_owned(),
+        name: Arc::clone(&address),
+        address,
         outcome: outcome.clone(),
         latency,
         performance: None,

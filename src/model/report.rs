@@ -1,6 +1,7 @@
 //! What one probe saw.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -256,9 +257,9 @@ pub struct PodUsage {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TargetReport {
     /// The pod's name, or the address where there is no pod.
-    pub name: String,
+    pub name: Arc<str>,
     /// What was asked, e.g. `http://10.1.2.3:9091/healthz`; empty where nothing could be.
-    pub address: String,
+    pub address: Arc<str>,
     /// The verdict for this target alone.
     #[serde(flatten)]
     pub outcome: Outcome,

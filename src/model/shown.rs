@@ -12,9 +12,29 @@ use super::time::Timestamp;
 pub struct AlertsShown {
     /// Each of them, the worst first.
     pub alerts: Vec<AlertShown>,
+    /// What fails and has not failed often enough yet.
+    #[serde(default)]
+    pub pending: Vec<PendingShown>,
     /// What whoever reads them should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// A component that fails and has no alert yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PendingShown {
+    /// Its cluster.
+    pub cluster: Arc<str>,
+    /// Its name.
+    pub component: Arc<str>,
+    /// What was seen last.
+    pub reason: String,
+    /// Since when it fails.
+    pub since: Timestamp,
+    /// Failed probes in a row.
+    pub failures: u32,
+    /// How many it takes.
+    pub failure_threshold: u32,
 }
 
 /// One open alert.

@@ -91,6 +91,8 @@ pub enum ExpireRefusal {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SilenceBook {
     silences: BTreeMap<Arc<str>, Silence>,
+    /// Those that are over and of whose end somebody has taken note.
+    noted: BTreeSet<Arc<str>>,
     /// Those that have changed since that was last saved.
     touched: BTreeSet<Arc<str>>,
 }
@@ -98,6 +100,9 @@ pub struct SilenceBook {
 #[derive(Serialize, Deserialize)]
 struct Stored<S> {
     form: u32,
+    /// Whether somebody has taken note of its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    noted: bool,
     #[serde(flatten)]
     silence: S,
 }
@@ -172,22 +177,42 @@ impl SilenceBook {
         silence.ends_at = now;
         silence.starts_at = silence.starts_at.min(now);
         silence.expired_by = Some(one_line(by, LONGEST_NAME));
+        self.noted.insert(Arc::clone(&silence.id));
         self.touched.insert(Arc::clone(&silence.id));
         Ok(silence.clone())
+    }
+
+    /// Those that ended by their time since the last call, each of them once and also after a
+    /// restart; those that ended first come first.
+    pub fn take_ended(&mut self, now: Timestamp) -> Vec<Silence> {
+        let ended = self.silences.values().filter(|silence| {
+            silence.phase(now) == SilencePhase::Expired && !self.noted.contains(&silence.id)
+        });
+        let mut ended: Vec<Silence> = ended.cloned().collect();
+        ended.sort_by(|left, right| (left.ends_at, &left.id).cmp(&(right.ends_at, &right.id)));
+        let ids = ended.iter().map(|silence| Arc::clone(&silence.id));
+        self.touched.extend(ids.clone());
+        self.noted.extend(ids);
+        ended
     }
 
     fn is_known(&self, id: &str) -> bool {
         self.silences.contains_key(id)
     }
 
-    /// Forgets what is over for long.
+    /// Forgets what is over for long, once somebody has taken note of that.
     pub fn forget(&mut self, now: Timestamp) {
-        let old = self.silences.extract_if(.., |_, silence| {
-            silence.phase(now) == SilencePhase::Expired
+        let Self { silences, noted, touched } = self;
+        let old = silences.extract_if(.., |id, silence| {
+            noted.contains(id)
+                && silence.phase(now) == SilencePhase::Expired
                 && now.since(silence.ends_at) > REMEMBERED_FOR
         });
         let old: Vec<Arc<str>> = old.map(|(id, _)| id).collect();
-        self.touched.extend(old);
+        for id in old {
+            noted.remove(&id);
+            touched.insert(id);
+        }
     }
 
     /// Forgets what is over where there is no room for another one; the oldest first.
@@ -197,6 +222,7 @@ impl SilenceBook {
             let oldest = over.min_by_key(|silence| silence.ends_at).map(|one| Arc::clone(&one.id));
             let oldest = oldest.ok_or(SilenceRefusal::Full)?;
             self.silences.remove(&oldest);
+            self.noted.remove(&oldest);
             self.touched.insert(oldest);
         }
         Ok(())
@@ -215,7 +241,8 @@ impl SilenceBook {
 
     fn text_of(&self, id: &str) -> Option<String> {
         let silence = self.silences.get(id)?;
-        serde_json::to_string(&Stored { form: FORM, silence }).ok()
+        let noted = self.noted.contains(id);
+        serde_json::to_string(&Stored { form: FORM, noted, silence }).ok()
     }
 
     /// Knows what is `stored` and nothing else: it was made where everybody else is told. Gives the
@@ -225,7 +252,11 @@ impl SilenceBook {
         let mut unreadable = Vec::new();
         for (stored_as, text) in of_kind(stored, KIND) {
             match read(stored_as, text) {
-                Some(silence) => {
+                Some(Stored { noted, silence, .. }) => {
+                    // One that was ended by hand was written down then, also by a former version.
+                    if noted || silence.expired_by.is_some() {
+                        self.noted.insert(Arc::clone(&silence.id));
+                    }
                     self.silences.insert(Arc::clone(&silence.id), silence);
                 }
                 None => unreadable.push(stored_as.clone()),
@@ -283,9 +314,9 @@ fn key(id: &str) -> String {
 }
 
 /// `None` where the text makes no sense.
-fn read(stored_as: &str, text: &str) -> Option<Silence> {
-    let Stored { form, silence } = serde_json::from_str::<Stored<Silence>>(text).ok()?;
-    (form == FORM && key(&silence.id) == stored_as).then_some(silence)
+fn read(stored_as: &str, text: &str) -> Option<Stored<Silence>> {
+    let stored = serde_json::from_str::<Stored<Silence>>(text).ok()?;
+    (stored.form == FORM && key(&stored.silence.id) == stored_as).then_some(stored)
 }
 
 /// Scatters `seed`, so that numbers beside each other look nothing alike; see Steele, Lea and Flood,

@@ -12,7 +12,10 @@ use serde::Deserialize;
 
 use super::administration::authorised;
 use super::{ServerSources, body, refuse};
-use crate::model::{AlertsShown, ChangeRefusal, IncidentId, Leadership, RefusalKind};
+use crate::actors::status::StatusBoard;
+use crate::model::{
+    AlertState, AlertsShown, ChangeRefusal, IncidentId, Leadership, PendingShown, RefusalKind,
+};
 
 /// Who wants something and does not say who.
 pub(super) const SOMEBODY: &str = "the API";
@@ -27,7 +30,26 @@ pub(super) async fn list(State(sources): Sources) -> impl IntoResponse {
     let note = follows(&actors.leadership.leadership).map(|leader| {
         format!("people are told by {leader}, who knows what they were told: ask there")
     });
-    Json(AlertsShown { alerts, note })
+    Json(AlertsShown { alerts, pending: pending(&sources.status), note })
+}
+
+/// What fails and has no alert yet, the longest first.
+fn pending(board: &StatusBoard) -> Vec<PendingShown> {
+    let mut found = Vec::new();
+    for (cluster, shown) in board.shown_clusters() {
+        for (component, cell) in shown.cells() {
+            let (alert, health) = cell.judged();
+            if let AlertState::Pending { since, failures, failure_threshold } = alert {
+                let reason = health.reason.map_or_else(String::new, |reason| reason.to_string());
+                let cluster = Arc::clone(&cluster);
+                let pending =
+                    PendingShown { cluster, component, reason, since, failures, failure_threshold };
+                found.push(pending);
+            }
+        }
+    }
+    found.sort_by_key(|pending| pending.since);
+    found
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -233,7 +233,7 @@ fn usage_of<'a>(component: &'a ComponentSnapshot, usage: &UsageByPod<'a>) -> Vec
     if !component.usage.is_empty() {
         return component.usage.iter().collect();
     }
-    component.targets.iter().filter_map(|target| usage.get(target.name.as_str()).copied()).collect()
+    component.targets.iter().filter_map(|target| usage.get(&*target.name).copied()).collect()
 }
 
 /// Healthy of all, where the component has parts.

@@ -172,7 +172,7 @@ fn a_partial_table_keeps_the_other_defaults() {
     assert_eq!(backoff.max.get(), Duration::from_mins(1));
     assert_eq!(settings.recoverer.defaults.global_budget.actions, 10);
     assert_eq!(settings.recovery("proxy").budget.per.get(), Duration::from_hours(1));
-    let down: &ScaleRules = &settings.scaler.scale_down;
+    let down: &ScaleRules = &settings.scaler.defaults.scale_down;
     assert_eq!(down.stabilization.get(), Duration::from_mins(5));
     assert_eq!(down.policies.len(), 1);
 }
@@ -241,8 +241,8 @@ fn the_environment_wins_over_the_file_and_takes_the_type_of_the_key() {
     let cluster = &settings.clusters["milvus-ha"];
     assert_eq!(cluster.components, Components::List(vec!["proxy".into(), "querynode".into()]));
     assert_eq!(cluster.metrics_port, 9092);
-    assert_eq!(settings.scaler.scale_up.stabilization.get(), Duration::from_secs(5));
-    assert_eq!(settings.scaler.scale_up.policies, Settings::default().scaler.scale_up.policies);
+    assert_eq!(settings.scaler.defaults.scale_up.stabilization.get(), Duration::from_secs(5));
+    assert_eq!(settings.scaler.defaults.scale_up.policies, Settings::default().scaler.defaults.scale_up.policies);
     assert!(!settings.alerter.send_resolved);
     assert_eq!(settings.telemetry.log_level, "debug");
 }

@@ -2,6 +2,7 @@
 //! Pure decisions are tested beside their code, with virtual time.
 
 mod alerts;
+mod causes;
 mod changes;
 mod config;
 mod demo;
@@ -23,3 +24,4 @@ mod running;
 mod server;
 mod sim;
 mod watchdog;
+mod whatif;

@@ -36,6 +36,20 @@ fn accepted(hook: &WebhookSink, status: &str) -> usize {
     alerts.flatten().filter(is_it).count()
 }
 
+/// The receivers that lack something about `component`, by the query that people are given.
+fn undelivered(falconer: &Falconer, component: &str) -> Vec<String> {
+    let (_, folder) = falconer.process();
+    let query = include_str!("../../docs/journal.md").lines().find(|line| {
+        line.starts_with("SELECT max(id) AS newest") && line.contains("outcome <> 'delivered'")
+    });
+    let journal = rusqlite::Connection::open(folder.join("falconer.db")).unwrap();
+    let mut query = journal.prepare(query.expect("it is documented")).unwrap();
+    let rows = query.query_map([], |row| Ok((row.get("receiver")?, row.get("incident")?))).unwrap();
+    let rows: Vec<(String, String)> = rows.collect::<Result<_, _>>().unwrap();
+    let about = rows.into_iter().filter(|(_, incident)| incident.contains(component));
+    about.map(|(receiver, _)| receiver).collect()
+}
+
 /// The mails that speak of `etcd`, by the mark that is the same for every attempt.
 fn mails(mail: &SmtpSink) -> Vec<String> {
     let about = mail.mails().matching(|one| one.body().contains("etcd"));
@@ -53,11 +67,15 @@ fn killed_three_times_while_its_receivers_are_down_it_tells_everything_once() {
     for life in 1..=3 {
         falconer.until("it has tried both", || {
             let failed = |receiver| falconer.logged(&["alert not delivered", receiver]).len();
-            failed("email") >= life && failed("webhook.oncall") >= life
+            failed("email") >= life
+                && failed("webhook.oncall") >= life
+                && !falconer.logged(&["alert raised", "a/etcd"]).is_empty()
         });
         falconer.kill_and_start(&[]);
     }
     assert_eq!((accepted(&hook, "firing"), mails(&mail).len()), (0, 0));
+    let lacking = undelivered(&falconer, "a/");
+    assert!(["email", "webhook.oncall"].iter().all(|name| lacking.iter().any(|one| one == name)));
     mail.behave(SmtpBehaviour::Accept);
     hook.answer_with(WebhookAnswer::status(200));
     falconer.until("both are told", || accepted(&hook, "firing") > 0 && !mails(&mail).is_empty());
@@ -66,6 +84,7 @@ fn killed_three_times_while_its_receivers_are_down_it_tells_everything_once() {
     falconer.until("both are told of the end", || {
         accepted(&hook, "resolved") > 0 && mails(&mail).len() > told
     });
+    falconer.until("the journal knows", || undelivered(&falconer, "a/etcd").is_empty());
     sleep(Duration::from_secs(2));
     assert_eq!((accepted(&hook, "firing"), accepted(&hook, "resolved")), (1, 1));
     let marks = mails(&mail);

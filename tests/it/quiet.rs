@@ -23,6 +23,14 @@ fn configuration(targets: &Targets, mail: &SmtpSink) -> String {
     )
 }
 
+/// One that takes wishes already: before it knows what was, it refuses them.
+fn start(targets: &Targets, mail: &SmtpSink) -> Falconer {
+    let falconer = Falconer::start(&configuration(targets, mail), &ENVIRONMENT);
+    let knows = || !falconer.logged(&["essential state was read"]).is_empty();
+    falconer.until("it knows what was", knows);
+    falconer
+}
+
 /// Runs the command line beside `falconer`, which it finds by `url`.
 fn ask(falconer: &Falconer, arguments: &[&str]) -> Output {
     let url = format!("http://{}", falconer.address());
@@ -66,7 +74,7 @@ fn mails(mail: &SmtpSink) -> usize {
 #[test]
 fn what_is_silenced_is_not_mailed_also_after_a_kill_and_is_mailed_when_the_silence_is_ended() {
     let (targets, mail) = (Targets::start(), SmtpSink::start().expect("a mail server"));
-    let mut falconer = Falconer::start(&configuration(&targets, &mail), &ENVIRONMENT);
+    let mut falconer = start(&targets, &mail);
     let wish = "silence add --component standal* --for 1h --by ada --comment";
     let arguments: Vec<&str> = wish.split(' ').chain(["new disks"]).collect();
     let made = answer(&falconer, &arguments);
@@ -93,10 +101,43 @@ fn what_is_silenced_is_not_mailed_also_after_a_kill_and_is_mailed_when_the_silen
     assert!(again.contains(&format!("silence {id} is over since")), "{again}");
 }
 
+/// How often the journal says that a silence ended, and what of it.
+fn ends(falconer: &Falconer) -> Vec<(String, String)> {
+    let journal = falconer.process().1.join("falconer.db");
+    let journal = rusqlite::Connection::open(journal).expect("a journal");
+    let query = "SELECT title, words FROM alerts_readable WHERE change = 'expired' ORDER BY time";
+    let mut query = journal.prepare(query).expect("a query");
+    let rows = query.query_map([], |row| Ok((row.get("title")?, row.get("words")?)));
+    rows.expect("rows").collect::<Result<_, _>>().expect("rows")
+}
+
+#[test]
+fn the_end_of_a_silence_by_its_time_is_in_the_journal_once_also_after_kills() {
+    let (targets, mail) = (Targets::start(), SmtpSink::start().expect("a mail server"));
+    let mut falconer = start(&targets, &mail);
+    let add = |falconer: &Falconer, span: &str, comment: &str| {
+        let wish = ["silence", "add", "--component", "x", "--for", span, "--comment", comment];
+        answer(falconer, &wish).split(' ').next().expect("an identifier").to_owned()
+    };
+    let first = add(&falconer, "1s", "short");
+    falconer.until("its end is written down", || ends(&falconer).len() == 1);
+    let second = add(&falconer, "1s", "ends meanwhile");
+    falconer.kill_and_start(&ENVIRONMENT);
+    falconer.until("the other end is written down", || ends(&falconer).len() == 2);
+    falconer.kill_and_start(&ENVIRONMENT);
+    falconer.until("it works again", || falconer.get("/readyz").0 == 200);
+    let ends = ends(&falconer);
+    assert_eq!(ends.len(), 2, "{ends:?}");
+    for ((title, words), id) in ends.iter().zip([first, second]) {
+        assert_eq!(*title, format!("silence {id} (component=x)"));
+        assert!(words.starts_with("ended by its time, 20"), "{words}");
+    }
+}
+
 #[test]
 fn who_looks_after_an_alert_is_shown_also_after_a_kill() {
     let (targets, mail) = (Targets::start(), SmtpSink::start().expect("a mail server"));
-    let mut falconer = Falconer::start(&configuration(&targets, &mail), &ENVIRONMENT);
+    let mut falconer = start(&targets, &mail);
     let nothing = refusal(&falconer, &["alert", "ack", "standalone", "--comment", "on it"]);
     assert!(nothing.contains("no alert of standalone is open"), "{nothing}");
     targets.be_sick(true);

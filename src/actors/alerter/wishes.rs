@@ -82,6 +82,8 @@ impl Alerter {
         ctx: &mut Context<Self>,
     ) -> Result<Silence, ChangeRefusal> {
         self.may_change()?;
+        // What is over may have to make room.
+        self.note_ended_silences();
         let random = fastrand::u64(..);
         let added = self.silences().add(wanted, random, self.clock.now());
         let silence = added.map_err(|refusal| {
@@ -125,6 +127,20 @@ impl Alerter {
         self.note_silence(&silence, AlertChange::Expired, format!("ended by {by}"));
         self.follow_wish(ctx);
         Ok(silence)
+    }
+
+    /// Writes down which silences ended by their time, where people are told.
+    pub(super) fn note_ended_silences(&self) {
+        if !self.speaks() {
+            return;
+        }
+        let ended = self.silences().take_ended(self.clock.now());
+        for silence in ended {
+            let Silence { id, matchers, ends_at, .. } = &silence;
+            tracing::info!(%id, %matchers, at = %ends_at, "silence ended");
+            let words = format!("ended by its time, {ends_at}");
+            self.note_silence(&silence, AlertChange::Expired, words);
+        }
     }
 
     fn acknowledge(

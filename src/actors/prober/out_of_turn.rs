@@ -132,7 +132,7 @@ mod tests {
             let parts = ProberParts {
                 id: ComponentId::new("milvus-ha", "querynode"),
                 kind: ProberKind::Pods,
-                settings: ProberSettings { jitter: 0.0, ..ProberSettings::default() },
+                settings: Arc::new(ProberSettings { jitter: 0.0, ..ProberSettings::default() }),
                 probe: Arc::new(Alone { takes, running: AtomicUsize::new(0) }),
                 reports: ReportOutbox::new(link.clone(), Metrics::default()),
                 pacer: Pacer::default(),

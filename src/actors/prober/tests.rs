@@ -75,7 +75,7 @@ impl Team {
         let parts = ProberParts {
             id: ComponentId::new("milvus-ha", name),
             kind: ProberKind::Http,
-            settings,
+            settings: settings.into(),
             probe,
             reports: ReportOutbox::new(self.link.clone(), Metrics::default()),
             pacer: self.pacer.clone(),

@@ -30,7 +30,7 @@ impl Supervisor {
         }
         if let Some(component) = self.inventory.components.get(&report.id.component) {
             let sick = report.observation.targets.iter().filter(|one| !one.outcome.is_healthy());
-            let sick: Vec<&str> = sick.map(|target| target.name.as_str()).collect();
+            let sick: Vec<&str> = sick.map(|target| &*target.name).collect();
             commands.extend(on_platform(component, &sick));
         }
         commands

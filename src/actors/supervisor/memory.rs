@@ -43,8 +43,8 @@ pub struct ComponentMemory {
     pub settings: HealthSettings,
     /// Its judgement.
     pub tracker: HealthTracker,
-    /// Its open incident.
-    pub incident: Option<OpenIncident>,
+    /// Its open incident. Boxed, because hardly any component has one.
+    pub incident: Option<Box<OpenIncident>>,
     /// Whether the newest word on its recovery is why nothing is done.
     pub refused: bool,
     /// Whether the platform says that fewer of its pods serve than did.
@@ -344,7 +344,11 @@ impl ComponentMemory {
     /// where that was no reason to do anything.
     pub(super) fn ask(&self, id: &ComponentId) -> Option<Ask> {
         let (open, sick_pods) = (self.incident.as_ref()?, self.sick_pods.as_ref()?);
-        Some(Ask { id: id.clone(), open: open.clone(), sick_pods: SickPods::clone(sick_pods) })
+        Some(Ask {
+            id: id.clone(),
+            open: OpenIncident::clone(open),
+            sick_pods: SickPods::clone(sick_pods),
+        })
     }
 
     /// How many probes in a row found it sick: those that failed, or those that found it degraded.

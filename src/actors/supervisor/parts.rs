@@ -30,8 +30,8 @@ pub struct ComponentPlan {
     pub component: Arc<str>,
     /// How it is probed.
     pub kind: ProberKind,
-    /// Its schedule.
-    pub prober: ProberSettings,
+    /// Its schedule. Many components have the same.
+    pub prober: Arc<ProberSettings>,
     /// Its thresholds.
     pub health: HealthSettings,
     /// The probe itself.

@@ -79,8 +79,8 @@ impl Supervisor {
         if let IncidentChange::Resolved(incident) = change {
             self.resolve(incident);
         }
-        self.count(&report, transition, known.incident.as_ref());
-        let raised = known.incident.as_ref().filter(|_| tell.raise);
+        self.count(&report, transition, known.incident.as_deref());
+        let raised = known.incident.as_deref().filter(|_| tell.raise);
         let raised = raised.map(|open| self.alert(&report, open, known));
         let healthy_since = tell.healthy.then(|| (report.id.clone(), known.tracker.since()));
         let ask = tell.recover.then(|| known.ask(&report.id)).flatten();

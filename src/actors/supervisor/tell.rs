@@ -179,7 +179,7 @@ pub(super) struct Ask {
 }
 
 /// Why pods are sick, by name.
-pub(super) type SickPods = HashMap<String, Reason>;
+pub(super) type SickPods = HashMap<Arc<str>, Reason>;
 
 /// The targets that a probe found not to do their work.
 pub(super) fn sick_targets(report: &ProbeReport) -> SickPods {

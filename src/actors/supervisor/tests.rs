@@ -64,10 +64,10 @@ impl Plans {
         ComponentPlan {
             component: Arc::clone(component),
             kind: if &**component == "milvus" { ProberKind::Milvus } else { ProberKind::Pods },
-            prober: ProberSettings {
+            prober: Arc::new(ProberSettings {
                 interval: Duration::from_secs(1),
                 ..ProberSettings::default()
-            },
+            }),
             health: HealthSettings::default(),
             probe: Arc::clone(probe) as Arc<dyn Probe>,
         }

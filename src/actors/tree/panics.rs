@@ -58,12 +58,12 @@ impl Planner for Ward {
         let plan = |(name, patient): (&&'static str, &Arc<Patient>)| ComponentPlan {
             component: Arc::from(*name),
             kind: ProberKind::Pods,
-            prober: ProberSettings {
+            prober: Arc::new(ProberSettings {
                 interval: INTERVAL,
                 jitter: 0.0,
                 respawn: self.respawn,
                 ..ProberSettings::default()
-            },
+            }),
             health: HealthSettings { startup_grace: Duration::ZERO, ..HealthSettings::default() },
             probe: Arc::clone(patient) as Arc<dyn Probe>,
         };

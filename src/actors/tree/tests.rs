@@ -285,11 +285,11 @@ impl Fixture {
         ComponentPlan {
             component: name.into(),
             kind: ProberKind::Http,
-            prober: ProberSettings {
+            prober: Arc::new(ProberSettings {
                 interval: Duration::from_secs(1),
                 jitter: 0.0,
                 ..ProberSettings::default()
-            },
+            }),
             health: HealthSettings { startup_grace: Duration::ZERO, ..HealthSettings::default() },
             probe,
         }
@@ -376,7 +376,7 @@ fn a_minute(changed: bool) -> (Starts, Option<Touched>, Successes) {
         let mut touched = None;
         if changed {
             let two = Duration::from_secs(2);
-            fixture.change("c500", |plan| plan.prober.interval = two);
+            fixture.change("c500", |plan| Arc::make_mut(&mut plan.prober).interval = two);
             touched = Some(fixture.reconfigure().await);
         }
         seconds(30).await;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cli::instance::harmless;
 use crate::cli::running::{RunningArgs, block_on};
-use crate::model::{AlertShown, AlertsShown};
+use crate::model::{AlertShown, AlertsShown, PendingShown};
 
 /// Show the open alerts of the falconer that runs here
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub fn execute(args: ListArgs) -> anyhow::Result<ExitCode> {
         println!("{answer:#}");
         return Ok(ExitCode::SUCCESS);
     }
-    let AlertsShown { alerts, note } =
+    let AlertsShown { alerts, pending, note } =
         serde_json::from_value(answer).context("what answers is no falconer of this version")?;
     if alerts.is_empty() {
         println!("no alert is open");
@@ -41,10 +41,21 @@ pub fn execute(args: ListArgs) -> anyhow::Result<ExitCode> {
     for alert in &alerts {
         println!("{}", describe(alert));
     }
+    for one in &pending {
+        println!("{}", describe_pending(one));
+    }
     if let Some(note) = note {
         println!("note: {}", harmless(note));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn describe_pending(pending: &PendingShown) -> String {
+    let PendingShown { cluster, component, reason, since, failures, failure_threshold } = pending;
+    let (component, reason) = (harmless(format!("{cluster}/{component}")), harmless(reason));
+    format!(
+        "pending since {since}: {component}: {reason}\n  {failures} of {failure_threshold} failures"
+    )
 }
 
 fn describe(alert: &AlertShown) -> String {
@@ -76,6 +87,20 @@ fn describe(alert: &AlertShown) -> String {
 mod tests {
     use super::*;
     use crate::model::{Acknowledgement, AlertStatus, IncidentId, Severity, Timestamp};
+
+    #[test]
+    fn what_is_pending_is_shown_with_its_failures() {
+        let pending = PendingShown {
+            cluster: "a".into(),
+            component: "etcd".into(),
+            reason: "timeout".into(),
+            since: Timestamp::from_millis(1_767_225_600_000),
+            failures: 2,
+            failure_threshold: 3,
+        };
+        let expected = "pending since 2026-01-01T00:00:00.000Z: a/etcd: timeout\n  2 of 3 failures";
+        assert_eq!(describe_pending(&pending), expected);
+    }
 
     #[test]
     fn an_alert_is_shown_with_who_was_told_and_who_looks_after_it() {

@@ -41,7 +41,8 @@ const ALL: &str = "all";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct TestArgs {
-    /// The receivers, as routes name them: email, slack, log, webhook.NAME, or all
+    /// The receivers, as routes name them: email, slack, alertmanager, log, pagerduty.NAME,
+    /// webhook.NAME, or all
     #[arg(long, value_name = "RECEIVER", required = true, value_delimiter = ',')]
     pub to: Vec<String>,
     /// How bad the test says it is
@@ -84,7 +85,7 @@ Examples:
 
 Exit codes:
   0  every receiver has accepted every message
-  1  a receiver has not, or there is none
+  1  a receiver has not, or only in part
   2  wrong arguments or wrong configuration; nothing was sent";
 
 /// Sends.
@@ -124,7 +125,8 @@ fn choose(
     receivers: Vec<Arc<dyn Notifier>>,
 ) -> Result<Vec<Arc<dyn Notifier>>, String> {
     let is_meant = |receiver: &dyn Notifier, name: &str| {
-        name == ALL || name == receiver.name() || receiver.name() == format!("webhook.{name}")
+        let own_name = receiver.name().split_once('.').map(|(_, own_name)| own_name);
+        name == ALL || name == receiver.name() || own_name == Some(name)
     };
     for name in wanted {
         if !receivers.iter().any(|receiver| is_meant(receiver.as_ref(), name)) {
@@ -164,9 +166,9 @@ async fn send_to_all(
     while let Some((receiver, attempts)) = tests.next().await {
         for attempt in &attempts {
             println!("{}", attempt.line(receiver));
-            if let Err(error) = &attempt.result {
+            if let Some(trouble) = attempt.trouble() {
                 all_accepted = false;
-                for line in advice::advice(receiver, error, &loaded.settings.alerter) {
+                for line in advice::advice(receiver, &trouble, &loaded.settings.alerter) {
                     println!("  {line}");
                 }
             }

@@ -107,12 +107,14 @@ fn answer_all(
         if line.trim_ascii().is_empty() {
             continue;
         }
-        if line.len() as u64 >= LONGEST {
+        if line.len() as u64 >= LONGEST && line.last() != Some(&b'\n') {
             problems.tell(number, &Problem::too_long(LONGEST));
-            break;
+            input.skip_until(b'\n').context("cannot read the input")?;
+            continue;
         }
         let mut asked = Question::read(&line);
-        if is_first && asked.as_ref().is_err_and(Problem::is_unfinished) {
+        let is_unfinished = is_first && asked.as_ref().is_err_and(Problem::is_unfinished);
+        if is_unfinished && goes_on(&line, input.fill_buf().context("cannot read the input")?) {
             let rest = input.by_ref().take(LONGEST).read_to_end(&mut line);
             rest.context("cannot read the input")?;
             asked = Question::read(&line);
@@ -130,6 +132,13 @@ fn answer_all(
         }
     }
     answers.flush().context("cannot write the answers")
+}
+
+/// Whether an object that is not finished in `line` goes on in what comes `next`. Where an object
+/// begins that cannot be part of it, the line was cut off.
+fn goes_on(line: &[u8], next: &[u8]) -> bool {
+    let may_hold_an_object = matches!(line.trim_ascii_end().last(), Some(b':' | b',' | b'['));
+    may_hold_an_object || next.trim_ascii_start().first() != Some(&b'{')
 }
 
 #[cfg(test)]

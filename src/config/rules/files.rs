@@ -7,7 +7,8 @@ use super::{Judge, check_url};
 use crate::config::origins::Origins;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
-use crate::config::settings::{Settings, WebhookSettings};
+use crate::config::settings::{ClusterSettings, Platform, Settings, WebhookSettings};
+use crate::effects::cluster::kube::kubeconfig;
 use crate::effects::notify::webhook::{TEMPLATE_LIMIT, check_template};
 use crate::effects::secret::SecretFile;
 use crate::effects::small_file;
@@ -17,7 +18,7 @@ pub(crate) fn unreadable_files(settings: &Settings, origins: &Origins) -> Vec<Pr
     let mut judge = Judge { settings, origins, left_out: &[], problems: Vec::new() };
     for (name, cluster) in &settings.clusters {
         let path = KeyPath::of(&["clusters", name]);
-        plain(&mut judge, &path.key("kubeconfig"), &cluster.kubeconfig);
+        kubeconfig(&mut judge, &path.key("kubeconfig"), cluster);
         let (path, auth) = (path.key("auth"), &cluster.auth);
         secret(&mut judge, &path.key("password_file"), &auth.password_file);
         secret(&mut judge, &path.key("token_file"), &auth.token_file);
@@ -63,6 +64,18 @@ fn receivers(judge: &mut Judge<'_>, alerter: &KeyPath) {
     }
 }
 
+/// A kubeconfig must not only be there but lead to an API, where it is used.
+fn kubeconfig(judge: &mut Judge<'_>, path: &KeyPath, cluster: &ClusterSettings) {
+    let ClusterSettings { kubeconfig: file, context, platform, .. } = cluster;
+    let is_there = plain(judge, path, file);
+    if is_there
+        && *platform == Platform::Kubernetes
+        && let Err(why) = kubeconfig::check(file, context)
+    {
+        judge.value(path, format!("cannot be used: {}: {why}", file.display()));
+    }
+}
+
 /// A template must not only be there but work.
 fn template(judge: &mut Judge<'_>, path: &KeyPath, webhook: &WebhookSettings) {
     let file = &webhook.template_file;
@@ -98,15 +111,16 @@ fn secret_url(judge: &mut Judge<'_>, path: &KeyPath, file: &SecretFile) {
     }
 }
 
-fn plain(judge: &mut Judge<'_>, path: &KeyPath, file: &Path) {
+/// Whether a file is named and is there.
+fn plain(judge: &mut Judge<'_>, path: &KeyPath, file: &Path) -> bool {
     if file.as_os_str().is_empty() {
-        return;
+        return false;
     }
-    match std::fs::metadata(file) {
-        Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => judge.value(path, format!("cannot be used: {} is not a file", file.display())),
-        Err(error) => {
-            judge.value(path, format!("cannot be used: cannot read {}: {error}", file.display()));
-        }
-    }
+    let why = match std::fs::metadata(file) {
+        Ok(metadata) if metadata.is_file() => return true,
+        Ok(_) => format!("{} is not a file", file.display()),
+        Err(error) => format!("cannot read {}: {error}", file.display()),
+    };
+    judge.value(path, format!("cannot be used: {why}"));
+    false
 }

@@ -7,6 +7,7 @@ pub mod changes;
 mod client;
 mod guard;
 mod inventory;
+pub mod kubeconfig;
 mod labels;
 pub mod lease;
 mod life;

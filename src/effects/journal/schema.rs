@@ -26,6 +26,10 @@ pub(super) const VERSION: u32 = STEPS.len() as u32;
 /// How long a lock of another process is waited for. The thread that waits is the journal's own.
 const BUSY: Duration = Duration::from_secs(2);
 
+/// How much of the file is kept in memory, in KiB (which SQLite wants to see negative): it is appended
+/// to, and hardly read.
+const CACHE: i32 = -512;
+
 /// The write-ahead log is cut to this size whenever it has been carried over, in bytes.
 const LOG_LIMIT: u32 = 8 << 20;
 
@@ -73,6 +77,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
+    connection.pragma_update(None, "cache_size", CACHE)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(32);
     if found < VERSION {

@@ -216,7 +216,9 @@ impl Ids {
         let find = "SELECT id FROM components WHERE cluster = ? AND component = ?";
         let id = into.prepare_cached(find)?.query_row([cluster, component], |row| row.get(0))?;
         self.remember();
-        self.components.entry(cluster.into()).or_default().insert(component.into(), id);
+        let (cluster, component) = (entry.cluster.clone(), entry.component.clone());
+        let known = self.components.entry(cluster.unwrap_or_default()).or_default();
+        known.insert(component.unwrap_or_default(), id);
         Ok(id)
     }
 

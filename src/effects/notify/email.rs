@@ -157,27 +157,22 @@ impl EmailNotifier {
         Ok(Self { settings: Arc::new(settings), letterhead, later: Later::default() })
     }
 
-    /// One attempt; says what the server said.
+    /// One attempt. Recipients whom the server puts off while it takes the mail for others are
+    /// offered it again later.
     async fn send(
         &self,
         notification: &Notification,
         phase: &smtp::Phase,
-    ) -> Result<String, smtp::Failure> {
+    ) -> Result<Receipt, smtp::Failure> {
         let mail = self.letterhead.build(notification);
         let mail = mail
             .map_err(|error| smtp::Failure::Refused(format!("cannot write the mail: {error}")))?;
         let bytes: Arc<[u8]> = mail.formatted().into();
         let accepted = smtp::deliver(&self.settings, mail.envelope(), &bytes, phase).await?;
-        let mut said = accepted.said;
-        let mut later = Vec::new();
+        let (mut later, mut flaws) = (Vec::new(), Vec::new());
         for refused in accepted.refused {
-            tracing::warn!(
-                incident = %notification.lead.incident, recipient = %refused.address,
-                answer = refused.answer, again = refused.is_for_now,
-                "mail accepted for some recipients only"
-            );
-            let when = if refused.is_for_now { "put off" } else { "refused" };
-            said = format!("{said}; {when} {}: {}", refused.address, refused.answer);
+            let what = if refused.is_for_now { "put off" } else { "refused" };
+            flaws.push(format!("{what} {}: {}", refused.address, refused.answer));
             if refused.is_for_now {
                 later.push(refused.address);
             }
@@ -187,7 +182,12 @@ impl EmailNotifier {
             let incident = notification.lead.incident.clone();
             self.later.deliver(Arc::clone(&self.settings), from, later, bytes, incident);
         }
-        Ok(render::one_line(&said, render::ERROR_LIMIT))
+        let flaw = render::one_line(&flaws.join("; "), render::ERROR_LIMIT);
+        Ok(Receipt {
+            reference: None,
+            said: Some(render::one_line(&accepted.said, render::ERROR_LIMIT)),
+            flaw: (!flaw.is_empty()).then(|| flaw.into()),
+        })
     }
 }
 
@@ -206,7 +206,7 @@ impl Notifier for EmailNotifier {
             Err(smtp::Failure::Unavailable(format!("{phase}: no answer within {limit}")))
         });
         match sent {
-            Ok(said) => Ok(Receipt { said: Some(said), ..Receipt::default() }),
+            Ok(receipt) => Ok(receipt),
             Err(smtp::Failure::Unavailable(message)) => {
                 Err(NotifyError::unavailable(Self::NAME, message))
             }

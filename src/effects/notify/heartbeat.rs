@@ -96,7 +96,8 @@ impl HttpHeartbeat {
             HeartbeatMethod::Post => (Method::POST, words(condition)),
         };
         let mut post = Post::text(NAME, self.url(condition).await?, body, *timeout);
-        post.secrets = vec![post.url.path().trim_matches('/').to_owned()];
+        // The far side may repeat any part of the path.
+        post.secrets = post.url.path().split('/').map(str::to_owned).collect();
         post.method = method;
         post.ca_file = ca_file.as_ref();
         post.send().await.map(drop)

@@ -1,29 +1,28 @@
 //! One request to a receiver: bounded in time and memory, no redirects, no proxy from the
 //! environment, and no URL in any error, since a URL can be a secret.
 
+mod answer;
 mod clients;
 mod retry_after;
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use reqwest::{Client, Method, Url};
 
-use super::{NotifyError, render};
+use super::NotifyError;
 use crate::effects::failure;
 use crate::effects::small_file::{self, CA_FILE_LIMIT};
+use answer::Answer;
 use clients::Authorities;
 
 /// What JSON is sent as.
 pub(super) const JSON: &str = "application/json";
 /// How much of an answer is read where only its status matters, in bytes.
 const SHORT_ANSWER: usize = 4 * 1024;
-/// How much of an answer is shown, in bytes.
-const SHOWN_LIMIT: usize = 150;
 /// A shorter text is not looked for in answers: it would be found everywhere.
 const SHORTEST_SECRET: usize = 4;
 
@@ -50,17 +49,6 @@ pub(super) struct Post<'a> {
     pub answer_limit: usize,
     /// Texts that no error may show even if the far side repeats them, beside sensitive headers.
     pub secrets: Vec<String>,
-}
-
-/// What came back.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub status: StatusCode,
-    /// For how long the far side wants to be left alone.
-    pub retry_after: Option<Duration>,
-    /// As much of the body as the limit allowed.
-    pub body: Vec<u8>,
-    secrets: Vec<String>,
 }
 
 impl<'a> Post<'a> {
@@ -129,9 +117,7 @@ impl<'a> Post<'a> {
             .send()
             .await
             .map_err(|error| describe(receiver, &target, self.timeout, error))?;
-        let status = response.status();
-        let retry_after = retry_after::of(response.headers());
-        Ok(Answer { status, retry_after, body: beginning(response, limit).await, secrets })
+        Ok(Answer::read(response, limit, secrets).await)
     }
 
     /// What an echo of the request must not bring into an error: also a token without the scheme
@@ -171,52 +157,6 @@ async fn client_for(
         }
     }
     .map_err(|error| NotifyError::unavailable(receiver, error))
-}
-
-impl Answer {
-    /// What the status means; where it is good, the status itself.
-    ///
-    /// # Errors
-    /// Unless it is 2xx.
-    pub(super) fn judge(&self, receiver: &str) -> Result<String, NotifyError> {
-        let status = self.status;
-        if status.is_success() {
-            return Ok(status.to_string());
-        }
-        if status.is_redirection() {
-            let message = format!("answered with a redirect ({status}), which is not followed");
-            return Err(NotifyError::refused(receiver, message));
-        }
-        let message = self.sentence();
-        if status.is_server_error()
-            || status == StatusCode::TOO_MANY_REQUESTS
-            || status == StatusCode::REQUEST_TIMEOUT
-        {
-            Err(NotifyError::busy(receiver, message, self.retry_after))
-        } else {
-            Err(NotifyError::refused(receiver, message))
-        }
-    }
-
-    /// The body as text in which no secret of the request stands.
-    pub(super) fn text(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body).into_owned();
-        self.secrets.iter().fold(text, |text, secret| text.replace(secret, "***"))
-    }
-
-    /// The status, and the beginning of what was said.
-    fn sentence(&self) -> String {
-        let mut message = format!("answered {}", self.status);
-        if let Some(time) = self.retry_after {
-            let _ = write!(message, " (retry after {} s)", time.as_secs());
-        }
-        let said = render::one_line(&self.text(), SHOWN_LIMIT);
-        if !said.is_empty() {
-            message.push_str(": ");
-            message.push_str(&said);
-        }
-        message
-    }
 }
 
 /// A URL of http or https. The error does not show it.
@@ -260,19 +200,6 @@ pub(super) fn bearer(receiver: &str, token: &str) -> Result<HeaderValue, NotifyE
     })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// The beginning of the answer; what cannot be read is left out.
-async fn beginning(mut response: Response, limit: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = limit.saturating_sub(bytes.len());
-        bytes.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-        if bytes.len() >= limit {
-            break;
-        }
-    }
-    bytes
 }
 
 fn describe(receiver: &str, target: &str, limit: Duration, error: reqwest::Error) -> NotifyError {

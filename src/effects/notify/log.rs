@@ -49,3 +49,58 @@ fn write(alert: &AlertMessage, notification: &Notification) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+    use crate::effects::notify::render::tests::notification;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(text)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn each_alert_of_a_message_is_a_line_of_its_own() {
+        let lines = Lines::default();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(lines.clone()).finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        let mut several = notification(AlertStatus::Firing);
+        let mut milder = several.lead.clone();
+        milder.severity = Severity::Warning;
+        several.others = vec![milder, notification(AlertStatus::Resolved).lead];
+        LogNotifier::new().notify(&several).await.unwrap();
+        drop(guard);
+        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let written: Vec<serde_json::Value> = written.lines().map(line).collect();
+        let levels: Vec<&str> =
+            written.iter().map(|line| line["level"].as_str().unwrap()).collect();
+        assert_eq!(levels, ["ERROR", "WARN", "INFO"]);
+        assert_eq!(written[0]["fields"]["message"], "alert firing");
+        assert_eq!(written[0]["fields"]["component"], "milvus-ha/querynode");
+        assert_eq!(written[2]["fields"]["message"], "alert over");
+        assert_eq!(written[2]["fields"]["lasted"], "6m 40s");
+    }
+}

@@ -84,6 +84,6 @@ impl Probe for GrpcProbe {
     async fn probe(&self, budget: Duration) -> ProbeObservation {
         let started = Instant::now();
         let outcome = self.settings.endpoint.with_tls_hint(self.ask(budget).await);
-        target(&self.settings.endpoint.url, outcome, started.elapsed())
+        target(self.settings.endpoint.url.as_str(), outcome, started.elapsed())
     }
 }

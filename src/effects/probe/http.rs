@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -68,7 +69,7 @@ impl fmt::Debug for HttpProbeSettings {
 pub struct HttpProbe {
     settings: HttpProbeSettings,
     /// The URL as people may see it.
-    shown: String,
+    shown: Arc<str>,
     get: Result<HttpGet, Reason>,
 }
 
@@ -85,7 +86,7 @@ impl HttpProbe {
             })?;
             client.get(&settings.url)
         });
-        Self { shown: without_credentials(&settings.url), settings, get }
+        Self { shown: without_credentials(&settings.url).into(), settings, get }
     }
 
     async fn ask(&self, budget: Duration) -> Result<Answer, Reason> {
@@ -103,7 +104,7 @@ impl Probe for HttpProbe {
             Err(reason) => Outcome::Failed { reason },
             Ok(answer) => judge(&self.settings, &answer),
         };
-        target(&self.shown, outcome, started.elapsed())
+        target(Arc::clone(&self.shown), outcome, started.elapsed())
     }
 }
 

@@ -66,7 +66,7 @@ impl Pages {
             Some(self.scraper.scrape(client, name, url, source, budget / 2).await)
         };
         let ((outcome, latency), performance) = tokio::join!(health, scrape);
-        let (name, address) = (name.to_owned(), address.health);
+        let (name, address) = (name.into(), address.health.into());
         let performance = performance.map(Box::new);
         TargetReport { name, address, outcome, latency, performance }
     }

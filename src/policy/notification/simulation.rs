@@ -70,6 +70,22 @@ fn an_incident_that_is_over_within_group_wait_is_never_mentioned() {
 }
 
 #[test]
+fn a_receiver_that_wants_to_be_left_alone_is_but_not_beyond_the_longest_back_off() {
+    for (asked, until) in [(2, 7), (60, 65), (1_000_000, 305)] {
+        let (settings, mut book) = (settings(), AlertBook::default());
+        book.raise(alert("proxy", Severity::Warning), &settings, at(0));
+        let message = sent(book.next("email", &settings, Pace::Normal, at(5)));
+        let retry_after = Some(Duration::from_secs(asked));
+        let failure = SendFailure { retry_after, ..outage() };
+        book.finish(&message.lead.incident, "email", Err(failure), &settings, 0.5, at(5));
+        let next = book.next("email", &settings, Pace::Normal, at(5));
+        assert_eq!(next, NextStep::WaitUntil(at(until)));
+        let again = sent(book.next("email", &settings, Pace::Normal, at(until)));
+        assert_eq!(again.id, message.id);
+    }
+}
+
+#[test]
 fn a_receiver_out_of_reach_is_tried_with_one_message_at_a_time() {
     let (settings, mut book) = (settings(), AlertBook::default());
     for component in ["proxy", "querynode", "datanode"] {

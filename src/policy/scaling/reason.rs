@@ -1,4 +1,4 @@
-//! Why the replicas change, stay, or are left alone: closed sets, each with numbers and words.
+//! Why the replicas change or stay: closed sets, each with numbers and words. Why they are left alone is in `hold`.
 
 use std::fmt;
 use std::time::Duration;

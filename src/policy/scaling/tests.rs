@@ -151,7 +151,7 @@ fn more_replicas_than_the_maximum_are_not_cut_while_they_are_busy() {
 #[test]
 fn every_guard_holds_and_says_why() {
     type Spoil = fn(&mut ScalingRequest);
-    let cases: [(&str, Spoil); 15] = [
+    let cases: [(&str, Spoil); 16] = [
         ("scaled_by_other", |r| r.workloads[0].autoscaler = Some(Autoscaler::unknown("forbidden"))),
         ("role_never_scales", |r| r.role = Role::MixCoord),
         ("role_never_scales", |r| r.role = Role::Standalone),
@@ -175,6 +175,10 @@ fn every_guard_holds_and_says_why() {
         ("paused", |r| r.workloads[0].paused = true),
         ("rolling_out", |r| r.workloads[0].rolling_out = true),
         ("being_restarted", |r| r.being_restarted = vec![reference()]),
+        ("quiet", |r| {
+            let (why, until) = ("the window".to_owned(), START + seconds(60));
+            r.quiet = Some(Quiet { why, until });
+        }),
     ];
     for (kind, spoil) in cases {
         let mut request = load(3, 95, 95);

@@ -32,13 +32,13 @@ fn a_silence_is_in_force_from_its_beginning_to_just_before_its_end() {
 
 #[test]
 fn what_makes_no_sense_is_refused_with_what_to_do() {
-    let refused = |change: &dyn Fn(&mut NewSilence)| {
+    type Spoil<'a> = &'a dyn Fn(&mut NewSilence);
+    let refused = |change: Spoil<'_>| {
         let mut one = wanted("proxy", 0, 60);
         change(&mut one);
         SilenceBook::default().add(one, 0, at(5)).unwrap_err().to_string()
     };
-    #[allow(clippy::type_complexity, reason = "a table, and nothing else has its type")]
-    let cases: [(&dyn Fn(&mut NewSilence), &str); 10] = [
+    let cases: [(Spoil<'_>, &str); 10] = [
         (&|one| one.matchers = Matchers::default(), "must say what it is about"),
         (&|one| one.matchers.cluster = Some("".into()), "cluster must have 1 to 100 letters"),
         (&|one| one.matchers.component = Some("a\nb".into()), "component must have 1 to 100"),
@@ -111,6 +111,40 @@ fn what_is_stored_is_known_again_and_what_is_long_over_is_forgotten() {
     assert_eq!(other.all(), book.all(), "and what was not stored is not known");
     assert!(other.take_changes().is_empty());
     other.forget(at(60 + 7 * 86_400 + 1));
+    assert!(other.is_known(&id), "nobody has taken note of its end");
+    other.take_ended(at(60 + 7 * 86_400 + 1));
+    other.forget(at(60 + 7 * 86_400 + 1));
     assert!(!other.is_known(&id));
     assert_eq!(other.take_changes().get(&key(&id)), Some(&None));
+}
+
+#[test]
+fn the_end_of_one_is_noted_once_also_after_a_restart() {
+    let mut book = SilenceBook::default();
+    let add = |book: &mut SilenceBook, component, to| {
+        book.add(wanted(component, 0, to), to, at(0)).unwrap().id
+    };
+    let (late, early) = (add(&mut book, "late", 90), add(&mut book, "early", 60));
+    let by_hand = add(&mut book, "by-hand", 70);
+    book.expire(&by_hand, "bob", at(50)).unwrap();
+    book.take_changes();
+    let ended = |book: &mut SilenceBook, now| {
+        book.take_ended(at(now)).into_iter().map(|silence| silence.id).collect::<Vec<_>>()
+    };
+    let restart = |book: &SilenceBook, now| {
+        let mut other = SilenceBook::default();
+        assert!(other.adopt(&book.export(), at(now)).is_empty());
+        other
+    };
+    assert_eq!(ended(&mut book, 59), []);
+    let before = restart(&book, 59);
+    assert_eq!(ended(&mut book, 60), [Arc::clone(&early)]);
+    assert_eq!(book.take_changes().into_keys().collect::<Vec<_>>(), [key(&early)]);
+    assert_eq!(ended(&mut book, 60), []);
+    let mut after = restart(&book, 60);
+    assert_eq!(ended(&mut after, 90), [Arc::clone(&late)]);
+    assert_eq!(ended(&mut restart(&after, 90), 90), []);
+    // Ten days without any falconer.
+    let ten_days = 10 * 86_400;
+    assert_eq!(ended(&mut restart(&before, ten_days), ten_days), [early, late]);
 }

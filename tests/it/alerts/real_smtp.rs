@@ -18,7 +18,10 @@ const SHORT: Duration = Duration::from_millis(1_900);
 
 async fn send(settings: EmailSettings) -> Result<String, NotifyError> {
     let sent = EmailNotifier::new(settings).unwrap().notify(&notification()).await;
-    sent.map(|receipt| receipt.said.unwrap_or_default())
+    sent.map(|receipt| {
+        let said = receipt.said.unwrap_or_default();
+        receipt.flaw.map_or_else(|| said.clone(), |flaw| format!("{said}; {flaw}"))
+    })
 }
 
 /// What must come of a mail.

@@ -1,17 +1,54 @@
 //! Webhooks whose body people write themselves, and what must never be lost or shown on the way.
 
+use std::collections::BTreeSet;
+
 use falconer::effects::Notifier;
 use falconer::effects::notify::{
     WebhookFormat, WebhookNotifier, WebhookSettings, WebhookTemplate, WebhookUrl,
 };
 use falconer::effects::secret::SecretFile;
-use falconer::model::Receipt;
+use falconer::model::{Acknowledgement, Affected, Receipt, Sighting};
 use falconer::sim::webhook::{WebhookAnswer, WebhookSink};
 
-use super::fixtures::notification;
+use super::fixtures::{START, notification};
 
 async fn tell(settings: WebhookSettings) -> Receipt {
     WebhookNotifier::new(settings).unwrap().notify(&notification()).await.unwrap()
+}
+
+/// The names of all fields, however deep.
+fn fields(value: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (name, value) in object {
+                found.insert(name.clone());
+                fields(value, found);
+            }
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|value| fields(value, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_field_of_our_own_format_is_described() {
+    let sink = WebhookSink::start().unwrap();
+    let mut message = notification();
+    message.lead.acknowledged =
+        Some(Acknowledgement { by: "alice".into(), at: START, comment: "on it".into() });
+    let (component, reason) = (message.lead.component.clone(), message.lead.reason.clone());
+    message.lead.affects = vec![Affected { component, severity: None, since: START }];
+    let (first_at, last_at) = (START, START);
+    message.lead.seen = vec![Sighting { reason, first_at, last_at, times: 1, latency_ms: 1 }];
+    let webhook = WebhookNotifier::new(WebhookSettings::new("hook", sink.url("/"))).unwrap();
+    webhook.notify(&message).await.unwrap();
+    let mut found = BTreeSet::new();
+    fields(&sink.requests().all()[0].json().unwrap(), &mut found);
+    assert!(found.len() > 30, "{found:?}");
+    let described = include_str!("../../../docs/receivers.md");
+    let missing: Vec<&String> =
+        found.iter().filter(|name| !described.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/receivers.md does not describe {missing:?}");
 }
 
 #[tokio::test]

@@ -95,7 +95,8 @@ fn one_that_does_not_work_says_why_and_which_key_to_look_at() {
     failing("untrusted", as_it_is, "invalid peer certificate", "ca_file = /");
     failing("refuse_sender", as_it_is, "sender: 553", "from = \"alerts@example.com\"");
     failing("refuse_all", as_it_is, "recipient ", "[alerter.email] to");
-    failing("hang_ehlo", as_it_is, "no answer within 2 s", "host, port and timeout");
+    failing("hang_ehlo", as_it_is, "greeting: no answer within 2 s", "host, port and timeout");
+    failing("refuse_one", as_it_is, ", but refused ops@example.com: 550", "[alerter.email] to");
     let no_ca = |text: String| text.replace("ca_file", "#ca_file");
     failing("accept", no_ca, "invalid peer certificate", "in [alerter.email] ca_file");
     std::fs::write(server.password_file(), "s3cret").unwrap();

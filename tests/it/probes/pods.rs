@@ -96,10 +96,10 @@ async fn every_pod_is_asked_and_the_sick_ones_are_named() {
     let text = "1/3 pods healthy: qn-b timeout after 1s; qn-c status 500: Not all components are \
                 healthy, 1/2";
     assert_failed(&observation, ReasonKind::SomePods, text);
-    let names: Vec<_> = observation.targets.iter().map(|target| target.name.as_str()).collect();
+    let names: Vec<_> = observation.targets.iter().map(|target| &*target.name).collect();
     assert_eq!(names, ["qn-a", "qn-b", "qn-c", "qn-d"]);
-    assert_eq!(observation.targets[1].address, format!("http://127.0.0.2:{port}/healthz"));
-    assert_eq!(observation.targets[3].address, "");
+    assert_eq!(*observation.targets[1].address, *format!("http://127.0.0.2:{port}/healthz"));
+    assert_eq!(*observation.targets[3].address, *"");
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_process_is_asked_only_while_it_runs() {
     let running = vec![pod("m", None, PodCondition::Ready)];
     let observation = probe(&process_probe(url, running), AMPLE).await;
     assert_eq!(observation.outcome, Outcome::Healthy);
-    assert_eq!(observation.targets[0].name, "m");
+    assert_eq!(*observation.targets[0].name, *"m");
 }
 
 #[tokio::test]

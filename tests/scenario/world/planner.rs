@@ -47,7 +47,7 @@ impl WorldPlanner {
         ComponentPlan {
             component: Arc::clone(&plan.name),
             kind: plan.kind,
-            prober: plan.prober.clone(),
+            prober: Arc::new(plan.prober.clone()),
             health: plan.health,
             probe: Arc::clone(&self.probes[at.target]),
         }

@@ -83,8 +83,8 @@ impl Probe for WorldProbe {
         } else {
             let outcome = script.outcome;
             let report = TargetReport {
-                name: "pod".to_owned(),
-                address: String::new(),
+                name: "pod".into(),
+                address: "".into(),
                 outcome: outcome.clone(),
                 latency: Duration::ZERO,
                 performance: None,

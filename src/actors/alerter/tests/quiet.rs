@@ -111,8 +111,8 @@ fn daily(pattern: &str) -> Recurrence {
 /// after 300.
 #[test]
 fn what_is_quiet_is_told_afterwards_and_its_end_only_to_who_knows_of_it() {
-    #[allow(clippy::type_complexity, reason = "a table, and nothing else has its type")]
-    let table: [(&str, &[(u64, Event)], &[(u64, AlertStatus)]); 8] = [
+    type Row<'a> = (&'a str, &'a [(u64, Event)], &'a [(u64, AlertStatus)]);
+    let table: [Row<'_>; 8] = [
         (
             "a silence that ends by itself",
             &[(0, Silence(600)), (0, Raise(Critical)), (700, Resolve)],

@@ -14,7 +14,6 @@ use crate::actors::alerter::{RaiseAlert, ResolveAlert};
 use crate::actors::exit_guard::LastWords;
 use crate::actors::exit_guard::{self, Running};
 use crate::actors::pacer::Pacer;
-use crate::actors::prober::ProberSettings;
 use crate::actors::recoverer::Recover;
 use crate::actors::status::StatusBoard;
 use crate::actors::supervisor::{
@@ -77,8 +76,8 @@ fn target(pod: &Pod) -> TargetReport {
         Outcome::failed(ReasonKind::Refused, "connection refused")
     };
     TargetReport {
-        name: pod.name.to_string(),
-        address: String::new(),
+        name: Arc::clone(&pod.name),
+        address: Arc::default(),
         outcome,
         latency: Duration::ZERO,
         performance: None,
@@ -96,7 +95,7 @@ impl Planner for Plans {
         Some(ComponentPlan {
             component: Arc::clone(component),
             kind: ProberKind::Pods,
-            prober: ProberSettings::default(),
+            prober: Arc::default(),
             health: HealthSettings::default(),
             probe: self.0.clone(),
         })

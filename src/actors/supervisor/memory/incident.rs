@@ -65,7 +65,8 @@ impl ComponentMemory {
 
     /// What becomes, or has become, an alert.
     pub fn alert_state(&self) -> AlertState {
-        if let Some(OpenIncident { id, since, severity, is_flapping, .. }) = self.incident.clone() {
+        if let Some(open) = &self.incident {
+            let OpenIncident { id, since, severity, is_flapping, .. } = OpenIncident::clone(open);
             return AlertState::Firing { incident: id, since, severity, is_flapping };
         }
         match self.tracker.failing_since() {
@@ -101,14 +102,14 @@ impl ComponentMemory {
         let Some(open) = &mut self.incident else {
             let since = self.tracker.since();
             self.changes.note(flapping, now);
-            self.incident = Some(OpenIncident {
+            self.incident = Some(Box::new(OpenIncident {
                 id: IncidentId::new(id, since),
                 since,
                 severity,
                 reason: reason.clone(),
                 is_flapping: self.changes.is_flapping(flapping, now),
                 well_since: None,
-            });
+            }));
             return IncidentChange::News;
         };
         let is_back = open.well_since.take().is_some();

@@ -195,7 +195,7 @@ impl ComponentMemory {
         }
         self.changes = Changes::known(stored.changes.iter().map(|at| *at.min(&now)));
         self.seen = Sightings::known(stored.seen.clone());
-        self.incident = Some(stored.open());
+        self.incident = Some(Box::new(stored.open()));
     }
 }
 

@@ -55,7 +55,10 @@ impl Planner for Plans {
         let plan = |(component, probe): (&Arc<str>, &Arc<Counted>)| ComponentPlan {
             component: Arc::clone(component),
             kind: ProberKind::Http,
-            prober: ProberSettings { interval: self.interval, ..ProberSettings::default() },
+            prober: Arc::new(ProberSettings {
+                interval: self.interval,
+                ..ProberSettings::default()
+            }),
             health: HealthSettings::default(),
             probe: Arc::clone(probe) as Arc<dyn Probe>,
         };

@@ -91,7 +91,7 @@ fn what_fails_with_etcd_is_told_as_one_where_etcd_is_known_to_be_sick_first() {
 fn what_fails_with_etcd_is_told_as_one_where_it_is_known_to_be_sick_before_etcd() {
     in_virtual_time(async {
         let slowly: fn(&mut ComponentPlan) = |etcd| {
-            etcd.prober.interval = Duration::from_secs(10);
+            Arc::make_mut(&mut etcd.prober).interval = Duration::from_secs(10);
         };
         let fixture = watching(CHILDREN, Some(slowly));
         fixture.outage().await;

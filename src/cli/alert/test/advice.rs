@@ -1,19 +1,12 @@
 //! What to do about a receiver that does not accept a message: which key or file to look at. Names
 //! files and never what is in them.
 
-use super::report::words;
 use crate::config::settings::{AlerterSettings, EmailSettings, MailSecurity};
-use crate::effects::NotifyError;
 
-/// Sentences that say where to look; at least one.
-pub(super) fn advice(
-    receiver: &str,
-    error: &NotifyError,
-    settings: &AlerterSettings,
-) -> Vec<String> {
-    let words = words(error);
+/// Sentences that say where to look, by the `words` about what went wrong; at least one.
+pub(super) fn advice(receiver: &str, words: &str, settings: &AlerterSettings) -> Vec<String> {
     if receiver == "email" {
-        return vec![mail(&words, &settings.email)];
+        return vec![mail(words, &settings.email)];
     }
     let mut advice = vec![format!("look at [alerter.{receiver}]: where it is and how to log in")];
     if words.contains("certificate") {
@@ -55,7 +48,7 @@ fn mail(words: &str, email: &EmailSettings) -> String {
         )
     } else if begins("sender: ") {
         format!("the server does not let this login send as [alerter.email] from = {from:?}")
-    } else if begins("recipient ") {
+    } else if begins("recipient") || begins("refused ") || begins("put off ") {
         "look at [alerter.email] to, or ask whoever runs the mail server why it refuses the address"
             .to_owned()
     } else if begins("message: ") {
@@ -100,12 +93,11 @@ mod tests {
     use super::*;
 
     fn refused(message: &str) -> Vec<String> {
-        let error = NotifyError::Refused { receiver: "email".into(), message: message.into() };
         let mut settings = AlerterSettings::default();
         settings.email.host = "smtp.example.com".to_owned();
         settings.email.username = "falconer".to_owned();
         settings.email.password_file = crate::effects::secret::SecretFile::new("/run/smtp");
-        advice("email", &error, &settings)
+        advice("email", message, &settings)
     }
 
     #[test]

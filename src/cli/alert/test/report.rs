@@ -20,6 +20,14 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// What went wrong, if anything.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match &self.result {
+            Ok(receipt) => receipt.flaw.as_ref().map(ToString::to_string),
+            Err(error) => Some(words(error)),
+        }
+    }
+
     /// `email: the test was accepted after 84 ms: 250 2.0.0 queued`.
     pub(super) fn line(&self, receiver: &str) -> String {
         let what = match self.status {
@@ -31,12 +39,12 @@ impl Attempt {
             _ => render::span(self.took),
         };
         match &self.result {
-            Ok(Receipt { said: Some(said), .. }) => {
-                let said = render::one_line(said, ANSWER_LIMIT);
-                format!("{receiver}: {what} was accepted after {took}: {said}")
-            }
-            Ok(Receipt { said: None, .. }) => {
-                format!("{receiver}: {what} was accepted after {took}")
+            Ok(Receipt { said, flaw, .. }) => {
+                let shown = |text: &str| render::one_line(text, ANSWER_LIMIT);
+                let said = said.as_ref().map(|said| format!(": {}", shown(said)));
+                let flaw = flaw.as_ref().map(|flaw| format!(", but {}", shown(flaw)));
+                let (said, flaw) = (said.unwrap_or_default(), flaw.unwrap_or_default());
+                format!("{receiver}: {what} was accepted after {took}{said}{flaw}")
             }
             Err(error) => {
                 format!("{receiver}: {what} was not accepted after {took}: {}", words(error))
@@ -46,7 +54,7 @@ impl Attempt {
 }
 
 /// An error without the receiver's name, harmless.
-pub(super) fn words(error: &NotifyError) -> String {
+fn words(error: &NotifyError) -> String {
     match error {
         NotifyError::Timeout { seconds, .. } => format!("no answer within {seconds} s"),
         NotifyError::Unavailable { message, .. }

@@ -94,7 +94,7 @@ impl Stage {
         let seen = |sim: &Simulation, queries: &Queries| Seen {
             replicas: sim.workload("querynode").map_or(0, |workload| workload.replicas),
             queries: queries.counted(),
-            serving: sim.serving().unwrap_or_else(|| unreachable_view()),
+            serving: sim.serving().unwrap_or_else(no_data),
         };
         (seen(&self.ours, &self.queries.0), seen(&self.theirs, &self.queries.1))
     }
@@ -103,7 +103,7 @@ impl Stage {
     pub(super) fn said(&self) -> Vec<(String, String)> {
         let board = self.falconer.status();
         let scaler = board.snapshot().scaler.clone();
-        let said = scaler.recent.iter();
+        let said = scaler.recent.iter().filter(|one| &*one.component.component == "querynode");
         said.map(|one| (one.kind.to_owned(), one.summary.clone())).collect()
     }
 
@@ -116,7 +116,7 @@ impl Stage {
 }
 
 /// Nothing, where no data is simulated.
-fn unreachable_view() -> ServingView {
+fn no_data() -> ServingView {
     ServingView { nodes: Vec::new(), out_of_memory: 0, fullest_bytes: 0, moving: 0 }
 }
 

@@ -45,13 +45,11 @@ pub(super) fn play() -> ScalingReport {
         }
     };
     let last = |run: &Run| run.replicas.last().copied().unwrap_or_default();
-    expect(target.above_target < step.above_target, "target is less time above than step");
+    let bearable = plain.above_target * 3 / 2;
+    expect(target.above_target <= bearable, "target is not much longer above than the plain rule");
     expect(target.changes < plain.changes, "target changes less often than the plain rule");
     expect(target.turns <= 1 && step.turns <= 1, "neither mode goes up and down again");
-    expect(
-        last(target) < target.replicas.iter().copied().max().unwrap_or_default(),
-        "replicas go again with the load",
-    );
+    expect(last(target) == last(plain), "target ends with as few as the plain rule");
     let passed = missing.is_empty();
     let (figures, text) = (figures(&runs), table(&runs));
     ScalingReport { scenario: "surge", passed, missing, figures, text }

@@ -130,7 +130,7 @@ fn target_row(target: &TargetReport, usage: Option<&PodUsage>) -> Row {
     // Nothing was asked where there is no address, so there is no time to show.
     let latency =
         if target.address.is_empty() { String::new() } else { milliseconds(target.latency) };
-    let name = target.name.clone();
+    let name = target.name.to_string();
     [String::new(), name, verdict(outcome), latency, cpu, memory, reason(outcome)]
 }
 

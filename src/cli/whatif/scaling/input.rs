@@ -164,7 +164,7 @@ impl Problem {
     }
 
     pub(super) fn too_long(limit: u64) -> Self {
-        Self::at(".", format!("longer than {limit} bytes; nothing after it was read"))
+        Self::at(".", format!("longer than {limit} bytes"))
     }
 
     /// Whether the text ends before the object does.
@@ -190,6 +190,8 @@ impl fmt::Display for Problem {
 impl<'a> Question<'a> {
     /// Reads one object.
     pub(super) fn read(text: &'a [u8]) -> Result<Self, Problem> {
+        // The end of an unfinished line would else be found on the next one.
+        let text = text.trim_ascii_end();
         let question = match serde_json::from_slice::<Self>(text) {
             Ok(question) => question,
             // Finding the field costs time, so only where there is a problem.

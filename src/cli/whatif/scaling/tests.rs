@@ -56,6 +56,25 @@ fn a_bad_line_does_not_keep_the_others_from_their_answers() {
 }
 
 #[test]
+fn a_first_line_that_is_cut_off_does_not_swallow_the_others() {
+    let good = question().to_string();
+    let cut = &good[..good.len() / 2];
+    let (answers, problems) = ask(&format!("{cut}\n{good}\n\n{good}"));
+    assert_eq!((answers.len(), problems), (2, 1));
+    let odd = good.replacen("\"settings\":", "\"settings\":\n", 1);
+    assert_ne!(odd, good);
+    let (answers, problems) = ask(&odd);
+    assert_eq!((answers.len(), problems), (1, 0), "an object may go on with an object");
+}
+
+#[test]
+fn a_line_that_is_too_long_is_skipped() {
+    let (good, long) = (question().to_string(), " ".repeat(usize::try_from(LONGEST).unwrap()));
+    let (answers, problems) = ask(&format!("{good}\n{{{long}}}\n{good}\n{long}x"));
+    assert_eq!((answers.len(), problems), (2, 2));
+}
+
+#[test]
 fn a_problem_names_its_field() {
     let broken = |change: fn(&mut Value)| {
         let mut question = question();

@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use super::guard::GuardLayer;
+use super::kubeconfig;
 use super::problem::{Problem, credential_words};
 use super::settings::{ClientSource, Timing};
 
@@ -137,32 +138,20 @@ async fn infer(kubeconfig: String, context: String) -> Result<Config, Problem> {
         (true, false) => Config::infer().await.map_err(|error| {
             let cause = error.source().and_then(|cause| cause.downcast_ref());
             match cause {
-                Some(parse @ KubeconfigError::Parse(_)) => kubeconfig_words(parse),
+                Some(parse @ KubeconfigError::Parse(_)) => kubeconfig::words(parse),
                 _ => error.to_string(),
             }
         }),
         (true, true) => {
-            Config::from_kubeconfig(&options).await.map_err(|error| kubeconfig_words(&error))
+            Config::from_kubeconfig(&options).await.map_err(|error| kubeconfig::words(&error))
         }
         (false, _) => match Kubeconfig::read_from(&kubeconfig) {
             Ok(read) => Config::from_custom_kubeconfig(read, &options).await,
             Err(error) => Err(error),
         }
-        .map_err(|error| format!("kubeconfig {kubeconfig}: {}", kubeconfig_words(&error))),
+        .map_err(|error| format!("kubeconfig {kubeconfig}: {}", kubeconfig::words(&error))),
     };
     config.map_err(|message| Problem::Configuration { message })
-}
-
-/// What is wrong with a kubeconfig. A YAML parser would quote the lines around, which may hold keys
-/// and tokens.
-fn kubeconfig_words(error: &KubeconfigError) -> String {
-    match error {
-        KubeconfigError::Parse(parse) => parse.location().map_or_else(
-            || "it is not the YAML of a kubeconfig".to_owned(),
-            |at| format!("line {}: it is not the YAML of a kubeconfig", at.line()),
-        ),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

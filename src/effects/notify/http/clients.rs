@@ -72,3 +72,33 @@ pub(super) fn client(authorities: Authorities) -> Result<Client, String> {
     made.push_back(Made { authorities, client: client.clone(), at: Instant::now() });
     Ok(client)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_made_once_for_the_same_authorities_and_the_machines_own_are_read_again() {
+        let kept = |authorities: &Authorities| {
+            let made = MADE.lock().unwrap();
+            made.iter().filter(|one| one.authorities == *authorities).map(|one| one.at).collect()
+        };
+        for _ in 0..3 {
+            client(Authorities::None).unwrap();
+        }
+        let plain: Vec<Instant> = kept(&Authorities::None);
+        assert_eq!(plain.len(), 1);
+        let wrong = Authorities::Only(b"-----BEGIN CERTIFICATE-----\n!\n".to_vec());
+        assert!(client(wrong.clone()).is_err());
+        assert_eq!(kept(&wrong), []);
+        if client(Authorities::System).is_ok() {
+            let first = kept(&Authorities::System);
+            tokio::time::advance(SYSTEM_FOR).await;
+            client(Authorities::System).unwrap();
+            let second = kept(&Authorities::System);
+            assert!(second.len() == 1 && second != first);
+        }
+        client(Authorities::None).unwrap();
+        assert_eq!(kept(&Authorities::None), plain);
+    }
+}

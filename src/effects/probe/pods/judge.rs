@@ -6,6 +6,7 @@
 //! just been started, or are the new ones of a rollout. Where falconer itself could not ask a pod,
 //! nothing is concluded.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
@@ -57,8 +58,8 @@ pub fn unasked(pod: &Pod) -> TargetReport {
         PodCondition::Ended { message } => Outcome::degraded(ReasonKind::NotRunning, message),
     };
     TargetReport {
-        name: pod.name.to_string(),
-        address: String::new(),
+        name: Arc::clone(&pod.name),
+        address: Arc::default(),
         outcome,
         latency: Duration::ZERO,
         performance: None,
