@@ -678,3 +678,26 @@ proptest! {
         let _ = parse_with("", &[(&name, &value)]);
     }
 }
+
+#[test]
+fn a_component_has_scaler_settings_of_its_own_over_those_of_all() {
+    let text = "[scaler]\nmax_replicas = 20\n[scaler.caution]\nmemory_limit = 70\n\
+                [scaler.querynode]\nmin_replicas = 3\nmode = \"target\"\n\
+                caution = { drain = false }\n";
+    let settings = config::parse("actors.toml", text, &Variables::new()).unwrap().settings;
+    let own = &settings.scaler.components["querynode"];
+    assert_eq!((own.min_replicas, own.max_replicas), (3, 20));
+    assert!(!own.caution.drain && settings.scaler.defaults.caution.drain);
+    assert_eq!(own.caution.memory_limit, 70);
+    for (text, expected) in [
+        ("[scaler.querynodes]\nmin_replicas = 3\n", "names no Milvus component"),
+        ("[scaler.querynode]\ninterval = \"1s\"\n", "interval"),
+        ("[scaler.querynode]\nmin_replicas = 30\n", "min_replicas 30 > max_replicas 10"),
+        ("[scaler.caution]\nmemory_limit = 101\n", "memory_limit"),
+        ("[scaler.caution]\nurgent_pressure = 0.5\n", "urgent_pressure"),
+        ("[scaler.caution]\ndrian = true\n", "drain"),
+    ] {
+        let error = config::parse("actors.toml", text, &Variables::new()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{text}: {error}");
+    }
+}

@@ -1,5 +1,7 @@
 //! The scaler with a platform in memory, in virtual time.
 
+mod draining;
+
 use std::time::Duration;
 
 use tokio::sync::watch;
