@@ -26,13 +26,13 @@ use tokio::sync::watch;
 
 use crate::model::{
     ClusterEvent, Condition, Evidence, Inventory, JournalEntry, JournalQuery, LeaseRecord,
-    Notification, ProbeObservation, QueryNode, Receipt, Reason, RolloutStatus, Serving, StoredLease,
-    Timestamp, WorkloadRef,
+    Notification, ProbeObservation, QueryNode, Reason, Receipt, RolloutStatus, Serving,
+    StoredLease, Timestamp, WorkloadRef,
 };
 
 pub use cluster::ClusterError;
-pub use milvus::management::ManagementError;
 pub use journal::{JournalError, JournalHealth, JournalTrouble, MovedAside, StateError};
+pub use milvus::management::ManagementError;
 pub use notify::NotifyError;
 pub use tls::install_tls_provider;
 

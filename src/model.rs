@@ -38,9 +38,7 @@ pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
     ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
 };
-pub use serving::{
-    Balance, LoadedCollection, Management, QueryNode, QueryNodeState, Serving,
-};
+pub use serving::{Balance, LoadedCollection, Management, QueryNode, QueryNodeState, Serving};
 pub use shown::{AlertShown, AlertsShown, PendingShown};
 pub use silence::{Held, Matchers, NewSilence, Silence, SilencePhase, SilenceShown, SilencesShown};
 pub use state::{StateChanges, StoredState};

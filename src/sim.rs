@@ -31,8 +31,8 @@ mod milvus;
 mod network;
 mod pods;
 mod seed;
-mod serving;
 mod servers;
+mod serving;
 mod settings;
 mod simulation;
 pub mod smtp;
@@ -45,9 +45,10 @@ pub use kubernetes::authorization::{AccessRule, UsedAccess};
 pub use kubernetes::gate::Link;
 pub use kubernetes::requests::ApiRequest;
 pub use pods::PodRequest;
-pub use settings::{
-    CollectionSettings, ComponentSettings, DataSettings, Layout, ProbeTimes, Probing, RollingMode, SimSettings,
-};
 pub use serving::ServingView;
+pub use settings::{
+    CollectionSettings, ComponentSettings, DataSettings, Layout, ProbeTimes, Probing, RollingMode,
+    SimSettings,
+};
 pub use simulation::{SimError, Simulation};
 pub use views::{PodView, WorkloadView};

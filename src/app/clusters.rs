@@ -18,9 +18,9 @@ use crate::actors::tree::ClusterParts;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::settings::{ClusterSettings, Platform, ProcessSettings};
-use crate::effects::{Cluster, QueryNodes};
 use crate::effects::cluster::dry_run::DryRunCluster;
 use crate::effects::milvus::query_nodes::{DryRunQueryNodes, MilvusQueryNodes, QueryNodesSettings};
+use crate::effects::{Cluster, QueryNodes};
 
 /// What is not done but shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,11 +15,11 @@ use super::smtp::base64;
 use crate::effects::milvus::proto::common::{ServerInfo, Status as MilvusStatus};
 use crate::effects::milvus::proto::milvus::milvus_service_server::MilvusService;
 use crate::effects::milvus::proto::milvus::{
-    CheckHealthRequest, CheckHealthResponse, ConnectRequest, ConnectResponse, GetVersionRequest,
-    GetVersionResponse, QueryRequest, QueryResults, ShowCollectionsRequest,
-    ShowCollectionsResponse, GetQuerySegmentInfoRequest, GetQuerySegmentInfoResponse,
-    GetReplicasRequest, GetReplicasResponse, ListDatabasesRequest, ListDatabasesResponse,
-    QuerySegmentInfo, ReplicaInfo, ShardReplica,
+    CheckHealthRequest, CheckHealthResponse, ConnectRequest, ConnectResponse,
+    GetQuerySegmentInfoRequest, GetQuerySegmentInfoResponse, GetReplicasRequest,
+    GetReplicasResponse, GetVersionRequest, GetVersionResponse, ListDatabasesRequest,
+    ListDatabasesResponse, QueryRequest, QueryResults, QuerySegmentInfo, ReplicaInfo, ShardReplica,
+    ShowCollectionsRequest, ShowCollectionsResponse,
 };
 use crate::effects::milvus::proto::schema::{
     DataType, FieldData, LongArray, ScalarField, field_data, scalar_field,

@@ -108,7 +108,8 @@ impl Held {
     pub(super) fn new(settings: &SimSettings) -> Option<Self> {
         let data = settings.data.clone()?;
         let nodes = settings.components.iter().find(|one| one.role == Role::QueryNode)?;
-        let mut items = Vec::new();
+        let mut items: Vec<Item> = Vec::new();
+        let mut ids = 450_000..;
         for collection in &settings.collections {
             for copy in 0..data.replicas.max(1) {
                 for number in 0..=data.segments {
@@ -116,7 +117,7 @@ impl Held {
                     items.push(Item {
                         collection: collection.name.clone(),
                         copy,
-                        id: 450_000 + items.len() as i64,
+                        id: ids.next().unwrap_or_default(),
                         is_channel,
                         bytes: if is_channel { 0 } else { data.segment_bytes },
                         on: None,
@@ -126,13 +127,8 @@ impl Held {
                 }
             }
         }
-        let state = State {
-            nodes: BTreeMap::new(),
-            items,
-            last_id: 0,
-            out_of_memory: 0,
-            fullest_bytes: 0,
-        };
+        let state =
+            State { nodes: BTreeMap::new(), items, last_id: 0, out_of_memory: 0, fullest_bytes: 0 };
         Some(Self {
             settings: data,
             namespace: settings.namespace.clone(),
@@ -174,9 +170,8 @@ impl Held {
         let state = self.lock();
         let is_there = |copy: u32| {
             let mut items = state.items.iter();
-            items.all(|item| {
-                item.collection != collection || item.copy != copy || item.on.is_some()
-            })
+            items
+                .all(|item| item.collection != collection || item.copy != copy || item.on.is_some())
         };
         (0..self.settings.replicas.max(1)).any(is_there)
     }

@@ -242,7 +242,10 @@ fn the_environment_wins_over_the_file_and_takes_the_type_of_the_key() {
     assert_eq!(cluster.components, Components::List(vec!["proxy".into(), "querynode".into()]));
     assert_eq!(cluster.metrics_port, 9092);
     assert_eq!(settings.scaler.defaults.scale_up.stabilization.get(), Duration::from_secs(5));
-    assert_eq!(settings.scaler.defaults.scale_up.policies, Settings::default().scaler.defaults.scale_up.policies);
+    assert_eq!(
+        settings.scaler.defaults.scale_up.policies,
+        Settings::default().scaler.defaults.scale_up.policies
+    );
     assert!(!settings.alerter.send_resolved);
     assert_eq!(settings.telemetry.log_level, "debug");
 }

@@ -127,7 +127,12 @@ impl Scaler {
     }
 
     /// Tells what was done, even if the last thing told was of the same kind.
-    pub(super) fn tell_anew(&mut self, component: &ComponentId, kind: &'static str, summary: String) {
+    pub(super) fn tell_anew(
+        &mut self,
+        component: &ComponentId,
+        kind: &'static str,
+        summary: String,
+    ) {
         if kind != "platform_error" {
             self.told.remove(component);
         }

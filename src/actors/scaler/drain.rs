@@ -166,11 +166,9 @@ impl Scaler {
             let marked = cluster.prefer_removal(&preference);
             within(deadline, "mark", &preference.workload, marked).await.map(drop)
         };
-        ctx.spawn(
-            marked.into_actor(self).map(move |answer, act, ctx| {
-                act.on_marked(&component, answer, ctx);
-            }),
-        );
+        ctx.spawn(marked.into_actor(self).map(move |answer, act, ctx| {
+            act.on_marked(&component, answer, ctx);
+        }));
     }
 
     fn on_marked(

@@ -84,16 +84,15 @@ fn caution(judge: &mut Judge<'_>, path: &KeyPath, caution: &CautionSettings) {
     judge.duration(&path.key("evidence_age"), evidence, SECOND, LONGEST_INTERVAL);
     let longest = LONGEST_INTERVAL;
     judge.duration(&path.key("drain_timeout"), caution.drain_timeout, SECOND, longest);
-    let waits = [
-        ("undrained_wait", caution.undrained_wait),
-        ("serving_timeout", caution.serving_timeout),
-    ];
+    let waits =
+        [("undrained_wait", caution.undrained_wait), ("serving_timeout", caution.serving_timeout)];
     for (key, value) in waits {
         judge.duration(&path.key(key), value, Duration::ZERO, longest);
     }
     let pressure = caution.urgent_pressure;
     if !(1.0..=100.0).contains(&pressure) {
-        let words = format!("must be between 1 and 100, a multiple of the threshold, not {pressure}");
+        let words =
+            format!("must be between 1 and 100, a multiple of the threshold, not {pressure}");
         judge.value(&path.key("urgent_pressure"), words);
     }
 }

@@ -80,9 +80,10 @@ pub fn management_client(authorization: Option<&str>) -> Result<Client, Reason> 
         headers.insert(AUTHORIZATION, value);
     }
     let builder = modest_client(Trust::Nobody).http1_only().default_headers(headers);
-    builder.pool_max_idle_per_host(0).build().map_err(|error| {
-        Reason::new(ReasonKind::Connection, failure::describe(&error))
-    })
+    builder
+        .pool_max_idle_per_host(0)
+        .build()
+        .map_err(|error| Reason::new(ReasonKind::Connection, failure::describe(&error)))
 }
 
 /// What goes with a request.
@@ -155,13 +156,10 @@ impl ManagementPages {
         path: &str,
         form: Form<'_>,
     ) -> Result<Vec<u8>, ManagementError> {
-        match timeout_at(self.deadline, self.exchange(method, path, form)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let text = format!("{path}: no answer in time");
-                Err(ManagementError::failed(ReasonKind::Timeout, text))
-            }
-        }
+        timeout_at(self.deadline, self.exchange(method, path, form)).await.unwrap_or_else(|_| {
+            let text = format!("{path}: no answer in time");
+            Err(ManagementError::failed(ReasonKind::Timeout, text))
+        })
     }
 
     async fn exchange(
@@ -270,7 +268,6 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
         Either::Text(text) => text.parse().map_err(serde::de::Error::custom),
     }
 }
-
 
 #[cfg(test)]
 mod tests {

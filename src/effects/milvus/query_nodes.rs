@@ -88,7 +88,11 @@ impl MilvusQueryNodes {
             let ip = pod.ip.as_deref().filter(|_| pod.condition == PodCondition::Ready)?;
             let port = self.settings.metrics_port;
             let is_v6 = ip.contains(':');
-            Some(if is_v6 { format!("http://[{ip}]:{port}") } else { format!("http://{ip}:{port}") })
+            Some(if is_v6 {
+                format!("http://[{ip}]:{port}")
+            } else {
+                format!("http://{ip}:{port}")
+            })
         };
         pods.filter_map(page).collect()
     }
@@ -210,8 +214,7 @@ impl QueryNodes for MilvusQueryNodes {
     async fn survey(&self, budget: Duration) -> Result<Serving, Reason> {
         let (taken_at, deadline) = (self.clock.now(), self.deadline(budget));
         let client = self.client(deadline).await?;
-        let (found, managed) =
-            tokio::join!(self.loaded(&client, budget), self.managed(deadline));
+        let (found, managed) = tokio::join!(self.loaded(&client, budget), self.managed(deadline));
         let found = found?;
         let (nodes, is_suspended, management) = match managed {
             Ok(Managed { nodes, is_balance_suspended }) => {

@@ -43,10 +43,11 @@ impl Rule {
     pub const fn of(role: Role) -> Self {
         match role {
             Role::Proxy | Role::IndexNode => Self::Free,
-            Role::DataNode | Role::StreamingNode => Self::OneAtATime,
             Role::QueryNode => Self::HoldsData,
-            // Never scaled at all; if that ever changed, then with care.
-            Role::MixCoord
+            // All but the first two are never scaled; if that ever changed, then with care.
+            Role::DataNode
+            | Role::StreamingNode
+            | Role::MixCoord
             | Role::RootCoord
             | Role::DataCoord
             | Role::QueryCoord
@@ -177,7 +178,8 @@ fn still_waits(
     let since = now.since(before.added_at?);
     let is_urgent =
         plan.trigger.pressure().is_some_and(|pressure| pressure >= settings.urgent_pressure);
-    (!is_urgent && since < settings.serving_timeout).then(|| settings.serving_timeout - since)
+    let left = settings.serving_timeout.saturating_sub(since);
+    (!is_urgent && !left.is_zero()).then_some(left)
 }
 
 /// Why no more nodes are added.
@@ -225,10 +227,11 @@ fn inwards(question: &Question<'_>, now: Timestamp) -> Result<Removal, CautionRe
     memory::fits(&pods, victim, question.settings.memory_percent)?;
     if matches!(removal, Removal::Undrained { .. })
         && let Some(removed_at) = question.before.removed_at
-        && now.since(removed_at) < question.settings.undrained_wait
     {
-        let left = question.settings.undrained_wait - now.since(removed_at);
-        return Err(CautionReason::AfterRemoval { left });
+        let left = question.settings.undrained_wait.saturating_sub(now.since(removed_at));
+        if !left.is_zero() {
+            return Err(CautionReason::AfterRemoval { left });
+        }
     }
     Ok(removal)
 }
@@ -282,7 +285,10 @@ fn drain(question: &Question<'_>, serving: &Serving) -> Result<Removal, CautionR
     };
     let pairs = pods.iter().filter_map(|pod| Some((*pod, node_of(pod)?)));
     let chosen = if workload.kind == WorkloadKind::StatefulSet {
-        let highest = pods.iter().filter_map(|pod| Some((ordinal(&pod.name)?, *pod))).max_by_key(|(ordinal, _)| *ordinal);
+        let highest = pods
+            .iter()
+            .filter_map(|pod| Some((ordinal(&pod.name)?, *pod)))
+            .max_by_key(|(ordinal, _)| *ordinal);
         highest.and_then(|(_, pod)| Some((pod, node_of(pod)?)))
     } else {
         let held = |node: &QueryNode| (node.channels, node.segments);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::caution::Before;
-use super::limits::History;
 use super::drain::{DrainPhase, DrainUnderWay};
+use super::limits::History;
 use super::settings::ScalingSettings;
 use super::{PlannedChange, Trigger};
 use crate::model::{ComponentId, Timestamp, WorkloadRef};
@@ -114,10 +114,7 @@ impl ScalingLedger {
             let mut changes = record.changes.iter().rev();
             changes.find(|(_, from, to)| is_it(*from, *to)).map(|(at, _, _)| *at)
         };
-        Before {
-            added_at: newest(|from, to| to > from),
-            removed_at: newest(|from, to| to < from),
-        }
+        Before { added_at: newest(|from, to| to > from), removed_at: newest(|from, to| to < from) }
     }
 
     /// When the last change of `component` ended, one way or the other.

@@ -196,8 +196,7 @@ impl<'a> Survey<'a> {
         let sum: u128 = used.into_iter().map(u128::from).sum();
         let predicted = (sum * 100).checked_div(room).unwrap_or(u128::MAX);
         let predicted = Percent::try_from(predicted).unwrap_or(Percent::MAX);
-        (predicted >= allowed)
-            .then_some(KeepReason::MemoryWouldNotFit { predicted, allowed })
+        (predicted >= allowed).then_some(KeepReason::MemoryWouldNotFit { predicted, allowed })
     }
 }
 

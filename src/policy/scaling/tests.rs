@@ -70,7 +70,7 @@ fn load(replicas: u32, cpu: Percent, memory: Percent) -> ScalingRequest {
         health: HealthState::Healthy,
         being_restarted: Vec::new(),
         sick_below: Vec::new(),
-            quiet: None,
+        quiet: None,
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::sim::load::Load;
+use crate::sim::serving::Held;
 
 /// Upper bounds of the latency buckets, in milliseconds: powers of two, as Milvus has them.
 const BUCKETS: usize = 18;
@@ -149,7 +150,7 @@ impl Page {
     }
 
     fn query_coordinator(&self, text: &mut String) {
-        let tasks = self.load.held().map_or(0, |held| held.tasks()) as f64;
+        let tasks = self.load.held().map_or(0, Held::tasks) as f64;
         let kinds = ["channel_move", "segment_grow", "segment_move"];
         let labels = kinds.map(|kind| format!("querycoord_task_type=\"{kind}\""));
         let samples = [(&*labels[0], 0.0), (&*labels[1], 0.0), (&*labels[2], tasks)];

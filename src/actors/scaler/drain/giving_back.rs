@@ -12,7 +12,12 @@ use crate::policy::scaling::{DrainPhase, DrainUnderWay};
 
 impl Scaler {
     /// From now on the node is to be given back.
-    pub(super) fn give_back(&mut self, component: &ComponentId, why: String, ctx: &mut Context<Self>) {
+    pub(super) fn give_back(
+        &mut self,
+        component: &ComponentId,
+        why: String,
+        ctx: &mut Context<Self>,
+    ) {
         let now = self.around.clock.now();
         self.drains.plans.remove(component);
         self.ledger().drain_goes_on(component, DrainPhase::GivingBack { why }, now);
@@ -38,8 +43,7 @@ impl Scaler {
     /// how long it was alone; what was being removed is watched.
     pub(in crate::actors::scaler) fn resume_drains(&mut self, ctx: &mut Context<Self>) {
         let is_alone = |drain: &&DrainUnderWay| {
-            drain.phase == DrainPhase::Emptying
-                && !self.drains.plans.contains_key(&drain.component)
+            drain.phase == DrainPhase::Emptying && !self.drains.plans.contains_key(&drain.component)
         };
         let alone: Vec<ComponentId> = {
             let ledger = self.ledger();

@@ -93,4 +93,3 @@ pub(super) async fn play() -> anyhow::Result<ScalingReport> {
     let passed = missing.is_empty();
     Ok(ScalingReport { scenario: "drain", passed, missing, figures, text })
 }
-

@@ -44,7 +44,10 @@ pub(super) async fn play() -> anyhow::Result<ScalingReport> {
             missing.push(what.to_owned());
         }
     };
-    expect(refused && words.contains("memory limit"), "falconer refuses and names the memory limit");
+    expect(
+        refused && words.contains("memory limit"),
+        "falconer refuses and names the memory limit",
+    );
     expect(ours.replicas == u64::from(NODES), "falconer leaves the query nodes as they are");
     expect(ours.serving.out_of_memory == 0, "no query node of falconer's runs out of memory");
     expect(ours.queries.failed == 0, "no query fails under falconer");

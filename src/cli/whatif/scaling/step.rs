@@ -53,7 +53,7 @@ fn recommended(seen: &Observation, settings: &ScalingSettings, now: Timestamp) -
         health: HealthState::Healthy,
         being_restarted: Vec::new(),
         sick_below: Vec::new(),
-            quiet: None,
+        quiet: None,
     };
     let ledger = ScalingLedger::default();
     match step::recommend(&request, &workload, &ledger, settings, now) {

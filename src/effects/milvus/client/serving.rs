@@ -1,8 +1,6 @@
 //! The calls that tell which collections are loaded, in how many copies, and on which nodes.
 
-use super::{
-    CallError, MAX_COLLECTIONS, MilvusClient, NAME_LIMIT, Stub, accept, cut,
-};
+use super::{CallError, MAX_COLLECTIONS, MilvusClient, NAME_LIMIT, Stub, accept, cut};
 use crate::effects::milvus::proto::milvus::{
     GetQuerySegmentInfoRequest, GetQuerySegmentInfoResponse, GetReplicasRequest,
     GetReplicasResponse, ListDatabasesRequest, ListDatabasesResponse, ShowCollectionsRequest,

@@ -36,7 +36,8 @@ pub(super) async fn count(pages: &[String], budget: Duration) -> Result<u64, Str
     if pages.is_empty() {
         return Err("no pod of the query coordinator is ready to be asked".to_owned());
     }
-    let client = http_client(&HttpClientSettings::default()).map_err(|reason| reason.to_string())?;
+    let client =
+        http_client(&HttpClientSettings::default()).map_err(|reason| reason.to_string())?;
     let mut tasks = 0.0;
     for page in pages {
         let url = format!("{page}/metrics");

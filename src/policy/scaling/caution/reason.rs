@@ -115,7 +115,9 @@ impl CautionReason {
 impl fmt::Display for CautionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EvidenceMissing { why } => write!(f, "it cannot be told what Milvus holds: {why}"),
+            Self::EvidenceMissing { why } => {
+                write!(f, "it cannot be told what Milvus holds: {why}")
+            }
             Self::EvidenceStale { age, allowed } => write!(
                 f,
                 "what is known of Milvus is {} old, more than {}",

@@ -94,8 +94,7 @@ impl ScalingLedger {
         let record = self.components.get(id).unwrap_or(&none);
         let ComponentRecord { changes, last_change_ended, retry_not_before, errors, .. } = record;
         let is_idle = under_way.is_none() && drain.is_none();
-        if is_idle && changes.is_empty() && last_change_ended.is_none() && *errors == 0
-        {
+        if is_idle && changes.is_empty() && last_change_ended.is_none() && *errors == 0 {
             return None;
         }
         let too_many = changes.len().saturating_sub(MOST_CHANGES);

@@ -55,8 +55,7 @@ impl Falconer {
     pub(super) fn target() -> Self {
         let mut settings =
             ScalingSettings { mode: ScalingMode::Target, ..ScalingSettings::default() };
-        let limit =
-            |kind, value| ChangeLimit { kind, value, period: Duration::from_secs(15) };
+        let limit = |kind, value| ChangeLimit { kind, value, period: Duration::from_secs(15) };
         let percent = limit(ChangeLimitKind::Percent, 100);
         settings.scale_up.policies = vec![percent, limit(ChangeLimitKind::Pods, 4)];
         settings.scale_down.policies = vec![percent];

@@ -36,11 +36,11 @@ pub(super) fn cores_at(at: Duration) -> f64 {
     if at < CALM || at >= fall + FALLS {
         LOW
     } else if at < top {
-        LOW + (HIGH - LOW) * share(at - CALM, RISES)
+        LOW + (HIGH - LOW) * share(at.saturating_sub(CALM), RISES)
     } else if at < fall {
         HIGH
     } else {
-        HIGH - (HIGH - LOW) * share(at - fall, FALLS)
+        HIGH - (HIGH - LOW) * share(at.saturating_sub(fall), FALLS)
     }
 }
 
@@ -66,8 +66,12 @@ pub(super) struct World {
 impl World {
     pub(super) fn new() -> Self {
         // The same noise for every rule, and each time.
-        let mut world =
-            Self { now: Duration::ZERO, pods: Vec::new(), made: 0, noise: fastrand::Rng::with_seed(7) };
+        let mut world = Self {
+            now: Duration::ZERO,
+            pods: Vec::new(),
+            made: 0,
+            noise: fastrand::Rng::with_seed(7),
+        };
         world.set_replicas(REPLICAS);
         for pod in &mut world.pods {
             (pod.is_ready, pod.serves) = (true, true);
