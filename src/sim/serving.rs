@@ -6,19 +6,19 @@
 //! gives away what it has until it is gone, and one that needs more memory than its limit loses all
 //! of it for a while.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::controllers::template::is_ready;
-use super::kubernetes::json::{is_terminating, name, text, uid};
 use super::kubernetes::resource::PODS;
 use super::kubernetes::store::Store;
 use super::labels::component_of;
 use super::settings::{DataSettings, SimSettings};
 use crate::model::Role;
+use state::{Item, Seen, State};
 
 /// The data of all query nodes. Cheap to clone; all clones share it.
 #[derive(Debug, Clone)]
@@ -27,42 +27,6 @@ pub(super) struct Held {
     namespace: String,
     limit_bytes: u64,
     state: Arc<Mutex<State>>,
-}
-
-#[derive(Debug)]
-struct State {
-    nodes: BTreeMap<i64, Node>,
-    items: Vec<Item>,
-    last_id: i64,
-    out_of_memory: u64,
-    fullest_bytes: u64,
-}
-
-#[derive(Debug)]
-struct Node {
-    pod: String,
-    uid: String,
-    ip: String,
-    suspended: bool,
-    stopping: bool,
-    /// Until when it loads what it was given.
-    busy_until: Instant,
-    /// Until when it is gone, because it needed too much memory.
-    down_until: Option<Instant>,
-}
-
-/// A segment, or a channel, of one copy.
-#[derive(Debug)]
-struct Item {
-    collection: String,
-    copy: u32,
-    id: i64,
-    is_channel: bool,
-    bytes: u64,
-    on: Option<i64>,
-    /// Where it is being loaded, and when that is done.
-    moving: Option<(i64, Instant)>,
-    must_go: bool,
 }
 
 /// Where one copy of a collection is.
@@ -260,170 +224,5 @@ impl Held {
             fullest_bytes: state.fullest_bytes,
             moving: state.items.iter().filter(|item| item.moving.is_some()).count() as u64,
         }
-    }
-}
-
-/// A pod of the query nodes.
-struct Seen {
-    pod: String,
-    uid: String,
-    ip: String,
-    is_ready: bool,
-    is_ending: bool,
-}
-
-impl Seen {
-    fn of(pod: &serde_json::Value) -> Self {
-        Self {
-            pod: name(pod).to_owned(),
-            uid: uid(pod).to_owned(),
-            ip: text(pod, "/status/podIP").to_owned(),
-            is_ready: is_ready(pod),
-            is_ending: is_terminating(pod),
-        }
-    }
-}
-
-impl Item {
-    fn may_stay(&mut self) {
-        self.must_go = false;
-        self.moving = None;
-    }
-
-    /// Whether its node holds it, or will.
-    fn counts_for(&self, id: i64) -> bool {
-        self.moving.map_or(self.on, |(target, _)| Some(target)) == Some(id)
-    }
-}
-
-impl State {
-    /// Nodes come with their pods and go with them.
-    fn follow(&mut self, seen: &[Seen], now: Instant) {
-        for pod in seen.iter().filter(|pod| pod.is_ready) {
-            if !self.nodes.values().any(|node| node.uid == pod.uid) {
-                self.last_id += 1;
-                let node = Node {
-                    pod: pod.pod.clone(),
-                    uid: pod.uid.clone(),
-                    ip: pod.ip.clone(),
-                    suspended: false,
-                    stopping: false,
-                    busy_until: now,
-                    down_until: None,
-                };
-                self.nodes.insert(self.last_id, node);
-            }
-        }
-        let mut gone = Vec::new();
-        for (id, node) in &mut self.nodes {
-            match seen.iter().find(|pod| pod.uid == node.uid) {
-                Some(pod) => node.stopping = pod.is_ending,
-                None => gone.push(*id),
-            }
-        }
-        for id in gone {
-            self.nodes.remove(&id);
-            self.lose(id);
-        }
-    }
-
-    /// Whatever was on the node is on none, and what was on its way to it is not any more.
-    fn lose(&mut self, id: i64) {
-        for item in &mut self.items {
-            if item.on == Some(id) {
-                item.on = None;
-                item.must_go = false;
-            }
-            if item.moving.is_some_and(|(target, _)| target == id) {
-                item.moving = None;
-            }
-        }
-    }
-
-    fn end_moves(&mut self, now: Instant) {
-        for item in &mut self.items {
-            if let Some((target, done_at)) = item.moving
-                && done_at <= now
-            {
-                item.on = Some(target);
-                item.may_stay();
-            }
-        }
-    }
-
-    fn run_out_of_memory(&mut self, held: &Held, now: Instant) {
-        let ids: Vec<i64> = self.nodes.keys().copied().collect();
-        for id in ids {
-            let memory = self.memory(id, held.settings.base_bytes);
-            self.fullest_bytes = self.fullest_bytes.max(memory);
-            if memory > held.limit_bytes {
-                self.out_of_memory += 1;
-                self.lose(id);
-                if let Some(node) = self.nodes.get_mut(&id) {
-                    node.down_until = Some(now + held.settings.restart_time);
-                    node.busy_until = now;
-                }
-            }
-        }
-    }
-
-    /// What the node needs for what it holds and what it is being given.
-    fn memory(&self, id: i64, base: u64) -> u64 {
-        let is_there = |item: &&Item| {
-            item.on == Some(id) || item.moving.is_some_and(|(target, _)| target == id)
-        };
-        base + self.items.iter().filter(is_there).map(|item| item.bytes).sum::<u64>()
-    }
-
-    fn begin_moves(&mut self, load_time: Duration, now: Instant) {
-        for at in 0..self.items.len() {
-            let item = &self.items[at];
-            let is_leaving = item.on.and_then(|id| self.nodes.get(&id)).is_some_and(|n| n.stopping);
-            if item.moving.is_none() && (item.on.is_none() || item.must_go || is_leaving) {
-                self.send(at, None, load_time, now);
-            }
-        }
-        self.balance(load_time, now);
-    }
-
-    /// One move from the fullest to the emptiest node, where nothing else is on its way.
-    fn balance(&mut self, load_time: Duration, now: Instant) {
-        if self.items.iter().any(|item| item.moving.is_some() || item.on.is_none()) {
-            return;
-        }
-        let counts: BTreeMap<i64, usize> =
-            self.takers(now).into_iter().map(|id| (id, self.count(id))).collect();
-        let fullest = counts.iter().max_by_key(|(_, count)| **count);
-        let emptiest = counts.iter().min_by_key(|(_, count)| **count);
-        let (Some((from, most)), Some((to, least))) = (fullest, emptiest) else { return };
-        if most - least < 2 {
-            return;
-        }
-        let at = self.items.iter().position(|item| item.on == Some(*from) && !item.is_channel);
-        if let Some(at) = at {
-            self.send(at, Some(*to), load_time, now);
-        }
-    }
-
-    /// Nodes that can be given something.
-    fn takers(&self, now: Instant) -> Vec<i64> {
-        let takes = |node: &Node| {
-            !node.suspended && !node.stopping && node.down_until.is_none_or(|until| until <= now)
-        };
-        self.nodes.iter().filter(|(_, node)| takes(node)).map(|(id, _)| *id).collect()
-    }
-
-    fn count(&self, id: i64) -> usize {
-        self.items.iter().filter(|item| item.counts_for(id)).count()
-    }
-
-    fn send(&mut self, at: usize, to: Option<i64>, load_time: Duration, now: Instant) {
-        let from = self.items[at].on;
-        let takers = self.takers(now).into_iter().filter(|id| Some(*id) != from);
-        let Some(to) = to.or_else(|| takers.min_by_key(|id| self.count(*id))) else { return };
-        let Some(node) = self.nodes.get_mut(&to) else { return };
-        let done_at = node.busy_until.max(now) + load_time;
-        node.busy_until = done_at;
-        self.items[at].moving = Some((to, done_at));
     }
 }
