@@ -82,18 +82,33 @@ pub trait Cluster: Send + Sync {
     /// How far the newest rollout of `workload` has come.
     async fn rollout_status(&self, workload: &WorkloadRef) -> Result<RolloutStatus, ClusterError>;
 
-    /// Sets the number of replicas through the scale subresource, only if it is still
-    /// `request.from`.
+    /// Sets the number of replicas in the object in which it stands, only if it is still
+    /// `request.from`, and nothing else scales the workload.
+    ///
+    /// # Errors
+    /// As for `restart`; `Conflict` where the number is another one by now, `ScaledByOther` where
+    /// something else scales the workload.
     async fn scale(&self, request: &ScaleRequest) -> Result<Applied, ClusterError>;
+
+    /// The exact change that `scale` would make now, as text. Asks all that `scale` asks, and
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// Those of `scale`.
+    async fn plan_scale(&self, request: &ScaleRequest) -> Result<String, ClusterError> {
+        let ScaleRequest { workload, from, to } = request;
+        Ok(format!("scale {workload} from {from} to {to} replicas"))
+    }
+
+    /// How far a change of the number of replicas has come: `Failed` where it is none of the two
+    /// numbers of `request` any more.
+    async fn scaling_status(&self, request: &ScaleRequest) -> Result<RolloutStatus, ClusterError> {
+        self.rollout_status(&request.workload).await
+    }
 
     /// The exact change that `restart` would make, as text; nothing is asked or changed.
     fn describe_restart(&self, request: &RestartRequest) -> String {
         format!("restart {} at {}", request.workload, request.at)
-    }
-
-    /// The exact change that `scale` would make, as text; nothing is asked or changed.
-    fn describe_scale(&self, request: &ScaleRequest) -> String {
-        format!("scale {} from {} to {} replicas", request.workload, request.from, request.to)
     }
 
     /// The exact change that `delete_pod` would make, as text; nothing is asked or changed.

@@ -63,6 +63,8 @@ pub enum ActionOutcome {
     Refused,
     /// Dry-run: only shown.
     DryRun,
+    /// Something else does it: only said what falconer would do.
+    Observed,
 }
 
 impl ActionOutcome {
@@ -75,6 +77,7 @@ impl ActionOutcome {
             Self::Error => "error",
             Self::Refused => "refused",
             Self::DryRun => "dry_run",
+            Self::Observed => "observed",
         }
     }
 }
@@ -352,6 +355,8 @@ mod tests {
         metrics.config_loaded(Timestamp::default());
         metrics.config_reloaded(ReloadOutcome::Rejected, Timestamp::default());
         metrics.alert_sent("email", Severity::Critical, AlertStatus::Firing, true);
+        metrics.digest_sent("email", true);
+        metrics.alert_groups("email", 2);
         metrics.message_accepted("email", Duration::from_millis(120));
         metrics.delivery_flawed("email");
         metrics.action(&id, ActionKind::Restart, ActionOutcome::Started);
@@ -511,6 +516,8 @@ mod tests {
             r#"falconer_mailbox_depth{actor="supervisor"} 3"#.to_owned(),
             r#"falconer_mailbox_dropped_total{actor="supervisor"} 1"#.to_owned(),
             r#"falconer_actor_respawns_total{actor="prober"} 1"#.to_owned(),
+            r#"falconer_alert_digests_total{outcome="delivered",receiver="email"} 1"#.to_owned(),
+            r#"falconer_alert_groups{receiver="email"} 2"#.to_owned(),
             r#"falconer_alerts_total{outcome="delivered",receiver="email",severity="critical",status="firing"} 1"#.to_owned(),
         ] {
             assert!(page.lines().any(|line| line == expected), "{expected} is missing in\n{page}");

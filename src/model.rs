@@ -6,6 +6,7 @@ pub mod change;
 pub mod component;
 pub mod condition;
 pub mod explanation;
+pub mod gitops;
 pub mod health;
 mod hung;
 pub mod journal;
@@ -28,6 +29,7 @@ pub use alert::{
 pub use change::{ChangeRefusal, RefusalKind};
 pub use component::{ComponentId, ProberKind, Role};
 pub use condition::Condition;
+pub use gitops::{GitOps, GitOpsTool};
 pub use health::{AlertState, ComponentHealth, HealthState};
 pub use journal::{EvidenceSource, JournalEntry, JournalKind, JournalQuery, JournalRecord};
 pub use leadership::{Leadership, LeaseRecord, StoredLease};

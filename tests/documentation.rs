@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use falconer::clock::Clock;
 use falconer::config::settings::{
-    ClusterSettings, PagerDutySettings, ProberSettings, ProcessSettings, Settings, WebhookSettings,
-    WindowSettings,
+    ClusterSettings, PagerDutySettings, ProberSettings, ProcessSettings, Route, Settings,
+    WebhookSettings, WindowSettings,
 };
 use falconer::effects::journal::{JournalLimits, SqliteJournal, SqliteSettings};
 use falconer::metrics::{
@@ -70,7 +70,10 @@ fn every_key_of_the_configuration_is_in_the_readme_and_no_other() {
     keys_of(ProberSettings::default(), &mut required);
     keys_of(WebhookSettings::default(), &mut required);
     keys_of(WindowSettings::default(), &mut required);
-    required.insert("routes.mute".to_owned());
+    let Value::Object(route) = serde_json::to_value(Route::default()).unwrap() else {
+        unreachable!()
+    };
+    required.extend(route.keys().map(|key| format!("routes.{key}")));
     let is_documented = |key: &String| {
         let inner = format!("{key}.");
         let outer = key.split('.').next().unwrap_or(key);
@@ -122,6 +125,8 @@ fn feed(metrics: &Metrics) {
     metrics.config_reloaded(ReloadOutcome::Applied, Timestamp::default());
     metrics.leads(true, false);
     metrics.breaker(&id.cluster, true);
+    metrics.alert_groups("email", 1);
+    metrics.digest_sent("email", true);
     metrics.silences_active(1);
     metrics.alerts_suppressed("silenced", 1);
     metrics.action_unwritten();

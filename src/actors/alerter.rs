@@ -1,4 +1,4 @@
-//! Tells people: one alert per incident, repeated, resolved, retried until it is accepted.
+//! Tells people: the alerts of a group together, repeated, resolved, retried until it is accepted.
 //!
 //! Every receiver has its own queue and its own back-off, with one send in flight, so that one that
 //! hangs never slows another. What was told to whom is kept in the [`AlertBook`], which outlives the
@@ -234,18 +234,15 @@ impl Alerter {
 
     fn decide(&self) -> Round {
         let now = self.clock.now();
-        let wake = self.leave_to_leader(now);
+        let left_until = self.leave_to_leader(now);
         let mut book = self.book();
         let finished = book.settle(&self.settings, &self.holds(now), self.pace, now);
         let speaks = self.speaks();
         let (escalated, call) =
             if speaks { book.escalate(&self.settings, now) } else { Default::default() };
         let edge = self.silences().next_change(now);
-        let wake = wake.into_iter().chain(call).chain(edge).min();
+        let wake = left_until.into_iter().chain(call).chain(edge).min();
         let mut round = Round { finished, escalated, wake, ..Round::default() };
-        if !speaks {
-            book.forget_untold(now.minus(self.leadership.longest_gap()));
-        }
         let is_free = |name: &&Arc<str>| speaks && !self.in_flight.contains(*name);
         for receiver in self.receivers.keys().filter(is_free) {
             match book.next(receiver, &self.settings, self.pace, now) {
@@ -303,14 +300,14 @@ impl Alerter {
         self.in_flight.remove(receiver);
         self.note_delivery(receiver, notification, reason, &result);
         self.note_attempt(receiver, &result);
-        let incident = &notification.lead.incident;
-        let result = result.map(drop).map_err(|error| SendFailure {
+        let result = result.map_err(|error| SendFailure {
             outage: error.is_retryable(),
             retry_after: error.retry_after(),
             error: error.to_string(),
         });
         let (now, random) = (self.clock.now(), fastrand::f64());
-        let change = self.book().finish(incident, receiver, result, &self.settings, random, now);
+        let change =
+            self.book().finish(receiver, notification, result, &self.settings, random, now);
         match change {
             CircuitChange::Stayed | CircuitChange::Reopened { .. } => {}
             CircuitChange::Opened { .. } => self.metrics.circuit_opened(CircuitParty::Receiver),

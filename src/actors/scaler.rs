@@ -6,20 +6,21 @@ mod act;
 mod caution;
 mod drain;
 mod keeping;
+mod observe;
 mod reconfigure;
 mod settings;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::prelude::*;
 
 pub use self::reconfigure::Reconfigure;
 pub use self::settings::ScalerSettings;
-pub use self::snapshot::{ScalerSnapshot, ScalingRecord};
+pub use self::snapshot::{ObservedScaling, ScalerSnapshot, ScalingRecord, ScalingWarning};
 
 use super::post::{Command, Post};
 use super::registry::{ActionHolder, Surroundings};
@@ -70,6 +71,8 @@ pub struct Scaler {
     /// The kind of what was told last about a component, so that nothing is told twice.
     told: HashMap<ComponentId, &'static str>,
     recent: VecDeque<ScalingRecord>,
+    /// What would be done about workloads that something else scales.
+    observed: BTreeMap<ComponentId, ObservedScaling>,
     /// Components whose rollout status is being asked right now.
     polling: HashSet<ComponentId>,
     watch_armed: bool,
@@ -98,6 +101,7 @@ impl Scaler {
             around,
             told: HashMap::new(),
             recent: VecDeque::new(),
+            observed: BTreeMap::new(),
             polling: HashSet::new(),
             watch_armed: false,
             draining: false,
@@ -129,10 +133,17 @@ impl Scaler {
         load.being_restarted =
             self.around.registry.held_by(ActionHolder::Recoverer, cluster, &load.workloads);
         load.quiet = self.around.quiet(&self.settings.maintenance, Held::Scaling, &load.component);
-        let decision = self.decide(&load, now);
+        let (decision, is_ours) = self.decide(&load, now);
+        if is_ours {
+            self.warn_of_gitops(&load);
+        }
         let component = load.component.clone();
+        if !matches!(decision, ScalingDecision::Observe(_)) {
+            self.on_unobserved(&component);
+        }
         match decision {
             ScalingDecision::Scale(plan) => self.begin_cautiously(load, plan, ctx),
+            ScalingDecision::Observe(observed) => self.on_observed(&component, &observed),
             // Told when it began or failed, and told again when it ends.
             ScalingDecision::Hold {
                 reason: HoldReason::ChangeUnderWay { .. } | HoldReason::AfterError { .. },
@@ -148,7 +159,8 @@ impl Scaler {
         }
     }
 
-    fn decide(&self, load: &ScalingRequest, now: Timestamp) -> ScalingDecision {
+    /// The decision, and whether falconer might ever scale the component.
+    fn decide(&self, load: &ScalingRequest, now: Timestamp) -> (ScalingDecision, bool) {
         let component = &load.component;
         let settings = self.settings.for_component(component);
         let mut ledger = self.ledger();
@@ -160,17 +172,32 @@ impl Scaler {
         if let Some(replicas) = judged.recommended {
             ledger.recommend(component, replicas, now);
         }
-        judged.decision
+        (judged.decision, judged.recommended.is_some())
     }
 
     /// Logs, remembers and sends on, unless it is what was told last.
     fn tell(&mut self, component: &ComponentId, kind: &'static str, summary: String) {
+        self.tell_change(component, kind, summary, None);
+    }
+
+    /// The same with the exact change that was made or shown.
+    fn tell_change(
+        &mut self,
+        component: &ComponentId,
+        kind: &'static str,
+        summary: String,
+        change: Option<&str>,
+    ) {
         if self.told.insert(component.clone(), kind) == Some(kind) {
             return;
         }
-        tracing::info!(component = %component, kind, summary, "scaling progressed");
-        self.remember(component, kind, &summary);
-        let (decision, words) = (kind.to_owned(), summary.as_str().into());
+        tracing::info!(component = %component, kind, summary, change, "scaling progressed");
+        self.remember(component, kind, &summary, change);
+        let words = match change {
+            Some(change) if !summary.ends_with(change) => format!("{summary}: {change}"),
+            Some(_) | None => summary.clone(),
+        };
+        let (decision, words) = (kind.to_owned(), words.as_str().into());
         let record = JournalRecord::Scaling { decision, words };
         let entry = JournalEntry::of(self.around.clock.now(), component, record);
         self.around.journal.record(entry);

@@ -329,6 +329,7 @@ pub fn workload(component: &str, replicas: u32) -> Workload {
         rolling_out: false,
         owner: Owner::None,
         autoscaler: None,
+        gitops: None,
         holds: Vec::new(),
         revision: None,
     }

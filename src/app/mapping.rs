@@ -10,11 +10,11 @@ use crate::actors::alerter::AlerterSettings;
 use crate::actors::recoverer::RecovererSettings;
 use crate::actors::scaler::ScalerSettings;
 use crate::actors::tree::Respawns;
-use crate::config::Settings;
 use crate::config::settings::{self, PolicySelect, PolicyType, ScalerMode, WindowSettings};
+use crate::config::{HumanDuration, Settings};
 use crate::effects::journal::JournalLimits;
 use crate::policy::maintenance::MaintenanceWindow;
-use crate::policy::notification::{EscalationLevel, OwnAlerts, ReceiverPolicy, Route};
+use crate::policy::notification::{EscalationLevel, OwnAlerts, RateLimit, ReceiverPolicy, Route};
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
 use crate::policy::scaling::caution::CautionSettings;
 use crate::policy::scaling::target::Tolerance;
@@ -39,8 +39,15 @@ pub fn alerter(
 ) -> AlerterSettings {
     let route = |route: &settings::Route| Route {
         severity: route.severity,
+        cluster: route.cluster.0.clone(),
+        component: route.component.0.clone(),
         to: route.to.clone(),
         mute: route.mute.clone(),
+        goes_on: route.goes_on,
+        group_by: route.group_by.as_ref().map(|by| by.0.clone()),
+        group_wait: route.group_wait.map(HumanDuration::get),
+        group_interval: route.group_interval.map(HumanDuration::get),
+        repeat_interval: route.repeat_interval.map(HumanDuration::get),
     };
     let level = |level: &settings::EscalationSettings| EscalationLevel {
         after: level.after.get(),
@@ -51,7 +58,14 @@ pub fn alerter(
         mutes.filter_map(|(name, time)| Some((name.as_str().into(), time.to_policy().ok()?)));
     AlerterSettings {
         repeat_interval: settings.repeat_interval.get(),
+        repeat_max: settings.repeat_max.get(),
+        group_by: settings.group_by.0.clone(),
+        rate_limit: RateLimit {
+            messages: settings.rate_limit.messages,
+            per: settings.rate_limit.per.get(),
+        },
         group_wait: settings.group_wait.get(),
+        group_interval: settings.group_interval.get(),
         send_resolved: settings.send_resolved,
         routes: settings.routes.iter().map(route).collect(),
         own: OwnAlerts {

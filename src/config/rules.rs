@@ -11,6 +11,7 @@ mod reactions;
 mod receivers;
 mod recoverer;
 mod respawn;
+mod routes;
 mod scaler;
 mod warnings;
 mod windows;

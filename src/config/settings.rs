@@ -21,9 +21,9 @@ use crate::effects::secret::SecretFile;
 use crate::model::Role;
 
 pub use alerter::{
-    AlerterSettings, AlertmanagerSettings, EmailSettings, EscalationSettings, LogReceiverSettings,
-    MailSecurity, PagerDutySettings, Route, SlackSettings, WebhookFormat, WebhookMethod,
-    WebhookSettings,
+    AlerterSettings, AlertmanagerSettings, EmailSettings, EscalationSettings, Grouping,
+    LogReceiverSettings, MailSecurity, PagerDutySettings, Patterns, RateLimitSettings, Route,
+    SlackSettings, WebhookFormat, WebhookMethod, WebhookSettings,
 };
 pub use cluster::{
     AuthSettings, ClusterSettings, Components, Layout, OnExit, Platform, ProcessSettings,

@@ -5,6 +5,8 @@ pub mod kube;
 mod log_end;
 pub mod process;
 
+use crate::model::{Autoscaler, WorkloadRef};
+
 /// Why the platform did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
@@ -46,6 +48,16 @@ pub enum ClusterError {
         /// The platform's words, cut to a line.
         message: String,
     },
+    /// Something else scales the workload, or that cannot be told.
+    #[error("{operation} {workload}: {}", autoscaler.claim(workload))]
+    ScaledByOther {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        workload: WorkloadRef,
+        /// What scales it.
+        autoscaler: Autoscaler,
+    },
     /// It makes no sense on this platform.
     #[error("{operation} {object}: not supported here: {message}")]
     Unsupported {
@@ -76,6 +88,7 @@ impl ClusterError {
             Self::NotFound { .. }
             | Self::Forbidden { .. }
             | Self::Conflict { .. }
+            | Self::ScaledByOther { .. }
             | Self::Unsupported { .. } => false,
         }
     }
@@ -84,7 +97,10 @@ impl ClusterError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::Conflict { .. } | Self::Failed { .. } => true,
-            Self::NotFound { .. } | Self::Forbidden { .. } | Self::Unsupported { .. } => false,
+            Self::NotFound { .. }
+            | Self::Forbidden { .. }
+            | Self::ScaledByOther { .. }
+            | Self::Unsupported { .. } => false,
         }
     }
 }

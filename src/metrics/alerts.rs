@@ -1,7 +1,7 @@
-//! What keeps people from being told.
+//! What keeps people from being told, and what they are told together.
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Gauge, Meter};
+use opentelemetry::metrics::{Counter, Gauge, Meter};
 
 use super::Metrics;
 
@@ -10,6 +10,8 @@ use super::Metrics;
 pub(super) struct AlertInstruments {
     silences: Gauge<u64>,
     suppressed: Gauge<u64>,
+    groups: Gauge<u64>,
+    digests: Counter<u64>,
 }
 
 impl AlertInstruments {
@@ -23,6 +25,14 @@ impl AlertInstruments {
             suppressed: meter
                 .u64_gauge("falconer_alerts_suppressed")
                 .with_description("Open alerts of which somebody is not told at the moment, by why")
+                .build(),
+            groups: meter
+                .u64_gauge("falconer_alert_groups")
+                .with_description("Groups of alerts that are not over")
+                .build(),
+            digests: meter
+                .u64_counter("falconer_alert_digests_total")
+                .with_description("Messages to people that stood for those of several groups")
                 .build(),
         }
     }
@@ -38,5 +48,19 @@ impl Metrics {
     pub fn alerts_suppressed(&self, reason: &'static str, count: usize) {
         let labels = [KeyValue::new("reason", reason)];
         self.inner.instruments.people.suppressed.record(count as u64, &labels);
+    }
+
+    /// How many groups of alerts there are at a receiver. `receiver` is a configured name.
+    pub fn alert_groups(&self, receiver: &str, groups: usize) {
+        let label = [KeyValue::new("receiver", receiver.to_owned())];
+        self.inner.instruments.people.groups.record(groups as u64, &label);
+    }
+
+    /// A digest was accepted or not by a receiver. `receiver` is a configured name.
+    pub fn digest_sent(&self, receiver: &str, delivered: bool) {
+        let outcome = if delivered { "delivered" } else { "failed" };
+        let labels =
+            [KeyValue::new("receiver", receiver.to_owned()), KeyValue::new("outcome", outcome)];
+        self.inner.instruments.people.digests.add(1, &labels);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::component::Role;
+use super::gitops::GitOps;
 use super::pod::Pod;
 use super::report::Reason;
 use super::time::Timestamp;
@@ -177,6 +178,28 @@ impl Autoscaler {
     pub fn is_unknown(&self) -> bool {
         self.kind == Self::UNKNOWN_KIND
     }
+
+    /// The kind of an autoscaler that is not known, but to which the owner has left the replicas.
+    const HANDED_OVER_KIND: &'static str = "handed over";
+
+    /// The workload's owner leaves the number of replicas to an autoscaler; `why` says where that
+    /// stands.
+    pub fn handed_over(why: impl Into<String>) -> Self {
+        Self { kind: Self::HANDED_OVER_KIND.to_owned(), name: why.into() }
+    }
+
+    /// What it has to do with `workload`, e.g. `HorizontalPodAutoscaler proxy scales
+    /// deployment/milvus-proxy already`.
+    pub fn claim(&self, workload: &WorkloadRef) -> String {
+        let Self { kind, name } = self;
+        if self.is_unknown() {
+            return format!("whether something else scales {workload} cannot be told: {name}");
+        }
+        if kind == Self::HANDED_OVER_KIND {
+            return format!("the replicas of {workload} are left to an autoscaler: {name}");
+        }
+        format!("{kind} {name} scales {workload} already")
+    }
 }
 
 /// One workload of a component.
@@ -196,6 +219,8 @@ pub struct Workload {
     pub owner: Owner,
     /// What else scales it.
     pub autoscaler: Option<Autoscaler>,
+    /// The GitOps tool that looks after the object in which its number of replicas stands.
+    pub gitops: Option<GitOps>,
     /// Why its owner wants nobody to touch it now.
     pub holds: Vec<Hold>,
     /// Its newest revision, where that is known.

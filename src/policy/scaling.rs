@@ -7,6 +7,7 @@ pub mod hold;
 pub mod ledger;
 pub mod limits;
 pub mod load;
+pub mod observed;
 pub mod reason;
 pub mod settings;
 pub mod step;
@@ -17,6 +18,7 @@ mod tests;
 pub use drain::{DrainPhase, DrainUnderWay};
 pub use hold::HoldReason;
 pub use ledger::{ChangeUnderWay, ScalingLedger};
+pub use observed::{Observed, gitops_warning};
 pub use reason::{KeepReason, Trigger};
 pub use settings::{
     ChangeLimit, ChangeLimitKind, LimitSelect, ScalingBehavior, ScalingMode, ScalingSettings,
@@ -68,6 +70,8 @@ pub enum ScalingDecision {
         /// Why.
         reason: HoldReason,
     },
+    /// Something else scales this workload: only said what would be done.
+    Observe(Observed),
 }
 
 /// One change of the number of replicas.
@@ -128,17 +132,35 @@ pub fn judge(
     settings: Option<&ScalingSettings>,
     now: Timestamp,
 ) -> Judgement {
-    let hold = |reason: HoldReason, recommended: Option<u32>| Judgement {
-        decision: ScalingDecision::Hold { reason },
-        recommended,
-    };
     let (settings, workload) = match may_ever(request, settings) {
         Ok(pair) => pair,
-        Err(reason) => return hold(reason, None),
+        Err(reason) => {
+            let decision = ScalingDecision::Hold { reason };
+            return Judgement { decision, recommended: None };
+        }
     };
+    let judged = freely(request, workload, ledger, settings, now);
+    let Some(autoscaler) = &workload.autoscaler else { return judged };
+    let decision = ScalingDecision::Observe(Observed {
+        workload: workload.reference.clone(),
+        autoscaler: autoscaler.clone(),
+        would: Box::new(judged.decision),
+    });
+    Judgement { decision, recommended: judged.recommended }
+}
+
+/// The same where nothing else scales `workload`.
+fn freely(
+    request: &ScalingRequest,
+    workload: &Workload,
+    ledger: &ScalingLedger,
+    settings: &ScalingSettings,
+    now: Timestamp,
+) -> Judgement {
     let current = workload.desired_replicas;
     if let Err(reason) = may_now(request, workload, ledger, now) {
-        return hold(reason, Some(current));
+        let decision = ScalingDecision::Hold { reason };
+        return Judgement { decision, recommended: Some(current) };
     }
     let recommendation = match settings.mode {
         ScalingMode::Step => step::recommend(request, workload, ledger, settings, now),
@@ -213,15 +235,9 @@ fn may_ever<'a>(
             return Err(HoldReason::KindNeverScales { workload: reference() });
         }
     }
-    if let Some(autoscaler) = &workload.autoscaler {
-        let autoscaler = autoscaler.clone();
-        return Err(HoldReason::ScaledByOther { workload: reference(), autoscaler });
-    }
     match &workload.owner {
-        Owner::None => Ok((settings, workload)),
-        Owner::MilvusOperator { name } => {
-            Err(HoldReason::OwnedByOperator { workload: reference(), name: name.clone() })
-        }
+        // The platform finds the object in which the number stands.
+        Owner::None | Owner::MilvusOperator { .. } => Ok((settings, workload)),
         Owner::Unknown { kind, name } => Err(HoldReason::UnknownOwner {
             workload: reference(),
             kind: kind.clone(),

@@ -63,6 +63,13 @@ pub(super) fn under_way(actors: &ActorsStatus) -> impl Iterator<Item = (&Compone
     })
 }
 
+/// A sentence about each workload whose replicas may be set back by somebody else.
+pub(super) fn scaling(actors: &ActorsStatus) -> impl Iterator<Item = (&ComponentId, String)> {
+    let warnings = actors.scaler.warnings.iter();
+    warnings
+        .map(|warning| (&warning.component, format!("{}: {}", warning.component, warning.words)))
+}
+
 /// The guard that decided the newest decision about a component, where one objected.
 pub(super) fn objecting_guard<'a>(actors: &'a ActorsStatus, id: &ComponentId) -> Option<&'a str> {
     let newest = actors.recoverer.assessments.get(&id.to_string())?;
@@ -75,6 +82,7 @@ pub(super) fn objecting_guard<'a>(actors: &'a ActorsStatus, id: &ComponentId) ->
 pub(super) fn about(id: &ComponentId, actors: &ActorsStatus) -> Vec<String> {
     let stopped = breakers(actors).filter(|(cluster, _)| *cluster == &*id.cluster);
     let acting = under_way(actors).filter(|(component, _)| *component == id);
+    let scaled = scaling(actors).filter(|(component, _)| *component == id);
     let recoverer = &actors.recoverer;
     let dry_run = recoverer.dry_run.then(|| "Dry run: actions are only shown.".to_owned());
     let draining = recoverer.draining.then(|| "falconer is ending: it decides nothing.".to_owned());
@@ -85,5 +93,6 @@ pub(super) fn about(id: &ComponentId, actors: &ActorsStatus) -> Vec<String> {
         .chain(dry_run)
         .chain(draining)
         .chain(journal(actors))
+        .chain(scaled.map(|(_, words)| words))
         .collect()
 }

@@ -97,7 +97,8 @@ fn write_notices(page: &mut String, actors: &ActorsStatus) -> fmt::Result {
     }
     let general =
         notices::leadership(&actors.leadership).into_iter().chain(notices::journal(actors));
-    for words in general {
+    let scaling = notices::scaling(actors).map(|(_, words)| words);
+    for words in general.chain(scaling) {
         write!(page, "<p class=\"note\">{}</p>", Escaped(&words))?;
     }
     for (_, words) in notices::under_way(actors) {

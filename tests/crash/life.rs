@@ -160,7 +160,9 @@ expect = {{ status = 200, body_contains = "true" }}
 startup_grace = "1ms"
 
 [alerter]
+group_by = ["component"]
 group_wait = "0s"
+group_interval = "200ms"
 repeat_interval = "1h"
 
 [alerter.log]

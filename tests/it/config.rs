@@ -154,7 +154,7 @@ fn the_examples_of_the_shipped_file_are_valid() {
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.settings.clusters.len(), 2);
     assert_eq!(loaded.settings.clusters["milvus"].depends_on.len(), 3);
-    assert_eq!(loaded.settings.alerter.routes.len(), 2);
+    assert_eq!(loaded.settings.alerter.routes.len(), 3);
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
     let text = "[clusters.a]\nplatform = \"process\"\nnamespace = \"x\"\ndepends_on = [\"etcd\"]\n\
                 [clusters.a.processes.p]\nstart = [\"a\"]\nrestart = [\"b\"]\n\
                 [anomaly]\nenabled = false\n\
-                [alerter]\ngroup_interval = \"1m\"\n[alerter.email]\nport = 25\n\
+                [alerter]\ngroup_wait = \"1m\"\n[alerter.email]\nport = 25\n\
                 [recoverer]\nladder = [\"delete_pod\", \"escalate\"]\n[scaler]\nmode = \"target\"\n\
                 [recorder]\npath = \"no/such/folder/journal.db\"\n[leader_election]\n";
     let expected = [
@@ -307,7 +307,6 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
         "7:11: \"restart\" in [clusters.a.processes.p] has no effect beside \"start\": falconer owns \
          the process",
         "8:2: [anomaly] has no effect in this version",
-        "11:18: \"group_interval\" in [alerter] has no effect in this version",
         "12:10: [alerter.email] has no \"host\", so no mail is sent",
         "15:11: \"ladder[0]\" in [recoverer] is \"delete_pod\", which is passed over: a process has \
          neither pods nor revisions",

@@ -13,14 +13,16 @@ use crate::running::{Falconer, Targets, cluster, prober};
 
 const TARGETS: usize = 200;
 
-/// Hundreds of targets, all about to fail; nobody is told before a minute has passed.
+/// Hundreds of targets, all about to fail, each told by itself; nobody is told before a minute has
+/// passed.
 fn configuration(targets: &Targets, mail: &SmtpSink, hook: &WebhookSink, drain: &str) -> String {
     let (port, url) = (mail.address().port(), hook.url("/hook"));
     let mut text = format!(
         "[probers]\ninterval = \"1s\"\nfailure_threshold = 2\n\
          [probers.standalone]\ninterval = \"1h\"\n[probers.milvus]\ninterval = \"1h\"\n\
          [supervisor]\nstartup_grace = \"0s\"\ndrain_timeout = \"{drain}\"\n\
-         [alerter]\ngroup_wait = \"1m\"\n[alerter.log]\nenabled = false\n\
+         [alerter]\ngroup_wait = \"1m\"\ngroup_by = [\"component\"]\n\
+         [alerter.log]\nenabled = false\n\
          [alerter.email]\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\n\
          from = \"falconer@example.com\"\nto = [\"oncall@example.com\"]\n\
          [alerter.webhook.oncall]\nurl = \"{url}\"\nformat = \"falconer\"\n"

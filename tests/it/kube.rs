@@ -6,6 +6,7 @@ mod fake_api;
 mod healing;
 mod manifests;
 mod operations;
+mod scaling;
 mod simulated;
 mod simulated_healing;
 mod trouble;

@@ -21,6 +21,7 @@ mod quiet;
 mod reload;
 mod respawning;
 mod running;
+mod scaling;
 mod server;
 mod sim;
 mod watchdog;

@@ -550,7 +550,8 @@ async fn what_makes_no_sense_for_a_process_is_refused() {
     let scale = ScaleRequest { workload: workload(), from: 1, to: 2 };
     let refused = cluster.scale(&scale).await.unwrap_err();
     assert!(matches!(refused, ClusterError::Unsupported { .. }), "{refused}");
-    assert_eq!(cluster.describe_scale(&scale), refused.to_string());
+    let planned = cluster.plan_scale(&scale).await.unwrap_err();
+    assert_eq!(planned.to_string(), refused.to_string());
     let unknown = WorkloadRef { name: Arc::from("proxy"), ..workload() };
     let error = cluster.rollout_status(&unknown).await.unwrap_err();
     assert!(matches!(error, ClusterError::NotFound { .. }), "{error}");

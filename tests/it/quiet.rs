@@ -16,7 +16,7 @@ fn configuration(targets: &Targets, mail: &SmtpSink) -> String {
     let (host, port) = (mail.address().ip(), mail.address().port());
     format!(
         "{cluster}[supervisor]\nstartup_grace = \"0s\"\n[probers]\ninterval = \"100ms\"\n\
-         [alerter]\ngroup_wait = \"0s\"\nrepeat_interval = \"1h\"\n\
+         [alerter]\ngroup_by = [\"component\"]\ngroup_wait = \"0s\"\nrepeat_interval = \"1h\"\n\
          [alerter.email]\nhost = \"{host}\"\nport = {port}\nsecurity = \"none\"\n\
          from = \"falconer@example.com\"\nto = [\"ada@example.com\"]\n\
          [recoverer]\nenabled = false\n[recorder]\npath = \"falconer.db\"\n"

@@ -14,7 +14,7 @@ use falconer::model::{Autoscaler, Owner, ProberKind, Role, Severity};
 use falconer::policy::backoff::BackoffSettings;
 use falconer::policy::flapping::FlapSettings;
 use falconer::policy::health::HealthSettings;
-use falconer::policy::notification::Route;
+use falconer::policy::notification::{GroupLabel, Route};
 use falconer::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
 use falconer::policy::scaling::{ScalingBehavior, ScalingSettings};
 
@@ -207,8 +207,8 @@ fn alerter(dice: &mut Dice, receivers: &[Arc<str>]) -> AlerterSettings {
     let routes = if dice.chance(0.4) {
         let all = receivers.iter().map(ToString::to_string).collect();
         vec![
-            Route { severity: Some(Severity::Critical), to: all, mute: Vec::new() },
-            Route { severity: None, to: vec![last], mute: Vec::new() },
+            Route { severity: Some(Severity::Critical), to: all, ..Route::default() },
+            Route { to: vec![last], ..Route::default() },
         ]
     } else {
         Vec::new()
@@ -216,6 +216,8 @@ fn alerter(dice: &mut Dice, receivers: &[Arc<str>]) -> AlerterSettings {
     AlerterSettings {
         repeat_interval: dice.one_of_seconds(&[300, 900, 3_600]),
         group_wait: dice.one_of_seconds(&[0, 5, 30]),
+        group_interval: dice.one_of_seconds(&[0, 10, 60]),
+        group_by: dice.one(&[vec![GroupLabel::Cluster], vec![GroupLabel::Component]]),
         send_resolved: dice.chance(0.9),
         routes,
         receivers: receivers.to_vec(),

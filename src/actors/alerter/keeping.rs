@@ -72,6 +72,6 @@ impl Alerter {
         let incident = &notification.lead.incident;
         tracing::warn!(%receiver, %incident, %error, "message withheld");
         let retry_at = self.clock.now() + WITHHELD_FOR;
-        self.book().put_back(incident, receiver, &error.to_string(), retry_at);
+        self.book().put_back(receiver, notification, &error.to_string(), retry_at);
     }
 }

@@ -9,7 +9,7 @@ use super::Alerter;
 use crate::actors::leadership::LeadershipHandle;
 use crate::model::Timestamp;
 
-/// A leader that lives has told by then what was over, or goes on trying.
+/// A leader that lives has told by then what was over and due, or goes on trying.
 const LEADER_TELLS_WITHIN: Duration = Duration::from_secs(60);
 
 impl Alerter {
@@ -28,11 +28,15 @@ impl Alerter {
     /// What ended a while ago under a leader that lives, that one has told. Gives when to look
     /// again; `None` where another leader is not known or nothing is over.
     pub(super) fn leave_to_leader(&self, now: Timestamp) -> Option<Timestamp> {
-        if !self.leadership.is_led_by_another() {
+        if self.speaks() {
             return None;
         }
-        let within = LEADER_TELLS_WITHIN.max(self.leadership.noticed_within());
-        let next = self.book().leave_to_leader(now.minus(within))?;
+        let waited = self.settings.longest_wait();
+        let within =
+            LEADER_TELLS_WITHIN.max(self.leadership.noticed_within()).saturating_add(waited);
+        let told_by = self.leadership.is_led_by_another().then(|| now.minus(within));
+        let untold_by = now.minus(self.leadership.longest_gap().saturating_add(waited));
+        let next = self.book().leave_to_leader(told_by, untold_by)?;
         Some(now + next)
     }
 

@@ -101,22 +101,18 @@ impl Alerter {
 
     /// A message was made, and is about to be sent; told of its first attempt alone.
     pub(super) fn note_made(&self, receiver: &Arc<str>, notification: &Notification) {
-        let AlertMessage { incident, component, status, .. } = &notification.lead;
-        let attempt = self.book().attempt(incident, receiver);
-        if attempt == 1 {
-            let message = notification.id.to_string();
-            self.note_outcome(
-                incident,
-                component,
-                DeliveryRecord {
-                    receiver: receiver.to_string(),
-                    status: *status,
-                    message,
-                    attempt,
-                    outcome: DeliveryOutcome::Made,
-                    error: None,
-                },
-            );
+        let attempt = self.book().attempt(receiver, notification);
+        let alerts = notification.alerts().filter(|_| attempt == 1);
+        for AlertMessage { incident, component, status, .. } in alerts {
+            let record = DeliveryRecord {
+                receiver: receiver.to_string(),
+                status: *status,
+                message: notification.id.to_string(),
+                attempt,
+                outcome: DeliveryOutcome::Made,
+                error: None,
+            };
+            self.note_outcome(incident, component, record);
         }
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Alerter;
 use crate::model::{AlertShown, Silence, Timestamp};
-use crate::policy::notification::{OpenAlert, Pace, ReceiverState};
+use crate::policy::notification::{GroupView, OpenAlert, Pace, ReceiverState};
 
 /// Open alerts and their delivery.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -15,6 +15,8 @@ pub struct AlerterSnapshot {
     /// Every open alert with its state at each receiver: when it was told, when it is retried, and
     /// why the newest attempt failed.
     pub alerts: Vec<OpenAlert>,
+    /// What is told together: when it was told, and when it is told next.
+    pub groups: Vec<GroupView>,
     /// The silences that people made; those that end first come first.
     pub silences: Vec<Silence>,
     /// By the receiver's name.
@@ -58,6 +60,7 @@ impl Alerter {
         };
         let snapshot = AlerterSnapshot {
             alerts: book.alerts().cloned().collect(),
+            groups: book.groups(now),
             silences: self.silences().all(),
             receivers: self
                 .receivers
@@ -68,6 +71,10 @@ impl Alerter {
             speaks: self.speaks(),
         };
         drop(book);
+        for receiver in self.receivers.keys() {
+            let groups = snapshot.groups.iter().filter(|group| group.receiver == *receiver);
+            self.metrics.alert_groups(receiver, groups.count());
+        }
         self.board.update(|status| status.alerter = snapshot.into());
     }
 }

@@ -14,10 +14,12 @@ use crate::actors::exit_guard::{self, Running};
 use crate::actors::fault_injection::Crash;
 use crate::actors::testing::in_virtual_time;
 use crate::effects::journal::MemoryJournal;
+use crate::model::journal::DeliveryOutcome;
 use crate::model::{
-    AlertStatus, ComponentId, IncidentId, Leadership, Reason, ReasonKind, Severity,
+    AlertStatus, ComponentId, IncidentId, JournalKind, JournalQuery, JournalRecord, Leadership,
+    Reason, ReasonKind, Severity,
 };
-use crate::policy::notification::Delivery;
+use crate::policy::notification::{Delivery, GroupLabel};
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
@@ -98,12 +100,17 @@ struct Stage {
     silences: Arc<Mutex<SilenceBook>>,
     settings: AlerterSettings,
     leadership: LeadershipHandle,
+    journal: Arc<MemoryJournal>,
 }
 
 impl Stage {
     fn new() -> Self {
         let mut settings = AlerterSettings::default();
         settings.backoff.jitter = 0.0;
+        // Most of these tests are about single incidents: nothing is told together.
+        settings.group_by = vec![GroupLabel::Component];
+        settings.group_interval = Duration::ZERO;
+        settings.rate_limit.messages = 1_000;
         Self {
             clock: Clock::starting_at(START),
             inbox: AlerterInbox::default(),
@@ -112,6 +119,7 @@ impl Stage {
             silences: Arc::default(),
             settings,
             leadership: LeadershipHandle::default(),
+            journal: Arc::default(),
         }
     }
 
@@ -137,7 +145,7 @@ impl Stage {
                 book: Arc::clone(&self.book),
                 silences: Arc::clone(&self.silences),
                 board: self.board.clone(),
-                journal: Arc::new(MemoryJournal::default()),
+                journal: Arc::clone(&self.journal) as Arc<dyn Journal>,
                 clock: self.clock,
                 metrics: Metrics::default(),
             },
@@ -586,6 +594,52 @@ fn hundreds_of_incidents_at_once_are_shown_soon_and_each_is_told_once() {
             assert_eq!(stage.board.snapshot().alerter.alerts.len(), 300, "second {second}");
         }
         assert_eq!(email.accepted(), [(5, Firing); 300]);
+    });
+}
+
+#[test]
+fn a_storm_is_one_message_its_end_another_and_each_incident_is_on_record() {
+    in_virtual_time(async {
+        let mut stage = Stage::new();
+        stage.settings = AlerterSettings::default();
+        let email = stage.fake("email", &[]);
+        let _alerter = stage.start(&[&email]);
+        let named = |index: usize| ComponentId::new("milvus-ha", format!("component-{index}"));
+        for component in (0..150).map(named) {
+            let incident = IncidentId::new(&component, START);
+            let alert = Alert { incident, component, ..raise(Severity::Critical).0 };
+            stage.inbox.raise.send(RaiseAlert(alert));
+        }
+        pass(10).await;
+        let snapshot = stage.board.snapshot().alerter;
+        assert_eq!(snapshot.groups.len(), 1);
+        let group = &snapshot.groups[0];
+        assert_eq!((group.firing, group.held), (150, 0));
+        assert_eq!(group.next_flush, START + Duration::from_secs(65));
+        assert_eq!(group.next_reminder, Some(START + Duration::from_secs(305)));
+        for component in (0..150).map(named) {
+            let (incident, ended_at) = (IncidentId::new(&component, START), stage.clock.now());
+            stage.inbox.resolve.send(ResolveAlert { incident, ended_at });
+        }
+        pass(100).await;
+        let told: Vec<(u64, usize, usize)> = email
+            .accepted
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(at, one)| (*at, one.alerts().count(), one.left_out))
+            .collect();
+        assert_eq!(told, [(5, 100, 50), (65, 100, 50)]);
+        assert!(stage.board.snapshot().alerter.groups.is_empty());
+        let kinds = vec![JournalKind::Delivery];
+        let all = JournalQuery { component: None, kinds, limit: JournalQuery::MOST };
+        let recorded = stage.journal.recent(&all).await.unwrap();
+        let is_delivered = |record: &JournalRecord| match record {
+            JournalRecord::Delivery(one) => one.outcome == DeliveryOutcome::Delivered,
+            _ => false,
+        };
+        let delivered = recorded.iter().filter(|entry| is_delivered(&entry.record));
+        assert_eq!(delivered.count(), 200);
     });
 }
 

@@ -155,7 +155,7 @@ impl Alerter {
         let words = format!("by {by}: {comment}");
         let acknowledgement = Acknowledgement { by: by.clone(), at, comment };
         let mut book = self.book();
-        let open = book.acknowledge(&wish.incident, acknowledgement, &self.settings);
+        let open = book.acknowledge(&wish.incident, acknowledgement);
         let (shown, severity) = match open {
             Ok(open) => (open.shown(), open.alert.severity),
             Err(refusal) => {

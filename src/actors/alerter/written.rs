@@ -39,7 +39,7 @@ impl Alerter {
             if !is_news {
                 return;
             }
-            book.update(incident, action.clone(), calls_person);
+            book.update(incident, action.clone(), calls_person, self.clock.now());
             about
         };
         let (change, title) = (AlertChange::Updated, String::new().into());
@@ -74,34 +74,54 @@ impl Alerter {
         reason: SendReason,
         result: &Result<Receipt, NotifyError>,
     ) {
-        let AlertMessage { incident, component, severity, status, .. } = &notification.lead;
-        self.metrics.alert_sent(receiver, *severity, *status, result.is_ok());
-        let (severity, status_name) = (severity.as_str(), status.as_str());
-        match result {
-            Ok(Receipt { flaw, .. }) => {
-                tracing::info!(%receiver, %incident, severity, status = status_name, ?reason, "alert delivered");
-                if let Some(flaw) = flaw {
-                    self.metrics.delivery_flawed(receiver);
-                    tracing::warn!(%receiver, %incident, flaw = %flaw, "alert delivered with a flaw");
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%receiver, %incident, severity, status = status_name, %error, "alert not delivered");
-            }
+        let (severity, status) = (notification.severity(), notification.status());
+        self.metrics.alert_sent(receiver, severity, status, result.is_ok());
+        if notification.is_digest {
+            self.metrics.digest_sent(receiver, result.is_ok());
         }
-        let record = DeliveryRecord {
-            receiver: receiver.to_string(),
-            status: *status,
-            message: notification.id.to_string(),
-            attempt: self.book().attempt(incident, receiver),
-            outcome: match result {
-                Ok(_) => DeliveryOutcome::Delivered,
-                Err(_) => DeliveryOutcome::Failed,
-            },
-            error: result.as_ref().err().map(|error| error.to_string().into()),
-        };
-        let record = JournalRecord::Delivery(Box::new(record));
-        self.journal.record(JournalEntry::of(self.clock.now(), component, record).within(incident));
+        log_delivery(receiver, notification, reason, result);
+        if let Ok(Receipt { flaw: Some(flaw), .. }) = result {
+            self.metrics.delivery_flawed(receiver);
+            let incident = &notification.lead.incident;
+            tracing::warn!(%receiver, %incident, flaw = %flaw, "alert delivered with a flaw");
+        }
+        let attempt = self.book().attempt(receiver, notification);
+        let error = result.as_ref().err().map(ToString::to_string);
+        for AlertMessage { incident, component, status, .. } in notification.alerts() {
+            let record = DeliveryRecord {
+                receiver: receiver.to_string(),
+                status: *status,
+                message: notification.id.to_string(),
+                attempt,
+                outcome: match result {
+                    Ok(_) => DeliveryOutcome::Delivered,
+                    Err(_) => DeliveryOutcome::Failed,
+                },
+                error: error.as_deref().map(Into::into),
+            };
+            let record = JournalRecord::Delivery(Box::new(record));
+            let entry = JournalEntry::of(self.clock.now(), component, record);
+            self.journal.record(entry.within(incident));
+        }
+    }
+}
+
+fn log_delivery(
+    receiver: &Arc<str>,
+    notification: &Notification,
+    reason: SendReason,
+    result: &Result<Receipt, NotifyError>,
+) {
+    let incident = &notification.lead.incident;
+    let (severity, status) = (notification.severity().as_str(), notification.status().as_str());
+    let alerts = notification.others.len() + 1 + notification.left_out;
+    match result {
+        Ok(_) => {
+            tracing::info!(%receiver, %incident, alerts, severity, status, ?reason, "alert delivered");
+        }
+        Err(error) => {
+            tracing::warn!(%receiver, %incident, alerts, severity, status, %error, "alert not delivered");
+        }
     }
 }
 

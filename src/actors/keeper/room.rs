@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::model::StoredState;
 
-/// What may be left out where there is no room for everything: what people were told of incidents, and
-/// that there are such incidents. Without it they are told once more after a failover; what was
-/// done, which must not be done twice, always stays.
-const DISPENSABLE: [&str; 2] = ["alert/", "incident/"];
+/// What may be left out where there is no room for everything: how the messages of a group hang
+/// together, what people were told of incidents, and that there are such incidents. Without the first a
+/// new thread begins after a failover, and without the rest people are told once more; what was done,
+/// which must not be done twice, always stays.
+const DISPENSABLE: [&str; 3] = ["group/", "alert/", "incident/"];
 /// How much longer a key may become when it is written there.
 const KEY_GROWS: usize = 2;
 
@@ -15,7 +16,8 @@ fn size(key: &str, text: &str) -> usize {
     key.len() * KEY_GROWS + text.len()
 }
 
-/// The keys that are left out so that the others fit into `room` bytes: those of the oldest incidents.
+/// The keys that are left out so that the others fit into `room` bytes: those of groups, then those of
+/// the oldest incidents.
 pub(super) fn left_out(state: &StoredState, room: usize) -> BTreeSet<String> {
     let total: usize = state.iter().map(|(key, text)| size(key, text)).sum();
     let mut left_out = BTreeSet::new();
@@ -40,7 +42,7 @@ pub(super) fn left_out(state: &StoredState, room: usize) -> BTreeSet<String> {
 }
 
 /// When the incident of a key began, as text that sorts like time; the oldest of all where it does not
-/// say.
+/// say, as of a group.
 fn begun_at(key: &str) -> &str {
     key.rsplit_once('@').map_or("", |(_, at)| at)
 }
@@ -65,11 +67,14 @@ mod tests {
             "alert/a/new@2026-01-03",
             "alert/z/old@2026-01-01",
             "incident/m/middle@2026-01-02",
+            "group/email/cluster=a",
             "recovery/a/b",
         ];
         let gone = |room| left_out(&state(&keys), room).into_iter().collect::<Vec<_>>();
-        assert_eq!(gone(500), ["alert/z/old@2026-01-01"]);
-        assert_eq!(gone(400), ["alert/z/old@2026-01-01", "incident/m/middle@2026-01-02"]);
-        assert_eq!(gone(0).len(), 3, "all that may go");
+        let (group, alert) = ("group/email/cluster=a", "alert/z/old@2026-01-01");
+        assert_eq!(gone(600), [group]);
+        assert_eq!(gone(500), [alert, group]);
+        assert_eq!(gone(400), [alert, group, "incident/m/middle@2026-01-02"]);
+        assert_eq!(gone(0).len(), 4, "all that may go");
     }
 }

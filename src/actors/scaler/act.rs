@@ -9,7 +9,9 @@ use crate::actors::registry::ActionHolder;
 use crate::effects::{Applied, ClusterError, ScaleRequest};
 use crate::metrics::{ActionKind, ActionOutcome};
 use crate::model::{ClusterEvent, ComponentId, EventType, RolloutStatus, WorkloadRef};
-use crate::policy::scaling::{ChangeUnderWay, DrainUnderWay, PlannedChange};
+use crate::policy::scaling::{
+    ChangeUnderWay, DrainUnderWay, Observed, PlannedChange, ScalingDecision,
+};
 
 /// How the replicas of a change came along.
 enum ChangeEnd {
@@ -93,8 +95,10 @@ impl Scaler {
         let now = self.around.clock.now();
         self.around.answered(&component.cluster, &answer);
         let PlannedChange { workload, from, to, .. } = &plan;
+        let mut exact = None;
         let (kind, summary, outcome) = match answer {
-            Ok(Applied { applied: true, .. }) => {
+            Ok(Applied { applied: true, change }) => {
+                exact = Some(change);
                 self.ledger().accepted(&component, now);
                 let summary =
                     format!("scaling {workload} from {from} to {to} replicas: {}", plan.trigger);
@@ -109,7 +113,23 @@ impl Scaler {
                     "dry run: would scale {workload} from {from} to {to} replicas: {}: {change}",
                     plan.trigger
                 );
+                exact = Some(change);
                 ("dry_run", summary, ActionOutcome::DryRun)
+            }
+            // A watch has not seen it yet.
+            Err(ClusterError::ScaledByOther { workload, autoscaler, .. }) => {
+                self.ledger().dropped(&component);
+                self.release(&component, &workload);
+                let would = Box::new(ScalingDecision::Scale(plan));
+                self.on_observed(&component, &Observed { workload, autoscaler, would });
+                self.publish();
+                return;
+            }
+            Err(error @ ClusterError::Conflict { .. }) => {
+                self.ledger().dropped(&component);
+                self.release(&component, workload);
+                let summary = format!("not scaled: {error}; decided anew with the next report");
+                ("changed_meanwhile", summary, ActionOutcome::Error)
             }
             Err(error) => {
                 let delay = self.ledger().failed(&component, now);
@@ -120,7 +140,7 @@ impl Scaler {
             }
         };
         self.around.metrics.action(&component, direction(*from, *to), outcome);
-        self.tell_anew(&component, kind, summary);
+        self.tell_anew(&component, kind, summary, exact.as_deref());
         // Also where there is nothing new to tell.
         self.publish();
         self.arm_watch(ctx);
@@ -132,11 +152,12 @@ impl Scaler {
         component: &ComponentId,
         kind: &'static str,
         summary: String,
+        change: Option<&str>,
     ) {
-        if kind != "platform_error" {
+        if !matches!(kind, "platform_error" | "changed_meanwhile") {
             self.told.remove(component);
         }
-        self.tell(component, kind, summary);
+        self.tell_change(component, kind, summary, change);
     }
 
     pub(super) fn write_event(
@@ -207,15 +228,16 @@ impl Scaler {
     }
 
     fn begin_poll(&mut self, change: ChangeUnderWay, ctx: &mut Context<Self>) {
-        let ChangeUnderWay { component, workload, requested_at, .. } = change;
+        let ChangeUnderWay { component, workload, from, to, requested_at, .. } = change;
         let Some(cluster) = self.around.clusters.get(&component.cluster).cloned() else { return };
         if !self.polling.insert(component.clone()) {
             return;
         }
         let deadline = self.settings.status_timeout;
         let asked = async move {
-            let asked = cluster.rollout_status(&workload);
-            within(deadline, "rollout status of", &workload, asked).await
+            let request = ScaleRequest { workload, from, to };
+            let asked = cluster.scaling_status(&request);
+            within(deadline, "scaling status of", &request.workload, asked).await
         };
         ctx.spawn(asked.into_actor(self).map(move |answer, act, ctx| {
             act.polling.remove(&component);
@@ -269,7 +291,7 @@ impl Scaler {
             self.write_event(component, &workload, warning, "ScalingNotReady", &summary, ctx);
         }
         self.around.metrics.action(component, direction(from, to), outcome);
-        self.tell_anew(component, kind, summary);
+        self.tell_anew(component, kind, summary, None);
     }
 }
 

@@ -114,12 +114,12 @@ impl Scaler {
                 );
                 let normal = EventType::Normal;
                 self.write_event(component, workload, normal, "Draining", &summary, ctx);
-                self.tell_anew(component, "draining", summary);
+                self.tell_anew(component, "draining", summary, None);
                 self.arm_drain_watch(ctx);
             }
             Ok(Applied { applied: false, change }) => {
                 let summary = format!("dry run: would drain pod {} first: {change}", drain.pod);
-                self.tell_anew(component, "dry_run_drain", summary);
+                self.tell_anew(component, "dry_run_drain", summary, None);
                 self.change_after(component, ctx);
                 self.ledger().end_drain(component);
             }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use serde::Serialize;
 
 use super::{RECENT_LIMIT, Scaler};
-use crate::model::{ComponentId, Timestamp};
-use crate::policy::scaling::{ChangeUnderWay, DrainUnderWay};
+use crate::model::{Autoscaler, ComponentId, Timestamp, WorkloadRef};
+use crate::policy::scaling::{ChangeUnderWay, DrainUnderWay, Observed};
 
 /// The newest scaling decisions.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -19,8 +19,50 @@ pub struct ScalerSnapshot {
     pub in_flight: Vec<ChangeUnderWay>,
     /// Query nodes that are being emptied, or given back.
     pub drains: Vec<DrainUnderWay>,
+    /// What falconer would do about workloads that something else scales.
+    pub observed: Vec<ObservedScaling>,
+    /// Whom changes may quarrel with.
+    pub warnings: Vec<ScalingWarning>,
     /// The newest decisions, newest last.
     pub recent: VecDeque<ScalingRecord>,
+}
+
+/// A workload that something else scales.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ObservedScaling {
+    /// The component.
+    pub component: ComponentId,
+    /// The workload.
+    pub workload: WorkloadRef,
+    /// What scales it.
+    pub autoscaler: Autoscaler,
+    /// The change that falconer would make: from, to; `None` where it would make none.
+    pub would: Option<(u32, u32)>,
+    /// The words.
+    pub summary: String,
+}
+
+impl ObservedScaling {
+    pub(super) fn of(component: &ComponentId, observed: &Observed) -> Self {
+        Self {
+            component: component.clone(),
+            workload: observed.workload.clone(),
+            autoscaler: observed.autoscaler.clone(),
+            would: observed.change().map(|plan| (plan.from, plan.to)),
+            summary: observed.to_string(),
+        }
+    }
+}
+
+/// A change of this workload may not last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScalingWarning {
+    /// The component.
+    pub component: ComponentId,
+    /// The workload.
+    pub workload: WorkloadRef,
+    /// Why.
+    pub words: String,
 }
 
 /// One decision or the end of a change.
@@ -34,11 +76,19 @@ pub struct ScalingRecord {
     pub kind: &'static str,
     /// The words.
     pub summary: String,
+    /// The exact change that was made, or, in a dry run, would be.
+    pub change: Option<String>,
 }
 
 impl Scaler {
     /// Adds a decision to the snapshot and publishes it.
-    pub(super) fn remember(&mut self, component: &ComponentId, kind: &'static str, summary: &str) {
+    pub(super) fn remember(
+        &mut self,
+        component: &ComponentId,
+        kind: &'static str,
+        summary: &str,
+        change: Option<&str>,
+    ) {
         if self.recent.len() >= RECENT_LIMIT {
             self.recent.pop_front();
         }
@@ -47,6 +97,7 @@ impl Scaler {
             component: component.clone(),
             kind,
             summary: summary.to_owned(),
+            change: change.map(str::to_owned),
         });
         self.publish();
     }
@@ -60,10 +111,21 @@ impl Scaler {
         let snapshot = ScalerSnapshot {
             dry_run: self.settings.dry_run,
             draining: self.draining,
+            observed: self.observed.values().cloned().collect(),
+            warnings: self.warnings(),
             in_flight,
             drains,
             recent: self.recent.clone(),
         };
         self.around.board.update(|status| status.scaler = snapshot.into());
+    }
+
+    fn warnings(&self) -> Vec<ScalingWarning> {
+        let ledger = self.ledger();
+        let warning = |(component, workload, words): (&ComponentId, &WorkloadRef, &str)| {
+            let (component, workload) = (component.clone(), workload.clone());
+            ScalingWarning { component, workload, words: words.to_owned() }
+        };
+        ledger.warnings().map(warning).collect()
     }
 }

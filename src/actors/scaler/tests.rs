@@ -15,11 +15,13 @@ use crate::actors::testing::{
     surroundings, workload,
 };
 use crate::clock::Clock;
-use crate::effects::ScaleRequest;
+use crate::effects::{ClusterError, ScaleRequest};
+use crate::metrics::{Metrics, MetricsSettings};
 use crate::model::{
-    HealthState, Leadership, Pod, PodCondition, PodLife, PodUsage, Resources, Role, RolloutStatus,
+    Autoscaler, GitOps, GitOpsTool, HealthState, Leadership, Pod, PodCondition, PodLife, PodUsage,
+    Resources, Role, RolloutStatus,
 };
-use crate::model::{Matchers, NewSilence};
+use crate::model::{JournalKind, JournalQuery, Matchers, NewSilence};
 
 /// One scaler with everything around it.
 struct Bench {
@@ -102,6 +104,14 @@ impl Bench {
 
     fn words(&self) -> Vec<String> {
         self.heard.lock().unwrap().iter().map(|progress| progress.summary.clone()).collect()
+    }
+
+    async fn journalled(&self, decision: &str) -> usize {
+        let component = ComponentId::new(CLUSTER, "proxy");
+        let query = JournalQuery::of(&component, JournalKind::Scaling, 100);
+        let entries = self.around.journal.recent(&query).await.expect("it is in memory");
+        let is_wanted = |entry: &&JournalEntry| matches!(&entry.record, JournalRecord::Scaling { decision: found, .. } if found == decision);
+        entries.iter().filter(is_wanted).count()
     }
 
     fn holder(&self) -> Option<ActionHolder> {
@@ -188,7 +198,8 @@ fn replicas_that_never_get_ready_are_told_and_release_the_workload() {
 #[test]
 fn every_platform_error_is_told_once_and_retried_ever_more_slowly() {
     in_virtual_time(async {
-        for error in every_cluster_error() {
+        let conflict = |error: &ClusterError| matches!(error, ClusterError::Conflict { .. });
+        for error in every_cluster_error().into_iter().filter(|error| !conflict(error)) {
             let bench = Bench::new();
             let words = error.to_string();
             bench.cluster.state().answers.push_back(Answer::Fail(error));
@@ -325,7 +336,7 @@ fn nothing_is_scaled_while_the_platform_does_not_answer_and_at_once_when_it_does
     in_virtual_time(async {
         let bench = Bench::new();
         let error = || every_cluster_error().into_iter().next().expect("an error");
-        let failed: Result<(), crate::effects::ClusterError> = Err(error());
+        let failed: Result<(), ClusterError> = Err(error());
         for _ in 0..5 {
             bench.around.answered(&CLUSTER.into(), &failed);
         }
@@ -389,5 +400,112 @@ fn only_the_leader_scales_and_only_with_a_lease_beyond_the_requests_deadline() {
             "{:?}",
             bench.words()
         );
+    });
+}
+
+#[test]
+fn a_change_that_something_else_overtook_is_decided_anew_and_not_repeated() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let conflict = ClusterError::Conflict {
+            operation: "scale",
+            object: "deployment/milvus-proxy".to_owned(),
+            message: "it has 5 replicas now, not 3".to_owned(),
+        };
+        bench.cluster.state().answers.push_back(Answer::Fail(conflict));
+        bench.actor.address.do_send(bench.load(3, 95));
+        sleep(Duration::from_secs(14)).await;
+        assert_eq!(bench.asked(), [(3, 4)], "nothing is repeated by itself");
+        assert_eq!(bench.holder(), None);
+        assert!(bench.words()[0].contains("it has 5 replicas now, not 3"), "{:?}", bench.words());
+        sleep(Duration::from_secs(1)).await;
+        // By then the load is another one.
+        bench.report(bench.load(5, 50)).await;
+        assert_eq!(bench.asked(), [(3, 4)]);
+        bench.report(bench.load(5, 95)).await;
+        assert_eq!(bench.asked(), [(3, 4), (5, 6)]);
+    });
+}
+
+#[test]
+fn a_workload_that_something_else_scales_is_observed_and_told_once_for_each_direction() {
+    in_virtual_time(async {
+        let (metrics, registry) = Metrics::new(&MetricsSettings::default()).unwrap();
+        let mut bench = Bench::new();
+        bench.around.metrics = metrics;
+        bench.respawn().await;
+        let observed = |replicas, cpu| {
+            let mut load = bench.load(replicas, cpu);
+            let (kind, name) = ("HorizontalPodAutoscaler".to_owned(), "proxy".to_owned());
+            load.0.workloads[0].autoscaler = Some(Autoscaler { kind, name });
+            load
+        };
+        for (replicas, cpu) in [(3, 95), (3, 95), (5, 95), (5, 95)] {
+            bench.report(observed(replicas, cpu)).await;
+        }
+        assert!(bench.asked().is_empty() && bench.cluster.event_reasons().is_empty());
+        let words = bench.words();
+        assert_eq!(words.len(), 1, "{words:?}");
+        let expected = "HorizontalPodAutoscaler proxy scales deployment/milvus-proxy already; \
+                        falconer would scale it from 3 to 4 replicas: CPU 95%";
+        assert!(words[0].contains(expected), "{words:?}");
+        let shown = bench.around.board.snapshot().scaler.observed.clone();
+        assert_eq!(shown.len(), 1);
+        assert_eq!(shown[0].would, Some((5, 6)), "the numbers are the newest");
+        let page = registry.encode().unwrap();
+        let counted = "kind=\"scale_up\",outcome=\"observed\"";
+        assert!(page.lines().any(|line| line.contains(counted) && line.ends_with(" 1")), "{page}");
+
+        bench.report(observed(5, 5)).await;
+        assert_eq!(bench.words().len(), 2);
+        bench.report(bench.load(5, 95)).await;
+        assert_eq!(bench.asked(), [(5, 6)], "nothing else scales it any more");
+        assert!(bench.around.board.snapshot().scaler.observed.is_empty());
+    });
+}
+
+#[test]
+fn an_autoscaler_that_only_the_platform_knows_of_is_observed_too() {
+    in_virtual_time(async {
+        let bench = Bench::new();
+        let (kind, name) = ("ScaledObject".to_owned(), "k".to_owned());
+        let (workload, autoscaler) = (deployment("proxy"), Autoscaler { kind, name });
+        let refused = ClusterError::ScaledByOther { operation: "scale", workload, autoscaler };
+        bench.cluster.state().answers.push_back(Answer::Fail(refused));
+        bench.report(bench.load(3, 95)).await;
+        let words = bench.words();
+        assert!(words[0].contains("ScaledObject k scales"), "{words:?}");
+        assert!(words[0].contains("falconer would scale it from 3 to 4"), "{words:?}");
+        let shown = bench.around.board.snapshot();
+        assert!(shown.scaler.in_flight.is_empty());
+        assert_eq!((shown.scaler.observed.len(), bench.holder()), (1, None));
+    });
+}
+
+#[test]
+fn gitops_is_warned_of_once_for_a_workload_whoever_tells_it() {
+    in_virtual_time(async {
+        let mut bench = Bench::new();
+        let tracked = |bench: &Bench| {
+            let mut load = bench.load(3, 50);
+            load.0.workloads[0].gitops = Some(GitOps {
+                tool: GitOpsTool::Flux,
+                evidence: "label l".to_owned(),
+                sets_replicas: false,
+            });
+            load
+        };
+        for _ in 0..3 {
+            bench.report(tracked(&bench)).await;
+        }
+        bench.respawn().await;
+        bench.report(tracked(&bench)).await;
+        let warnings = bench.around.board.snapshot().scaler.warnings.clone();
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].words.contains("Flux (label l)"), "{warnings:?}");
+        assert_eq!(bench.journalled("gitops").await, 1);
+        bench.report(bench.load(3, 95)).await;
+        assert_eq!(bench.asked(), [(3, 4)], "a warning is no refusal");
+        assert!(bench.around.board.snapshot().scaler.warnings.is_empty());
     });
 }

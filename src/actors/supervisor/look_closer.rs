@@ -112,6 +112,7 @@ mod tests {
                 rolling_out: false,
                 owner: Owner::None,
                 autoscaler: None,
+                gitops: None,
                 holds: Vec::new(),
                 revision: None,
             }],

@@ -168,6 +168,7 @@ impl Fixture {
             rolling_out: false,
             owner: Owner::None,
             autoscaler: None,
+            gitops: None,
             holds: Vec::new(),
             revision: None,
         };

@@ -28,6 +28,7 @@ use crate::model::{
     WorkloadRef,
 };
 use crate::policy::health::HealthSettings;
+use crate::policy::notification::GroupLabel;
 
 const CLUSTER: &str = "milvus-ha";
 
@@ -195,7 +196,7 @@ impl Default for Around {
             mail: Mailbox::new("email"),
             leadership: LeadershipHandle::default(),
             store: None,
-            settings: TreeSettings::default(),
+            settings: single_alerts(),
             depends_on: BTreeSet::new(),
             more_mail: Vec::new(),
         }
@@ -208,6 +209,14 @@ impl Around {
         let store = NamedStore { name: "fake", store, is_decisive: true };
         StateKeeper::start(vec![store], self.clock, Metrics::default())
     }
+}
+
+/// Each alert is told by itself, and its end at once.
+fn single_alerts() -> TreeSettings {
+    let mut settings = TreeSettings::default();
+    settings.alerter.group_by = vec![GroupLabel::Component];
+    settings.alerter.group_interval = Duration::ZERO;
+    settings
 }
 
 /// The tree with handles to everything that it consists of.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 
 use super::receivers::{self, FIXED_RECEIVERS};
-use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, is_loopback, respawn};
+use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, is_loopback, respawn, routes};
 use crate::config::path::KeyPath;
-use crate::config::settings::{EmailSettings, EscalationSettings, MailSecurity, Route};
+use crate::config::settings::{EmailSettings, EscalationSettings, MailSecurity};
 use crate::config::wording::{did_you_mean, list};
 
 /// More levels of escalation are a slip.
@@ -40,9 +40,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         email(judge, &path.key("email"), &alerter.email);
     }
     receivers::judge(judge, &path);
-    for (index, route) in alerter.routes.iter().enumerate() {
-        self::route(judge, &path.key("routes").index(index), route);
-    }
+    routes::judge(judge, &path);
     escalation(judge, &path.key("escalation"), &alerter.escalation);
 }
 
@@ -110,12 +108,8 @@ fn escalation(judge: &mut Judge<'_>, path: &KeyPath, levels: &[EscalationSetting
     }
 }
 
-fn route(judge: &mut Judge<'_>, path: &KeyPath, route: &Route) {
-    receivers(judge, &path.key("to"), &route.to);
-}
-
 /// A list of receivers.
-fn receivers(judge: &mut Judge<'_>, to: &KeyPath, named: &[String]) {
+pub(super) fn receivers(judge: &mut Judge<'_>, to: &KeyPath, named: &[String]) {
     if named.is_empty() {
         judge.value(to, "must name a receiver");
     }

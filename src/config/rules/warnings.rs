@@ -7,9 +7,6 @@ use crate::config::problem::Problem;
 use crate::config::settings::{ClusterSettings, Components, Platform, Settings};
 use crate::effects::journal::obstacle;
 
-/// Keys that this version reads and does not use.
-const UNUSED_KEYS: [&[&str]; 1] = [&["alerter", "group_interval"]];
-
 /// Tables that this version reads and does not use.
 const UNUSED_TABLES: [&str; 1] = ["anomaly"];
 
@@ -48,12 +45,6 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
 }
 
 fn unused(judge: &mut Judge<'_>) {
-    for keys in UNUSED_KEYS {
-        let path = KeyPath::of(keys);
-        if judge.origins.is_set(&path) {
-            judge.value(&path, "has no effect in this version");
-        }
-    }
     for table in UNUSED_TABLES {
         let path = KeyPath::of(&[table]);
         if judge.origins.is_set(&path) {

@@ -1,33 +1,41 @@
 //! `[alerter]` and its receivers: who is told, how and how often.
 
 pub mod receivers;
+pub mod routes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::respawn::RespawnLimit;
 use super::window::TimeSettings;
-use crate::config::values::{self, HumanDuration};
+use crate::config::values::HumanDuration;
 use crate::effects::secret::SecretFile;
-use crate::model::Severity;
 
 pub use receivers::{
     AlertmanagerSettings, PagerDutySettings, SlackSettings, WebhookFormat, WebhookMethod,
     WebhookSettings,
 };
 
+pub use routes::{Grouping, Patterns, RateLimitSettings, Route};
+
 /// `[alerter]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AlerterSettings {
-    /// The same firing alert is not sent again within this.
+    /// How long after a message people are reminded of what goes on; then twice this, and so on.
     pub repeat_interval: HumanDuration,
-    /// How long the first message of an incident waits for more evidence.
+    /// Reminders grow up to this.
+    pub repeat_max: HumanDuration,
+    /// By what alerts are told together.
+    pub group_by: Grouping,
+    /// How long the first message of a group waits for more alerts.
     pub group_wait: HumanDuration,
     /// How long a change of a group waits for more changes.
     pub group_interval: HumanDuration,
+    /// How many messages each receiver gets at most; beyond, one stands for several.
+    pub rate_limit: RateLimitSettings,
     /// Whether the end of an incident is told.
     pub send_resolved: bool,
     /// Who gets what; empty = everybody gets everything.
@@ -64,8 +72,11 @@ impl Default for AlerterSettings {
     fn default() -> Self {
         Self {
             repeat_interval: HumanDuration::from_secs(300),
+            repeat_max: HumanDuration::from_secs(4 * 3_600),
+            group_by: Grouping::default(),
             group_wait: HumanDuration::from_secs(5),
             group_interval: HumanDuration::from_secs(60),
+            rate_limit: RateLimitSettings::default(),
             send_resolved: true,
             routes: Vec::new(),
             receiver_dead_after: HumanDuration::from_secs(900),
@@ -101,20 +112,6 @@ impl AlerterSettings {
     }
 }
 
-/// One route: alerts of `severity` go to the receivers in `to`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Route {
-    /// Which alerts; `None` = all.
-    #[serde(deserialize_with = "severity")]
-    pub severity: Option<Severity>,
-    /// Names of receivers: `email`, `slack`, `alertmanager`, `log`, `oncall` (or `webhook.oncall`,
-    /// `pagerduty.oncall`).
-    pub to: Vec<String>,
-    /// Names of `[alerter.mute.NAME]`, times at which nobody is told on this route.
-    pub mute: Vec<String>,
-}
-
 /// One level of `escalation`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -123,10 +120,6 @@ pub struct EscalationSettings {
     pub after: HumanDuration,
     /// Names of receivers, as in routes.
     pub to: Vec<String>,
-}
-
-fn severity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Severity>, D::Error> {
-    values::named(deserializer, [Severity::Warning, Severity::Critical], Severity::as_str).map(Some)
 }
 
 /// How the connection to the mail server is protected.

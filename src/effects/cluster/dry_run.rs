@@ -62,7 +62,7 @@ impl Cluster for DryRunCluster {
     }
 
     async fn scale(&self, request: &ScaleRequest) -> Result<Applied, ClusterError> {
-        let change = self.inner.describe_scale(request);
+        let change = self.inner.plan_scale(request).await?;
         tracing::info!(change, "dry run: would scale");
         Ok(Applied { applied: false, change })
     }
@@ -74,12 +74,16 @@ impl Cluster for DryRunCluster {
         Ok(Applied { applied: false, change })
     }
 
-    fn describe_restart(&self, request: &RestartRequest) -> String {
-        self.inner.describe_restart(request)
+    async fn plan_scale(&self, request: &ScaleRequest) -> Result<String, ClusterError> {
+        self.inner.plan_scale(request).await
     }
 
-    fn describe_scale(&self, request: &ScaleRequest) -> String {
-        self.inner.describe_scale(request)
+    async fn scaling_status(&self, request: &ScaleRequest) -> Result<RolloutStatus, ClusterError> {
+        self.inner.scaling_status(request).await
+    }
+
+    fn describe_restart(&self, request: &RestartRequest) -> String {
+        self.inner.describe_restart(request)
     }
 
     fn describe_delete_pod(&self, request: &DeletePodRequest) -> String {

@@ -5,6 +5,8 @@ pub mod access;
 mod autoscalers;
 pub mod changes;
 mod client;
+mod exact;
+mod gitops;
 mod guard;
 mod inventory;
 pub mod kubeconfig;
@@ -155,8 +157,9 @@ impl Cluster for KubeCluster {
         Operation::new(&self.shared, "scale", &request.workload).scale(request).await
     }
 
-    fn describe_restart(&self, request: &RestartRequest) -> String {
-        changes::restart_change(request)
+    async fn plan_scale(&self, request: &ScaleRequest) -> Result<String, ClusterError> {
+        let operation = Operation::new(&self.shared, "scale", &request.workload);
+        Ok(operation.plan_scale(request).await?.patch.to_string())
     }
 
     async fn prefer_removal(&self, request: &RemovalPreference) -> Result<Applied, ClusterError> {
@@ -164,8 +167,13 @@ impl Cluster for KubeCluster {
         operation.on_pod(&request.pod).prefer_removal(request).await
     }
 
-    fn describe_scale(&self, request: &ScaleRequest) -> String {
-        changes::scale_change(request)
+    async fn scaling_status(&self, request: &ScaleRequest) -> Result<RolloutStatus, ClusterError> {
+        let operation = Operation::new(&self.shared, "scaling status", &request.workload);
+        operation.scaling_status(request).await
+    }
+
+    fn describe_restart(&self, request: &RestartRequest) -> String {
+        changes::restart_change(request)
     }
 
     fn describe_delete_pod(&self, request: &DeletePodRequest) -> String {

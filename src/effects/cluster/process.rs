@@ -233,8 +233,8 @@ impl Cluster for ProcessCluster {
         }
     }
 
-    fn describe_scale(&self, request: &ScaleRequest) -> String {
-        scale_refused(request).to_string()
+    async fn plan_scale(&self, request: &ScaleRequest) -> Result<String, ClusterError> {
+        Err(scale_refused(request))
     }
 
     async fn record_event(&self, event: &ClusterEvent) -> Result<(), ClusterError> {

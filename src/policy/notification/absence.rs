@@ -73,12 +73,12 @@ mod tests {
 
     /// Tries in vain; gives whether there was anything to try.
     fn fail(book: &mut AlertBook, now: Timestamp) -> bool {
+        book.settle(&settings(), &NoHolds, Pace::Normal, now);
         let step = book.next("email", &settings(), Pace::Normal, now);
         let NextStep::Send { notification, .. } = step else { return false };
         let error =
             SendFailure { outage: true, error: "connection refused".to_owned(), retry_after: None };
-        let incident = notification.lead.incident.clone();
-        book.finish(&incident, "email", Err(error), &settings(), 0.5, now);
+        book.finish("email", &notification, Err(error), &settings(), 0.5, now);
         true
     }
 

@@ -1,18 +1,19 @@
-//! One alert and one receiver as the book keeps them. Plain data and how a message is made of it;
+//! One alert and one receiver as the book keeps them. Plain data and what a message says of it;
 //! decides nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::attention::Attention;
-use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution};
+use super::delivery::{CloseReason, Delivery, Draft, Pace, Resolution, Told};
 use super::hold::Hold;
 use super::route::NotificationSettings;
 use crate::model::{
-    Acknowledgement, Affected, AlertMessage, AlertStatus, ComponentId, IncidentId, Notification,
-    Reason, Severity, Sighting, Timestamp,
+    Acknowledgement, Affected, AlertMessage, AlertStatus, ComponentId, IncidentId, Reason,
+    Severity, Sighting, Timestamp,
 };
 use crate::policy::circuit::{Circuit, CircuitDecision};
 
@@ -96,6 +97,15 @@ pub struct OpenAlert {
     /// Who looks after it, if somebody has said so.
     #[serde(default)]
     pub acknowledged: Option<Acknowledgement>,
+    /// When it was left to a person for the newest time, while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called_at: Option<Timestamp>,
+    /// When something about it changed that is of interest to those who show its newest state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Timestamp>,
+    /// The name of the group to which it belongs, by the receiver's name.
+    #[serde(default)]
+    pub groups: BTreeMap<Arc<str>, Arc<str>>,
     /// Why it is not told at some receivers at present, as of the newest look at that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<Arc<str>, Hold>,
@@ -120,6 +130,14 @@ pub struct ReceiverState {
     pub last_error: Option<String>,
     /// When it last accepted a message.
     pub delivered_at: Option<Timestamp>,
+    /// Whether messages wait because it has got as many as it should.
+    pub is_limited: bool,
+    /// How much of its rate limit is used up, see [`super::RateLimit`].
+    #[serde(skip)]
+    pub(super) spent: Timestamp,
+    /// When the newest message to it was made; no other one has the same.
+    #[serde(skip)]
+    pub(super) made_at: Timestamp,
 }
 
 impl ReceiverState {
@@ -143,28 +161,48 @@ impl ReceiverState {
 }
 
 impl OpenAlert {
-    /// The message of this draft, with what is known now.
-    pub(super) fn message(&self, draft: Draft) -> Notification {
-        let Draft { status, made_at, .. } = draft;
-        let incident = &self.alert.incident;
-        Notification {
-            id: format!("{incident}/{}/{}", status.as_str(), made_at.as_millis()).into(),
-            thread: incident.as_str().into(),
-            group: BTreeMap::new(),
-            is_digest: false,
-            lead: self.said(draft),
-            others: Vec::new(),
-            left_out: 0,
-            still_firing: usize::from(status == AlertStatus::Firing),
-            reference: None,
-            sent_at: made_at,
+    /// An alert of which nobody has been told.
+    pub(super) fn new(alert: Alert, raised_at: Timestamp) -> Self {
+        Self {
+            alert,
+            raised_at,
+            resolution: None,
+            acknowledged: None,
+            called_at: None,
+            changed_at: None,
+            groups: BTreeMap::new(),
+            held: BTreeMap::new(),
+            attention: Attention::default(),
+            deliveries: BTreeMap::new(),
         }
     }
 
-    /// What a message says of it.
-    fn said(&self, draft: Draft) -> AlertMessage {
-        let Alert { incident, component, title, reason, details, action, .. } = self.alert.clone();
-        let details = self.attention.words.iter().cloned().chain(details).collect();
+    /// Something that is of interest to those who show its newest state is different from now on.
+    pub(super) fn note_change(&mut self, now: Timestamp) {
+        self.changed_at = Some(later(self.changed_at, now));
+    }
+
+    /// Whether it is held back there, and not only looked after.
+    pub(super) fn is_held(&self, receiver: &str) -> bool {
+        self.held.get(receiver).is_some_and(|hold| hold.kind.keeps_away())
+    }
+
+    /// Whether whoever was told this has to hear more at once: it is worse, or left to a person.
+    pub(super) fn is_worse_than(&self, told: &Told) -> bool {
+        self.alert.severity > told.severity || self.called_at > told.called_at || told.is_outdated
+    }
+
+    /// It is left to a person from now on.
+    pub(super) fn call_person(&mut self, now: Timestamp) {
+        self.called_at = Some(later(self.called_at, now));
+    }
+
+    /// What a message says of it, with at most so many lines of evidence.
+    pub(super) fn said(&self, draft: Draft, is_news: bool, lines: usize) -> AlertMessage {
+        let Alert { incident, component, title, reason, mut details, action, .. } =
+            self.alert.clone();
+        let words = self.attention.words.iter().cloned();
+        details = words.chain(details).take(lines).collect();
         let Alert { causes, affects, seen, look_closer, .. } = self.alert.clone();
         AlertMessage {
             incident,
@@ -180,7 +218,7 @@ impl OpenAlert {
             affects,
             look_closer,
             is_flapping: self.alert.is_flapping,
-            is_news: true,
+            is_news,
             acknowledged: self.acknowledged.clone(),
             started_at: self.alert.started_at,
             ended_at: self.resolution.map(|end| end.ended_at).filter(|_| match draft.status {
@@ -201,4 +239,9 @@ impl OpenAlert {
         });
         closed.collect()
     }
+}
+
+/// `now`, or the moment after `before` where that is not over yet: each has an instant of its own.
+fn later(before: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    before.map_or(now, |before| now.max(before + Duration::from_millis(1)))
 }

@@ -83,26 +83,19 @@ impl AlertBook {
         &mut self,
         incident: &IncidentId,
         by: Acknowledgement,
-        settings: &NotificationSettings,
     ) -> Result<&OpenAlert, AcknowledgeRefusal> {
         let open = self.alerts.get_mut(incident).ok_or(AcknowledgeRefusal::Unknown)?;
         if open.resolution.is_some() {
             return Err(AcknowledgeRefusal::Over);
         }
+        let at = by.at;
         open.acknowledged = Some(by);
         open.attention = Attention {
             acknowledged_as: Some(open.alert.severity),
             ..std::mem::take(&mut open.attention)
         };
-        for (receiver, delivery) in &mut open.deliveries {
-            let policy = settings.peculiar.get(receiver);
-            if let Delivery::Delivered { told } = delivery
-                && policy.is_some_and(|policy| policy.keeps_current)
-            {
-                told.is_outdated = true;
-            }
-        }
-        self.touched.insert(incident.clone());
+        open.note_change(at);
+        self.touched.incident(incident);
         Ok(open)
     }
 
@@ -121,7 +114,7 @@ impl AlertBook {
         }
         for open in self.alerts.values_mut().filter(|open| open.resolution.is_none()) {
             if open.follow_attention(now) {
-                self.touched.insert(open.alert.incident.clone());
+                self.touched.incident(&open.alert.incident);
             }
             let Some(told_at) = open.waits_since() else { continue };
             let due = settings.escalation.iter().skip(open.attention.levels);
@@ -129,13 +122,14 @@ impl AlertBook {
             for level in due.collect::<Vec<_>>() {
                 let receivers = open.call(&level, settings, now);
                 let incident = open.alert.incident.clone();
-                self.touched.insert(incident.clone());
+                self.touched.incident(&incident);
                 let words = open.attention.words.clone().unwrap_or_default();
                 called.push(Escalated { incident, receivers, words });
             }
             let next = settings.escalation.get(open.attention.levels);
             wake = wake.into_iter().chain(next.map(|level| told_at + level.after)).min();
         }
+        self.join_all(settings, now);
         (called, wake)
     }
 }

@@ -1,21 +1,19 @@
 //! All open alerts at all receivers: what is open, what is next, what became of it. The one piece
 //! of state that survives a respawn of the alerter. Sends nothing and reads no clock.
 
-use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::alert::{Alert, OpenAlert, ReceiverState};
-use super::attention::Attention;
-use super::delivery::{
-    CloseReason, Delivery, Draft, NotificationDecision, Pace, Resolution, SendReason, accepted,
-    decide,
-};
-use super::hold::{HoldKind, Holds};
+use super::decision::Moment;
+use super::delivery::{CloseReason, Delivery, NotificationDecision, Pace, Resolution, SendReason};
+use super::hold::{Hold, Holds};
+use super::membership::Groups;
 use super::route::NotificationSettings;
-use crate::model::{AlertStatus, IncidentId, Notification, Severity, Timestamp};
-use crate::policy::circuit::CircuitChange;
+use super::routing::Place;
+use crate::model::{IncidentId, Notification, Timestamp};
 
 /// Evidence lines that are kept of one incident.
 const MAX_DETAILS: usize = 40;
@@ -71,13 +69,12 @@ pub enum Raised {
     Known,
 }
 
-/// A message that could be sent now.
-struct Candidate {
-    /// The smallest goes first: by severity, news before repeats, by age.
-    rank: (Reverse<Severity>, bool, Timestamp),
-    incident: IncidentId,
-    status: AlertStatus,
-    reason: SendReason,
+/// What has changed since it was last saved.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Touched {
+    pub(super) incidents: BTreeSet<IncidentId>,
+    /// Receivers and the names of groups.
+    pub(super) groups: BTreeSet<(Arc<str>, Arc<str>)>,
 }
 
 /// The alerter's memory.
@@ -85,8 +82,8 @@ struct Candidate {
 pub struct AlertBook {
     pub(super) alerts: BTreeMap<IncidentId, OpenAlert>,
     pub(super) receivers: BTreeMap<Arc<str>, ReceiverState>,
-    /// Incidents of which something has changed since that was last saved.
-    pub(super) touched: BTreeSet<IncidentId>,
+    pub(super) groups: Groups,
+    pub(super) touched: Touched,
 }
 
 impl AlertBook {
@@ -109,69 +106,97 @@ impl AlertBook {
         now: Timestamp,
     ) -> Raised {
         alert.details.truncate(MAX_DETAILS);
-        self.touched.insert(alert.incident.clone());
-        let severity = alert.severity;
-        let told_of_own = settings.told_of_own(&alert.component);
-        let (open, due, raised) = match self.alerts.entry(alert.incident.clone()) {
-            std::collections::btree_map::Entry::Occupied(entry) => {
+        let incident = alert.incident.clone();
+        self.touched.incident(&incident);
+        let places = settings.places(&alert.component, alert.severity);
+        let raised = match self.alerts.entry(incident.clone()) {
+            Entry::Occupied(entry) => {
                 let open = entry.into_mut();
                 if open.resolution.is_some() {
                     return Raised::Known;
                 }
-                let is_worse = severity > open.alert.severity;
-                let raised = match is_worse {
+                let raised = match alert.severity > open.alert.severity {
                     true => Raised::Worse,
                     false if alert.has_other_causes(&open.alert) => Raised::OtherCauses,
                     false => Raised::Known,
                 };
+                if alert.affects != open.alert.affects {
+                    open.note_change(now);
+                }
                 alert.action = std::mem::take(&mut open.alert.action);
                 alert.started_at = open.alert.started_at;
                 alert.keep_first_suspicion(&open.alert);
                 open.alert = alert;
                 open.reconsider_attention();
-                let due = now.max(open.raised_at + settings.group_wait);
-                (open, due, raised)
+                raised
             }
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                let deliveries = BTreeMap::new();
-                let (resolution, acknowledged) = (None, None);
-                let (raised_at, held) = (now, BTreeMap::new());
-                let attention = Attention::default();
-                let open = OpenAlert {
-                    alert,
-                    raised_at,
-                    resolution,
-                    acknowledged,
-                    held,
-                    attention,
-                    deliveries,
-                };
-                (entry.insert(open), now + settings.group_wait, Raised::New)
+            Entry::Vacant(entry) => {
+                entry.insert(OpenAlert::new(alert, now));
+                Raised::New
             }
         };
-        for receiver in told_of_own.unwrap_or_else(|| settings.receivers_for(severity)) {
-            open.deliveries.entry(receiver).or_insert(Delivery::Waiting { due });
+        for (receiver, place) in places {
+            self.enlist(&incident, &receiver, &place, now);
         }
         raised
+    }
+
+    /// A receiver is to be told of an alert, in this group. Where it was told already, or may have
+    /// been, the alert stays in its group.
+    pub(super) fn enlist(
+        &mut self,
+        incident: &IncidentId,
+        receiver: &Arc<str>,
+        place: &Place,
+        now: Timestamp,
+    ) {
+        let Some(open) = self.alerts.get(incident) else { return };
+        let is_there = open.groups.get(receiver) == Some(&place.key);
+        match open.deliveries.get(receiver) {
+            Some(Delivery::Waiting { .. }) if is_there => {
+                self.hurry(incident, receiver, now);
+                return;
+            }
+            Some(Delivery::Waiting { .. }) | None => {}
+            Some(_) => return,
+        }
+        let due = self.join(incident, receiver, place, now);
+        if let Some(open) = self.alerts.get_mut(incident) {
+            open.deliveries.insert(Arc::clone(receiver), Delivery::Waiting { due });
+            self.touched.incident(incident);
+        }
+        self.hurry(incident, receiver, now);
     }
 
     /// What falconer does about an incident has changed. False where the incident is unknown. Where
     /// it `calls_person`, whoever was told of the incident is told again, at once; where it does not
     /// any more, a call that has not begun is not made.
-    pub fn update(&mut self, incident: &IncidentId, action: String, calls_person: bool) -> bool {
+    pub fn update(
+        &mut self,
+        incident: &IncidentId,
+        action: String,
+        calls_person: bool,
+        now: Timestamp,
+    ) -> bool {
         let Some(open) = self.alerts.get_mut(incident) else { return false };
         open.alert.action = action;
-        for delivery in open.deliveries.values_mut() {
-            match delivery {
-                Delivery::Delivered { told } => told.is_outdated = calls_person,
-                // What is under way may have been written before this.
-                Delivery::Sending { draft, .. } => draft.is_outdated = calls_person,
-                // What is still to be written says it anyway.
-                Delivery::Waiting { .. } | Delivery::Retrying { .. } | Delivery::Closed { .. } => {}
-            }
+        open.note_change(now);
+        if calls_person {
+            open.call_person(now);
+        } else {
+            open.called_at = None;
         }
-        self.touched.insert(incident.clone());
+        self.touched.incident(incident);
         true
+    }
+
+    /// Something about an alert has changed that is of interest to those who show its newest state,
+    /// such as an acknowledgement.
+    pub fn note_change(&mut self, incident: &IncidentId, now: Timestamp) {
+        if let Some(open) = self.alerts.get_mut(incident) {
+            open.note_change(now);
+            self.touched.incident(incident);
+        }
     }
 
     /// An incident is over. False where it is unknown or was over before.
@@ -181,12 +206,14 @@ impl AlertBook {
             return false;
         }
         open.resolution = Some(Resolution { ended_at, seen_at: now });
-        self.touched.insert(incident.clone());
+        let causes = open.held.values().flat_map(Hold::named_with).collect();
+        self.note_effects(&causes, now);
+        self.touched.incident(incident);
         true
     }
 
-    /// Looks at what is held back, closes what needs no further message, and forgets the alerts that
-    /// are over everywhere. To be called before [`Self::next`].
+    /// Looks at what is held back, closes what needs no further message, and forgets the alerts and
+    /// groups that are over everywhere. To be called before [`Self::next`].
     pub fn settle(
         &mut self,
         settings: &NotificationSettings,
@@ -194,206 +221,61 @@ impl AlertBook {
         pace: Pace,
         now: Timestamp,
     ) -> Vec<Finished> {
+        self.join_all(settings, now);
         self.look_at_holds(holds, now);
-        for open in self.alerts.values_mut() {
-            for (receiver, delivery) in &mut open.deliveries {
-                let hold = open.held.get(receiver).map(|hold| hold.kind);
-                let is_held = hold.is_some_and(HoldKind::is_for_good);
-                if let (Delivery::Waiting { .. }, true, Some(_)) =
-                    (&*delivery, is_held, open.resolution)
-                {
-                    *delivery = Delivery::Closed { reason: CloseReason::NeverSent };
-                    self.touched.insert(open.alert.incident.clone());
-                    continue;
-                }
-                let severity = open.alert.severity;
-                let decision = decide(delivery, severity, open.resolution, settings, pace, now);
-                let closed = match decision {
-                    NotificationDecision::Close { reason } => Delivery::Closed { reason },
-                    NotificationDecision::Send { .. } | NotificationDecision::Wait { .. } => {
-                        continue;
-                    }
-                };
-                if *delivery != closed {
-                    *delivery = closed;
-                    self.touched.insert(open.alert.incident.clone());
-                }
-            }
-        }
+        self.close(Moment { settings, pace, now });
         let over = self.alerts.extract_if(.., |_, open| {
-            open.resolution.is_some()
-                && open.deliveries.values().all(|one| matches!(one, Delivery::Closed { .. }))
+            open.resolution.is_some() && !open.deliveries.values().any(Delivery::is_open)
         });
         let finished: Vec<Finished> =
             over.map(|(incident, open)| Finished { incident, outcomes: open.outcomes() }).collect();
-        self.touched.extend(finished.iter().map(|one| one.incident.clone()));
+        self.touched.incidents.extend(finished.iter().map(|one| one.incident.clone()));
+        self.look_at_groups(now);
         finished
     }
 
-    /// Forgets the incidents that were over at `before`: another falconer has told their end. Gives
-    /// when the next one that is over will be so old, counted from `before`.
-    pub fn leave_to_leader(&mut self, before: Timestamp) -> Option<Duration> {
-        let left = self
-            .alerts
-            .extract_if(.., |_, open| open.resolution.is_some_and(|end| end.seen_at <= before));
+    fn close(&mut self, moment: Moment<'_>) {
+        let mut closed = Vec::new();
+        for (incident, open) in &self.alerts {
+            let open_ones = open.deliveries.iter().filter(|(_, one)| one.is_open());
+            for (receiver, _) in open_ones {
+                let case = self.case(open, receiver, moment);
+                if let Some(NotificationDecision::Close { reason }) = case.map(|one| one.decide()) {
+                    closed.push((incident.clone(), Arc::clone(receiver), reason));
+                }
+            }
+        }
+        for (incident, receiver, reason) in closed {
+            if let Some(open) = self.alerts.get_mut(&incident) {
+                open.deliveries.insert(receiver, Delivery::Closed { reason });
+                self.touched.incident(&incident);
+            }
+        }
+    }
+
+    /// Forgets what was over long enough ago for another falconer, which leads, to have told it: all
+    /// that was over at `told_by`, and what was over at `untold_by` if nobody was told of it here.
+    /// Gives when the next that is over will be as old as that, counted from `told_by`.
+    pub fn leave_to_leader(
+        &mut self,
+        told_by: Option<Timestamp>,
+        untold_by: Timestamp,
+    ) -> Option<Duration> {
+        let left = self.alerts.extract_if(.., |_, open| {
+            let Some(end) = open.resolution else { return false };
+            let is_told = |one: &Delivery| !matches!(one, Delivery::Waiting { .. });
+            told_by.is_some_and(|by| end.seen_at <= by)
+                || (end.seen_at < untold_by && !open.deliveries.values().any(is_told))
+        });
         let left: Vec<IncidentId> = left.map(|(incident, _)| incident).collect();
-        self.touched.extend(left);
+        self.touched.incidents.extend(left);
         let ends = self.alerts.values().filter_map(|open| open.resolution);
-        ends.map(|end| end.seen_at.since(before)).min()
-    }
-
-    /// The next step for a receiver that has nothing in flight: the most severe message first,
-    /// news before repeats, then the oldest. A message to send is marked as in flight.
-    pub fn next(
-        &mut self,
-        receiver: &str,
-        settings: &NotificationSettings,
-        pace: Pace,
-        now: Timestamp,
-    ) -> NextStep {
-        let (best, wake) = self.choose(receiver, settings, pace, now);
-        if let Some(Candidate { incident, status, reason, .. }) = best {
-            if let Some(until) = self.receiver(receiver).blocked_for(settings, pace, now) {
-                return NextStep::WaitUntil(until);
-            }
-            if let Some(notification) = self.begin(&incident, receiver, status, pace, now) {
-                self.receivers.entry(Arc::from(receiver)).or_default().circuit.begin(now);
-                return NextStep::Send { notification: Box::new(notification), reason };
-            }
-        }
-        wake.map_or(NextStep::Idle, NextStep::WaitUntil)
-    }
-
-    /// The message to send first, and when the earliest of the others is due.
-    fn choose(
-        &self,
-        receiver: &str,
-        settings: &NotificationSettings,
-        pace: Pace,
-        now: Timestamp,
-    ) -> (Option<Candidate>, Option<Timestamp>) {
-        let (mut best, mut wake): (Option<Candidate>, Option<Timestamp>) = (None, None);
-        for open in self.alerts.values() {
-            let Some(delivery) = open.deliveries.get(receiver) else { continue };
-            let severity = open.alert.severity;
-            // The end of what was told is told, whatever holds the rest back.
-            let hold = open.held.get(receiver);
-            let hold = hold.filter(|one| pace == Pace::Normal || one.kind.outlasts_the_end());
-            if let (None, Some(hold)) = (open.resolution, hold) {
-                wake = wake.into_iter().chain(hold.until).min();
-                continue;
-            }
-            match decide(delivery, severity, open.resolution, settings, pace, now) {
-                NotificationDecision::Send { status, reason } => {
-                    let rank = (Reverse(severity), reason == SendReason::Repeat, open.raised_at);
-                    if best.as_ref().is_none_or(|other| rank < other.rank) {
-                        let incident = open.alert.incident.clone();
-                        best = Some(Candidate { rank, incident, status, reason });
-                    }
-                }
-                NotificationDecision::Wait { until, .. } => {
-                    wake = Some(wake.map_or(until, |other| other.min(until)));
-                }
-                NotificationDecision::Close { .. } => {}
-            }
-        }
-        (best, wake)
-    }
-
-    /// Marks a message as in flight and writes it.
-    fn begin(
-        &mut self,
-        incident: &IncidentId,
-        receiver: &str,
-        status: AlertStatus,
-        pace: Pace,
-        now: Timestamp,
-    ) -> Option<Notification> {
-        let open = self.alerts.get_mut(incident)?;
-        let delivery = open.deliveries.get_mut(receiver)?;
-        let severity = open.alert.severity;
-        let (known, failures, told) = delivery.progress();
-        let draft = match known {
-            Some(draft) if draft.status == status && draft.severity == severity => {
-                Draft { is_outdated: false, ..draft }
-            }
-            Some(_) | None => Draft { status, severity, made_at: now, is_outdated: false },
-        };
-        let is_last = pace == Pace::Draining;
-        *delivery = Delivery::Sending { draft, failures, since: now, told, is_last };
-        self.touched.insert(incident.clone());
-        let mut notification = open.message(draft);
-        notification.lead.affects = self.affected_by(incident, receiver);
-        Some(notification)
+        let by = told_by?;
+        ends.map(|end| end.seen_at.since(by)).min()
     }
 
     /// What is known of an open incident.
     pub fn alert(&self, incident: &IncidentId) -> Option<&Alert> {
         self.alerts.get(incident).map(|open| &open.alert)
-    }
-
-    /// Which attempt of the message is under way, counted from 1.
-    pub fn attempt(&self, incident: &IncidentId, receiver: &str) -> u32 {
-        let delivery = self.alerts.get(incident).and_then(|open| open.deliveries.get(receiver));
-        delivery.map_or(0, |delivery| delivery.progress().1).saturating_add(1)
-    }
-
-    /// An attempt has ended. `random` is uniform in 0..1. Nothing happens where no attempt was in
-    /// flight. Gives what this did to the receiver's circuit.
-    pub fn finish(
-        &mut self,
-        incident: &IncidentId,
-        receiver: &str,
-        result: Result<(), SendFailure>,
-        settings: &NotificationSettings,
-        random: f64,
-        now: Timestamp,
-    ) -> CircuitChange {
-        let open = self.alerts.get_mut(incident);
-        let Some(delivery) = open.and_then(|open| open.deliveries.get_mut(receiver)) else {
-            return CircuitChange::Stayed;
-        };
-        let Delivery::Sending { draft, failures, told, is_last, .. } = *delivery else {
-            return CircuitChange::Stayed;
-        };
-        let state = self.receivers.entry(Arc::from(receiver)).or_default();
-        let (next, change) = match result {
-            Ok(()) => {
-                let change = state.circuit.answered();
-                *state = ReceiverState { delivered_at: Some(now), ..ReceiverState::default() };
-                (accepted(draft, now), change)
-            }
-            Err(SendFailure { outage, error, retry_after }) => {
-                state.last_error = Some(error.clone());
-                let (retry_at, change) = if outage {
-                    state.failed_at = Some(now);
-                    state.failed_last = is_last;
-                    let change = state.circuit.unanswered(&settings.circuit(), random, now);
-                    if let Some(asked) = retry_after {
-                        state.circuit.rest_until(now + asked.min(settings.backoff.max));
-                    }
-                    (state.circuit.open_until().unwrap_or(now), change)
-                } else {
-                    // Who refuses a message is in reach of others.
-                    let pause = settings.refused_backoff.delay(failures, random);
-                    (now + pause, state.circuit.answered())
-                };
-                let failures = failures.saturating_add(1);
-                let failed_at = now;
-                let next = Delivery::Retrying {
-                    draft,
-                    failures,
-                    failed_at,
-                    retry_at,
-                    error,
-                    told,
-                    is_last,
-                };
-                (next, change)
-            }
-        };
-        *delivery = next;
-        self.touched.insert(incident.clone());
-        change
     }
 }

@@ -2,8 +2,9 @@
 //! reason itself: each kind of hold decides in a file of its own.
 //!
 //! A hold keeps first messages, news of what goes on and reminders away, never the end of what a
-//! receiver was told. What is over before it was ever told is never mentioned.
+//! receiver was told, nor what it would take for over if it were not told again. What is over before it was ever told is never mentioned.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -54,11 +55,34 @@ impl HoldKind {
         }
     }
 
+    /// Whether it keeps more than reminders away.
+    pub const fn keeps_away(self) -> bool {
+        match self {
+            Self::Inhibited | Self::Suspected | Self::Settling | Self::Silenced | Self::Muted => {
+                true
+            }
+            Self::Acknowledged => false,
+        }
+    }
+
     /// Whether what it kept away is told at once when it ends, and not at the group's next flush.
     pub const fn ends_at_once(self) -> bool {
         match self {
             Self::Inhibited | Self::Suspected | Self::Settling => false,
             Self::Silenced | Self::Muted | Self::Acknowledged => true,
+        }
+    }
+
+    /// Whether it is only a doubt, which makes the first message of a group wait for nothing but its own
+    /// end: the flush that passed meanwhile has told nothing.
+    pub const fn is_doubt(self) -> bool {
+        match self {
+            Self::Suspected => true,
+            Self::Inhibited
+            | Self::Settling
+            | Self::Silenced
+            | Self::Muted
+            | Self::Acknowledged => false,
         }
     }
 
@@ -96,6 +120,11 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// In the messages about what it is told.
+    pub(super) fn named_with(&self) -> Vec<ComponentId> {
+        if self.is_told_elsewhere() { self.causes.clone() } else { Vec::new() }
+    }
+
     /// Whether it is told in the message about something else.
     pub fn is_told_elsewhere(&self) -> bool {
         match self.kind {
@@ -152,19 +181,49 @@ struct Changed {
 }
 
 impl AlertBook {
-    /// Finds out what is held back from now on. What was held back until now is due.
+    /// Finds out what is held back from now on. What was held back until now is due: at once, or at
+    /// its group's next flush.
     pub(super) fn look_at_holds(&mut self, holds: &dyn Holds, now: Timestamp) {
+        let (mut causes, mut freed) = (BTreeSet::new(), Vec::new());
         for Changed { incident, receiver, hold } in self.changed_holds(holds, now) {
             let Some(open) = self.alerts.get_mut(&incident) else { continue };
-            if let Some(hold) = hold {
-                open.held.insert(receiver, hold);
-            } else {
-                open.held.remove(&receiver);
-                if let Some(Delivery::Waiting { due }) = open.deliveries.get_mut(&receiver) {
-                    *due = now.max(*due);
+            self.touched.incident(&incident);
+            let is_free = hold.is_none();
+            let before = match hold {
+                Some(hold) => {
+                    causes.extend(hold.named_with());
+                    open.held.insert(Arc::clone(&receiver), hold)
                 }
+                None => open.held.remove(&receiver),
+            };
+            let Some(before) = before else { continue };
+            causes.extend(before.named_with());
+            let waiting = open.deliveries.get_mut(&receiver).filter(|_| is_free);
+            if let Some(Delivery::Waiting { due }) = waiting {
+                let key = open.groups.get(&receiver);
+                let group = key.and_then(|key| self.groups.get(&receiver)?.get(key));
+                let is_first = group.is_none_or(|group| group.told_at.is_none());
+                let at_once = before.kind.ends_at_once() || (before.kind.is_doubt() && is_first);
+                let flush = group.map_or(now, |group| group.flush_from(now));
+                *due = if at_once { now.max(*due) } else { flush };
+                freed.push((incident, receiver));
             }
-            self.touched.insert(incident);
+        }
+        for (incident, receiver) in freed {
+            self.hurry(&incident, &receiver, now);
+        }
+        self.note_effects(&causes, now);
+    }
+
+    /// What is told with these has changed.
+    pub(super) fn note_effects(&mut self, causes: &BTreeSet<ComponentId>, now: Timestamp) {
+        if causes.is_empty() {
+            return;
+        }
+        let about = self.alerts.values_mut().filter(|open| open.resolution.is_none());
+        for open in about.filter(|open| causes.contains(&open.alert.component)) {
+            open.note_change(now);
+            self.touched.incident(&open.alert.incident);
         }
     }
 
@@ -186,7 +245,7 @@ impl AlertBook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Reason, ReasonKind, Severity};
+    use crate::model::{Reason, ReasonKind, Receipt, Severity};
     use crate::policy::notification::{Alert, NextStep, NotificationSettings, Pace};
 
     /// Holds everything back while it is on.
@@ -262,10 +321,11 @@ mod tests {
     fn the_end_of_what_was_told_is_told_whatever_is_held_back() {
         let (mut book, incident) = raised();
         book.settle(&settings(), &NoHolds, Pace::Normal, at(5));
-        let NextStep::Send { .. } = book.next("email", &settings(), Pace::Normal, at(5)) else {
+        let step = book.next("email", &settings(), Pace::Normal, at(5));
+        let NextStep::Send { notification, .. } = step else {
             panic!("a message");
         };
-        book.finish(&incident, "email", Ok(()), &settings(), 0.5, at(5));
+        book.finish("email", &notification, Ok(Receipt::default()), &settings(), 0.5, at(5));
         assert!(!is_told(&mut book, true, at(5_000)));
         book.resolve(&incident, at(5_001), at(5_001));
         assert!(is_told(&mut book, true, at(5_100)));

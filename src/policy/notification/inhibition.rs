@@ -11,7 +11,7 @@
 //!   it began ([`LONGEST_SUSPICION`]): what fails first must not be told a hundred times before the
 //!   cause has reached its own threshold.
 //! - When the cause is over, what suffered has the time that it needs to be found well again
-//!   ([`Alert::settle_secs`]), and is told then if it still fires.
+//!   ([`settle_secs`](super::Alert::settle_secs)), and is told then if it still fires.
 //! - A cause whose message a receiver refuses again and again hides nothing there.
 //! - What calls for a person is told, whatever its cause.
 
@@ -184,7 +184,8 @@ fn suspected(open: &OpenAlert, now: Timestamp) -> Option<Hold> {
 
 /// Whether a person was told of it and must hear that falconer leaves it to them.
 fn calls_person(open: &OpenAlert, receiver: &str) -> bool {
-    matches!(open.deliveries.get(receiver), Some(Delivery::Delivered { told }) if told.is_outdated)
+    let told = open.deliveries.get(receiver).and_then(Delivery::told);
+    told.is_some_and(|told| told.is_outdated || open.called_at > told.called_at)
 }
 
 fn names(components: &[ComponentId]) -> String {

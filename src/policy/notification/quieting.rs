@@ -52,9 +52,7 @@ impl<'a> QuietHolds<'a> {
     fn acknowledged(open: &OpenAlert, told: &Delivery) -> Option<Hold> {
         let by = open.acknowledged.as_ref()?;
         match told {
-            Delivery::Delivered { told }
-                if !told.is_outdated && told.severity >= open.alert.severity =>
-            {
+            Delivery::Delivered { told } if !open.is_worse_than(told) => {
                 let why = format!("acknowledged by {}", by.by).into();
                 Some(Hold { kind: HoldKind::Acknowledged, until: None, why, causes: Vec::new() })
             }

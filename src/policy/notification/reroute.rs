@@ -1,7 +1,7 @@
 //! What other settings mean for the alerts that are open: who is told of them from now on, and what
 //! nobody is waiting for any more. Decides; sends and logs nothing.
 
-use std::collections::btree_map::Entry;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::alert::ReceiverState;
@@ -55,35 +55,39 @@ impl AlertBook {
             }
             keep
         });
-        for open in self.alerts.values_mut() {
-            let incident = &open.alert.incident;
-            let own = settings.told_of_own(&open.alert.component);
-            let wanted = own.unwrap_or_else(|| settings.receivers_for(open.alert.severity));
+        self.groups.retain(|receiver, _| is_there(receiver));
+        for group in self.groups.values_mut().flat_map(BTreeMap::values_mut) {
+            group.timing = None;
+        }
+        let incidents: Vec<IncidentId> = self.alerts.keys().cloned().collect();
+        for incident in incidents {
+            let Some(open) = self.alerts.get_mut(&incident) else { continue };
+            let wanted = settings.places(&open.alert.component, open.alert.severity);
             open.deliveries.retain(|receiver, delivery| {
                 let keep = is_there(receiver)
-                    && (wanted.contains(receiver) || !matches!(delivery, Delivery::Waiting { .. }));
+                    && (wanted.contains_key(receiver)
+                        || !matches!(delivery, Delivery::Waiting { .. }));
                 if !keep && is_owed(delivery) {
                     let (incident, receiver) = (incident.clone(), Arc::clone(receiver));
                     dropped.push(Dropped { incident, receiver });
                 }
                 keep
             });
+            open.groups.retain(|receiver, _| open.deliveries.contains_key(receiver));
+            open.held.retain(|receiver, _| open.deliveries.contains_key(receiver));
             for receiver in changed {
                 if let Some(Delivery::Retrying { retry_at, .. }) = open.deliveries.get_mut(receiver)
                 {
                     *retry_at = now.min(*retry_at);
                 }
             }
-            if open.resolution.is_none() {
-                let due = now.max(open.raised_at + settings.group_wait);
-                for receiver in wanted {
-                    if let Entry::Vacant(entry) = open.deliveries.entry(receiver) {
-                        entry.insert(Delivery::Waiting { due });
-                    }
-                }
+            let is_over = open.resolution.is_some();
+            self.touched.incident(&incident);
+            for (receiver, place) in wanted.iter().filter(|_| !is_over) {
+                self.enlist(&incident, receiver, place, now);
             }
-            self.touched.insert(open.alert.incident.clone());
         }
+        self.join_all(settings, now);
         rerouted
     }
 }
@@ -99,7 +103,7 @@ fn is_owed(delivery: &Delivery) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ComponentId, Reason, ReasonKind, Severity};
+    use crate::model::{ComponentId, Reason, ReasonKind, Receipt, Severity};
     use crate::policy::notification::{
         Alert, NextStep, NoHolds, Pace, Route, SendFailure, SendReason,
     };
@@ -112,11 +116,7 @@ mod tests {
         let to: Vec<String> = routes.iter().map(ToString::to_string).collect();
         NotificationSettings {
             receivers: receivers.iter().map(|name| Arc::from(*name)).collect(),
-            routes: if to.is_empty() {
-                Vec::new()
-            } else {
-                vec![Route { severity: None, to, mute: Vec::new() }]
-            },
+            routes: if to.is_empty() { Vec::new() } else { vec![Route { to, ..Route::default() }] },
             ..NotificationSettings::default()
         }
     }
@@ -150,16 +150,19 @@ mod tests {
         book: &mut AlertBook,
         receiver: &str,
         settings: &NotificationSettings,
-        result: Result<(), SendFailure>,
+        result: Result<Receipt, SendFailure>,
         now: Timestamp,
     ) -> Option<SendReason> {
         let step = book.next(receiver, settings, Pace::Normal, now);
         let NextStep::Send { notification, reason } = step else { return None };
-        book.finish(&notification.lead.incident, receiver, result, settings, 0.5, now);
+        book.finish(receiver, &notification, result, settings, 0.5, now);
         Some(reason)
     }
 
-    fn unreachable() -> Result<(), SendFailure> {
+    const ACCEPTS: Result<Receipt, SendFailure> =
+        Ok(Receipt { reference: None, flaw: None, said: None });
+
+    fn unreachable() -> Result<Receipt, SendFailure> {
         Err(SendFailure { outage: true, error: "connection refused".into(), retry_after: None })
     }
 
@@ -167,20 +170,20 @@ mod tests {
     fn who_was_told_is_not_told_again_and_who_is_new_is_told_once() {
         let before = settings(&["email"], &[]);
         let mut book = book(&before);
-        assert_eq!(send(&mut book, "email", &before, Ok(()), at(5)), Some(SendReason::First));
+        assert_eq!(send(&mut book, "email", &before, ACCEPTS, at(5)), Some(SendReason::First));
         let after = settings(&["email", "slack"], &[]);
         assert_eq!(book.reroute(&after, &[], at(10)), Rerouted::default());
-        assert_eq!(send(&mut book, "email", &after, Ok(()), at(10)), None);
-        assert_eq!(send(&mut book, "slack", &after, Ok(()), at(10)), Some(SendReason::First));
+        assert_eq!(send(&mut book, "email", &after, ACCEPTS, at(10)), None);
+        assert_eq!(send(&mut book, "slack", &after, ACCEPTS, at(10)), Some(SendReason::First));
         assert_eq!(book.reroute(&after, &[], at(11)), Rerouted::default());
-        assert_eq!(send(&mut book, "slack", &after, Ok(()), at(11)), None);
+        assert_eq!(send(&mut book, "slack", &after, ACCEPTS, at(11)), None);
     }
 
     #[test]
     fn what_a_receiver_that_is_gone_was_owed_is_handed_back_and_holds_nothing_up() {
         let before = settings(&["email", "slack"], &[]);
         let mut book = book(&before);
-        assert!(send(&mut book, "email", &before, Ok(()), at(5)).is_some());
+        assert!(send(&mut book, "email", &before, ACCEPTS, at(5)).is_some());
         assert!(send(&mut book, "slack", &before, unreachable(), at(5)).is_some());
         let after = settings(&["email"], &[]);
         let Rerouted { dropped, circuits_closed } = book.reroute(&after, &[], at(6));
@@ -188,8 +191,8 @@ mod tests {
         assert_eq!(circuits_closed, 1, "nobody knows whether it is out of reach any more");
         let incident = dropped[0].incident.clone();
         assert!(book.resolve(&incident, at(7), at(7)));
-        assert_eq!(send(&mut book, "email", &after, Ok(()), at(7)), Some(SendReason::Resolved));
-        assert_eq!(book.settle(&after, &NoHolds, Pace::Normal, at(8)).len(), 1);
+        assert_eq!(send(&mut book, "email", &after, ACCEPTS, at(65)), Some(SendReason::Resolved));
+        assert_eq!(book.settle(&after, &NoHolds, Pace::Normal, at(66)).len(), 1);
         assert_eq!(book.alerts().count(), 0);
     }
 
@@ -197,15 +200,15 @@ mod tests {
     fn who_is_routed_to_no_longer_is_told_the_end_of_what_it_knows_of_only() {
         let before = settings(&["email", "slack"], &[]);
         let mut book = book(&before);
-        assert!(send(&mut book, "email", &before, Ok(()), at(5)).is_some());
+        assert!(send(&mut book, "email", &before, ACCEPTS, at(5)).is_some());
         let after = settings(&["email", "log", "slack"], &["log"]);
         let dropped = book.reroute(&after, &[], at(6)).dropped;
         assert_eq!(dropped.iter().map(|one| &*one.receiver).collect::<Vec<_>>(), ["slack"]);
-        assert_eq!(send(&mut book, "log", &after, Ok(()), at(6)), Some(SendReason::First));
+        assert_eq!(send(&mut book, "log", &after, ACCEPTS, at(6)), Some(SendReason::First));
         let incident = dropped[0].incident.clone();
         assert!(book.resolve(&incident, at(7), at(7)));
-        assert_eq!(send(&mut book, "email", &after, Ok(()), at(7)), Some(SendReason::Resolved));
-        assert_eq!(send(&mut book, "slack", &after, Ok(()), at(7)), None);
+        assert_eq!(send(&mut book, "email", &after, ACCEPTS, at(65)), Some(SendReason::Resolved));
+        assert_eq!(send(&mut book, "slack", &after, ACCEPTS, at(7)), None);
     }
 
     #[test]
@@ -213,9 +216,9 @@ mod tests {
         let settings = settings(&["email"], &[]);
         let mut book = book(&settings);
         assert!(send(&mut book, "email", &settings, unreachable(), at(5)).is_some());
-        assert_eq!(send(&mut book, "email", &settings, Ok(()), at(5)), None);
+        assert_eq!(send(&mut book, "email", &settings, ACCEPTS, at(5)), None);
         let email: Arc<str> = "email".into();
         assert_eq!(book.reroute(&settings, &[email], at(5)).circuits_closed, 1);
-        assert_eq!(send(&mut book, "email", &settings, Ok(()), at(5)), Some(SendReason::Retry));
+        assert_eq!(send(&mut book, "email", &settings, ACCEPTS, at(5)), Some(SendReason::Retry));
     }
 }

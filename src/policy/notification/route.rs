@@ -1,30 +1,45 @@
-//! The settings of notification and who is told about which severity.
+//! The settings of notification. What routes mean is in `routing.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::alert::Alert;
 use super::attention::EscalationLevel;
-use super::delivery::ABANDONED_MARGIN;
+use super::decision::ABANDONED_MARGIN;
+use super::limit::RateLimit;
 use super::own::OwnAlerts;
+use super::routing::GroupLabel;
 use crate::model::Severity;
 use crate::policy::backoff::BackoffSettings;
 use crate::policy::calendar::Recurrence;
 use crate::policy::circuit::CircuitSettings;
 use crate::policy::maintenance::MaintenanceWindow;
 
-/// Sends alerts of one severity (or of all) to some of the receivers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Sends alerts that meet its conditions to some of the receivers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Route {
     /// The severity it is for; `None` matches every severity.
     pub severity: Option<Severity>,
+    /// The clusters it is for, `*` and `?` as in file names; any of them; empty matches every one.
+    pub cluster: Vec<String>,
+    /// The components it is for, likewise.
+    pub component: Vec<String>,
     /// Names of receivers: `email`, `slack`, `log`, `webhook.oncall` or `oncall` for short.
     pub to: Vec<String>,
     /// Names of [`NotificationSettings::mutes`], at which nobody is told on this route.
     pub mute: Vec<String>,
+    /// Whether the routes after it are looked at too, although it matches.
+    pub goes_on: bool,
+    /// By what its alerts are grouped, where not as all others.
+    pub group_by: Option<Vec<GroupLabel>>,
+    /// Its own interval, see [`NotificationSettings`].
+    pub group_wait: Option<Duration>,
+    /// Its own interval.
+    pub group_interval: Option<Duration>,
+    /// Its own interval.
+    pub repeat_interval: Option<Duration>,
 }
 
 /// What is peculiar to one receiver.
@@ -41,15 +56,27 @@ pub struct ReceiverPolicy {
 /// When and to whom messages go.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NotificationSettings {
-    /// While an incident goes on, a receiver that was told is told again after this time.
+    /// While something of a group goes on, a receiver is reminded after this time; then after twice
+    /// this time, and so on.
     pub repeat_interval: Duration,
-    /// How long the first message of an incident waits; an incident that is over by then is
-    /// never mentioned.
+    /// The longest time between two reminders; one that is shorter than `repeat_interval` keeps
+    /// them from growing.
+    pub repeat_max: Duration,
+    /// How long the first message of a group waits for more alerts; an incident that is over by
+    /// then is never mentioned.
     pub group_wait: Duration,
+    /// The time between two flushes of a group, at which its news is told.
+    pub group_interval: Duration,
+    /// By what alerts are grouped where no route says otherwise.
+    pub group_by: Vec<GroupLabel>,
+    /// How many messages a receiver gets at most; beyond, one tells what several would.
+    pub rate_limit: RateLimit,
+    /// The same for single receivers.
+    pub rate_limits: BTreeMap<Arc<str>, RateLimit>,
     /// Whether those who were told are also told of the end.
     pub send_resolved: bool,
-    /// The first route that matches the severity decides, and all receivers it names are told.
-    /// With no routes, or where none matches, every receiver is told: nothing is lost silently.
+    /// The first route that matches decides, and all receivers it names are told; where it goes on,
+    /// the next one that matches adds its own. With no routes, or where none matches, every receiver is told: nothing is lost silently.
     pub routes: Vec<Route>,
     /// Who is told too where nobody acknowledges a critical incident; the shortest time first.
     pub escalation: Vec<EscalationLevel>,
@@ -78,7 +105,12 @@ impl Default for NotificationSettings {
     fn default() -> Self {
         Self {
             repeat_interval: Duration::from_secs(300),
+            repeat_max: Duration::from_hours(4),
             group_wait: Duration::from_secs(5),
+            group_interval: Duration::from_secs(60),
+            group_by: vec![GroupLabel::Cluster],
+            rate_limit: RateLimit::default(),
+            rate_limits: BTreeMap::new(),
             send_resolved: true,
             routes: Vec::new(),
             escalation: Vec::new(),
@@ -109,29 +141,23 @@ impl NotificationSettings {
         }
     }
 
-    /// The receivers that are told about an alert of this severity, each once.
-    pub fn receivers_for(&self, severity: Severity) -> BTreeSet<Arc<str>> {
-        let matching =
-            self.routes.iter().find(|route| route.severity.is_none_or(|only| only == severity));
-        let named: BTreeSet<Arc<str>> = matching
-            .iter()
-            .flat_map(|route| &route.to)
-            .filter_map(|name| self.receiver_named(name))
-            .collect();
-        if named.is_empty() { self.receivers.iter().cloned().collect() } else { named }
+    /// What is peculiar to a receiver.
+    pub(super) fn policy(&self, receiver: &str) -> ReceiverPolicy {
+        self.peculiar.get(receiver).copied().unwrap_or_default()
     }
 
-    /// The names of the mute times that hold for `alert` at `receiver`: those of its route. Who is
-    /// called because nobody acknowledges is called at any time.
-    pub fn mutes_of(&self, alert: &Alert, receiver: &str) -> &[String] {
-        let severity = alert.severity;
-        let matching =
-            self.routes.iter().find(|route| route.severity.is_none_or(|only| only == severity));
-        let names = |route: &&Route| {
-            let mut named = route.to.iter().filter_map(|name| self.receiver_named(name));
-            named.any(|name| *name == *receiver)
-        };
-        matching.filter(names).map_or(&[], |route| &route.mute)
+    /// How many messages the receiver gets; `None` = as many as there are.
+    pub(super) fn limit(&self, receiver: &str) -> Option<RateLimit> {
+        let own = self.rate_limits.get(receiver).copied().unwrap_or(self.rate_limit);
+        // Who forgets what it is not told again is a machine, which groups by itself.
+        self.policy(receiver).resend_every.is_none().then_some(own)
+    }
+
+    /// The longest time for which news may wait for a flush.
+    pub fn longest_wait(&self) -> Duration {
+        let routes = self.routes.iter();
+        let own = routes.flat_map(|route| [route.group_wait, route.group_interval]).flatten();
+        own.chain([self.group_wait, self.group_interval]).max().unwrap_or_default()
     }
 
     /// Names in routes that no configured receiver bears; to be refused when the configuration is
@@ -152,58 +178,5 @@ impl NotificationSettings {
             self.receivers.iter().find(|receiver| short(receiver))
         });
         found.cloned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(routes: &[(Option<Severity>, &[&str])]) -> NotificationSettings {
-        NotificationSettings {
-            routes: routes
-                .iter()
-                .map(|(severity, to)| Route {
-                    severity: *severity,
-                    mute: Vec::new(),
-                    to: to.iter().map(ToString::to_string).collect(),
-                })
-                .collect(),
-            receivers: ["email", "slack", "webhook.oncall"].map(Arc::from).to_vec(),
-            ..NotificationSettings::default()
-        }
-    }
-
-    fn told(settings: &NotificationSettings, severity: Severity) -> Vec<String> {
-        settings.receivers_for(severity).iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn without_routes_every_receiver_is_told() {
-        let settings = settings(&[]);
-        assert_eq!(told(&settings, Severity::Warning), ["email", "slack", "webhook.oncall"]);
-    }
-
-    #[test]
-    fn the_first_matching_route_decides_and_all_its_receivers_are_told() {
-        let settings = settings(&[
-            (Some(Severity::Critical), &["email", "oncall", "webhook.oncall"]),
-            (None, &["slack"]),
-        ]);
-        assert_eq!(told(&settings, Severity::Critical), ["email", "webhook.oncall"]);
-        assert_eq!(told(&settings, Severity::Warning), ["slack"]);
-    }
-
-    #[test]
-    fn a_severity_that_no_route_matches_goes_to_everybody() {
-        let settings = settings(&[(Some(Severity::Critical), &["email"])]);
-        assert_eq!(told(&settings, Severity::Warning), ["email", "slack", "webhook.oncall"]);
-    }
-
-    #[test]
-    fn a_route_to_an_unknown_receiver_is_reported_and_loses_nothing() {
-        let settings = settings(&[(None, &["pager"])]);
-        assert_eq!(settings.unknown_receivers(), ["pager"]);
-        assert_eq!(told(&settings, Severity::Critical), ["email", "slack", "webhook.oncall"]);
     }
 }

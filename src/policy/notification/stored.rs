@@ -2,23 +2,36 @@
 //! falconer takes over what it, or the leader before it, had told whom. Pure; saves nothing itself.
 //!
 //! One key for each open alert, `alert/<incident>`, with a small JSON text: what the incident is,
-//! and where it stands at each receiver. What receivers are in reach is not kept: that is found out
+//! and where it stands at each receiver; and one for each group, `group/<receiver>/<group>`: when it
+//! is told, and how its present matter is called. What receivers are in reach is not kept: that is found out
 //! soon enough.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::alert::{Alert, OpenAlert};
-use super::book::AlertBook;
+use super::book::{AlertBook, Touched};
 use super::delivery::{Delivery, Resolution};
+use super::group::Group;
+use super::outcome::cut_off;
 use crate::model::state::of_kind;
 use crate::model::{IncidentId, StateChanges, StoredState, Timestamp};
 
 /// What the keys of alerts begin with.
 const KIND: &str = "alert";
-/// The form of the text; one that this version does not know is not read.
-const FORM: u32 = 1;
+/// What the keys of groups begin with.
+const GROUP_KIND: &str = "group";
+/// The form of an alert's text; one that this version does not know is not read.
+const FORM: u32 = 2;
+/// The form before there were groups: everything in it means the same.
+const FORM_WITHOUT_GROUPS: u32 = 1;
+/// The form of a group's text.
+const GROUP_FORM: u32 = 1;
+/// No group flushes for the first time later than this after it began.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// Lines of evidence that are kept of one incident: the next report brings all of them again.
 const MAX_DETAILS: usize = 8;
 /// No text in an alert is longer when it is kept, in bytes.
@@ -26,12 +39,12 @@ const MAX_TEXT: usize = 300;
 /// Why the newest attempt failed, where falconer ended during it.
 const CUT_OFF: &str = "falconer ended while this was being sent";
 
-/// One alert as it is kept.
+/// One alert or group as it is kept.
 #[derive(Serialize, Deserialize)]
 struct Stored<A> {
     form: u32,
     #[serde(flatten)]
-    open: A,
+    kept: A,
 }
 
 /// What came of taking a stored book over.
@@ -48,19 +61,35 @@ pub struct Adopted {
 impl AlertBook {
     /// What has changed since the last call.
     pub fn take_changes(&mut self) -> StateChanges {
-        let touched = std::mem::take(&mut self.touched);
-        touched.iter().map(|incident| (key(incident), self.text_of(incident))).collect()
+        let Touched { incidents, groups } = std::mem::take(&mut self.touched);
+        let alerts = incidents.iter().map(|incident| (key(incident), self.text_of(incident)));
+        let groups = groups.iter().map(|(receiver, group)| {
+            (group_key(receiver, group), self.group_text(receiver, group))
+        });
+        alerts.chain(groups).collect()
     }
 
     /// Everything that is kept.
     pub fn export(&self) -> StoredState {
         let text = |incident| Some((key(incident), self.text_of(incident)?));
-        self.alerts.keys().filter_map(text).collect()
+        let alerts = self.alerts.keys().filter_map(text);
+        let groups = self.groups.iter().flat_map(|(receiver, groups)| {
+            let kept = |name: &Arc<str>| {
+                Some((group_key(receiver, name), self.group_text(receiver, name)?))
+            };
+            groups.keys().filter_map(kept).collect::<Vec<_>>()
+        });
+        alerts.chain(groups).collect()
     }
 
     fn text_of(&self, incident: &IncidentId) -> Option<String> {
-        let open = shortened(self.alerts.get(incident)?.clone());
-        serde_json::to_string(&Stored { form: FORM, open }).ok()
+        let kept = shortened(self.alerts.get(incident)?.clone());
+        serde_json::to_string(&Stored { form: FORM, kept }).ok()
+    }
+
+    fn group_text(&self, receiver: &str, group: &str) -> Option<String> {
+        let kept = self.groups.get(receiver)?.get(group)?;
+        serde_json::to_string(&Stored { form: GROUP_FORM, kept }).ok()
     }
 
     /// Takes over what was told of `stored`, which counts more than what is in the book: it was told
@@ -77,6 +106,15 @@ impl AlertBook {
                 None => adopted.unreadable.push(key.clone()),
             }
         }
+        for (key, text) in of_kind(stored, GROUP_KIND) {
+            match read_group(key, text, now) {
+                Some((receiver, name, group)) => {
+                    self.touched.group(&receiver, &name);
+                    self.groups.entry(receiver).or_default().insert(name, group);
+                }
+                None => adopted.unreadable.push(key.clone()),
+            }
+        }
         adopted
     }
 
@@ -88,7 +126,7 @@ impl AlertBook {
             };
             for other in self.alerts.values_mut().filter(|other| is_same(other)) {
                 let own = other.alert.incident.clone();
-                self.touched.insert(own.clone());
+                self.touched.incident(&own);
                 adopted.superseded.insert(own, incident.clone());
                 // Whoever was told of it hears of its end; who was not never hears of it.
                 other.alert.action = format!("goes on as {incident}, as it was called before");
@@ -97,38 +135,8 @@ impl AlertBook {
             }
             adopted.open.push(open.alert.clone());
         }
-        self.touched.insert(incident.clone());
+        self.touched.incident(incident);
         self.alerts.insert(incident.clone(), open);
-    }
-
-    /// Forgets the alerts that were over before `at` and of which nobody was told here: another
-    /// falconer, which leads, has told of them.
-    pub fn forget_untold(&mut self, at: Timestamp) {
-        let told_elsewhere = self.alerts.extract_if(.., |_, open| {
-            open.resolution.is_some_and(|end| end.seen_at < at)
-                && !open.deliveries.values().any(is_told)
-        });
-        let told_elsewhere: Vec<IncidentId> =
-            told_elsewhere.map(|(incident, _)| incident).collect();
-        self.touched.extend(told_elsewhere);
-    }
-
-    /// A message that was marked as being sent is not sent now after all.
-    pub fn put_back(
-        &mut self,
-        incident: &IncidentId,
-        receiver: &str,
-        why: &str,
-        retry_at: Timestamp,
-    ) {
-        let open = self.alerts.get_mut(incident);
-        let Some(delivery) = open.and_then(|open| open.deliveries.get_mut(receiver)) else {
-            return;
-        };
-        if let Delivery::Sending { .. } = delivery {
-            *delivery = cut_off(delivery.clone(), why, retry_at);
-            self.touched.insert(incident.clone());
-        }
     }
 }
 
@@ -139,6 +147,10 @@ fn is_told(delivery: &Delivery) -> bool {
 
 fn key(incident: &IncidentId) -> String {
     format!("{KIND}/{incident}")
+}
+
+fn group_key(receiver: &str, group: &str) -> String {
+    format!("{GROUP_KIND}/{receiver}/{group}")
 }
 
 /// Without what would make it large.
@@ -167,8 +179,9 @@ fn shorten(text: &mut String) {
 
 /// `None` where the text makes no sense.
 fn read(stored_as: &str, text: &str, now: Timestamp) -> Option<OpenAlert> {
-    let Stored { form, mut open } = serde_json::from_str::<Stored<OpenAlert>>(text).ok()?;
-    if form != FORM || key(&open.alert.incident) != stored_as {
+    let Stored { form, kept: mut open } = serde_json::from_str::<Stored<OpenAlert>>(text).ok()?;
+    let is_known = form == FORM || form == FORM_WITHOUT_GROUPS;
+    if !is_known || key(&open.alert.incident) != stored_as {
         return None;
     }
     open = shortened(open);
@@ -181,6 +194,15 @@ fn read(stored_as: &str, text: &str, now: Timestamp) -> Option<OpenAlert> {
         *delivery = resumed(delivery.clone(), now);
     }
     Some(open.after_absence(now))
+}
+
+/// `None` where the text makes no sense.
+fn read_group(stored_as: &str, text: &str, now: Timestamp) -> Option<(Arc<str>, Arc<str>, Group)> {
+    let Stored { form, kept } = serde_json::from_str::<Stored<Group>>(text).ok()?;
+    let (kind, rest) = stored_as.split_once('/')?;
+    let (receiver, name) = rest.split_once('/')?;
+    let is_known = form == GROUP_FORM && kind == GROUP_KIND;
+    is_known.then(|| (receiver.into(), name.into(), kept.not_after(now, LONGEST_WAIT)))
 }
 
 /// Where it goes on after the end of the falconer that began it.
@@ -197,24 +219,6 @@ fn resumed(delivery: Delivery, now: Timestamp) -> Delivery {
             Delivery::Delivered { told }
         }
         Delivery::Waiting { .. } | Delivery::Closed { .. } => delivery,
-    }
-}
-
-fn cut_off(delivery: Delivery, why: &str, retry_at: Timestamp) -> Delivery {
-    match delivery {
-        Delivery::Sending { draft, failures, since, told, .. } => Delivery::Retrying {
-            draft,
-            failures,
-            failed_at: since,
-            retry_at,
-            error: why.to_owned(),
-            told,
-            is_last: false,
-        },
-        Delivery::Waiting { .. }
-        | Delivery::Delivered { .. }
-        | Delivery::Retrying { .. }
-        | Delivery::Closed { .. } => delivery,
     }
 }
 

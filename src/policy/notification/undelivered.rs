@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::book::AlertBook;
-use super::delivery::{NotificationDecision, Pace, SendReason, WaitReason, decide};
-use super::hold::HoldKind;
+use super::decision::Moment;
+use super::delivery::{NotificationDecision, Pace, SendReason, WaitReason};
 use super::route::NotificationSettings;
 use crate::model::{AlertStatus, IncidentId, Timestamp};
 
@@ -24,24 +24,13 @@ pub struct Undelivered {
 impl AlertBook {
     /// What somebody should still be told and was not: for the last words of a process that ends.
     pub fn undelivered(&self, settings: &NotificationSettings, now: Timestamp) -> Vec<Undelivered> {
+        let moment = Moment { settings, pace: Pace::Draining, now };
         let mut found = Vec::new();
         for open in self.alerts.values() {
             for (receiver, delivery) in &open.deliveries {
-                let severity = open.alert.severity;
-                let (pace, end) = (Pace::Draining, open.resolution);
-                let hold = open.held.get(receiver).map(|hold| hold.kind);
-                if hold.is_some_and(HoldKind::outlasts_the_end) && end.is_none() {
-                    continue;
-                }
-                let is_due = match decide(delivery, severity, end, settings, pace, now) {
-                    NotificationDecision::Send { reason, .. } => reason != SendReason::Repeat,
-                    NotificationDecision::Wait { reason, .. } => {
-                        reason != WaitReason::RepeatInterval
-                    }
-                    NotificationDecision::Close { .. } => false,
-                };
-                if is_due {
-                    let over = end.is_some();
+                let Some(case) = self.case(open, receiver, moment) else { continue };
+                if is_owed(case.decide()) {
+                    let over = open.resolution.is_some();
                     found.push(Undelivered {
                         incident: open.alert.incident.clone(),
                         receiver: Arc::clone(receiver),
@@ -52,5 +41,28 @@ impl AlertBook {
             }
         }
         found
+    }
+}
+
+/// Whether a message that is due was not accepted; reminders are owed to nobody.
+fn is_owed(decision: NotificationDecision) -> bool {
+    match decision {
+        NotificationDecision::Send { reason, .. } => match reason {
+            SendReason::First
+            | SendReason::Escalated
+            | SendReason::Retry
+            | SendReason::Abandoned
+            | SendReason::Resolved
+            | SendReason::WholeStory => true,
+            SendReason::Repeat | SendReason::Changed | SendReason::Resent => false,
+        },
+        NotificationDecision::Wait { reason, .. } => match reason {
+            WaitReason::GroupWait
+            | WaitReason::GroupInterval
+            | WaitReason::InFlight
+            | WaitReason::Backoff => true,
+            WaitReason::Held | WaitReason::Acknowledged | WaitReason::RepeatInterval => false,
+        },
+        NotificationDecision::Close { .. } => false,
     }
 }

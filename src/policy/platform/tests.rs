@@ -43,6 +43,7 @@ impl World {
             rolling_out: false,
             owner: Owner::None,
             autoscaler: None,
+            gitops: None,
             holds: Vec::new(),
             revision: None,
         };

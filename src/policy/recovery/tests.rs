@@ -38,6 +38,7 @@ fn workload(name: &str, replicas: u32) -> Workload {
         rolling_out: false,
         owner: Owner::None,
         autoscaler: None,
+        gitops: None,
         holds: Vec::new(),
         revision: None,
     }

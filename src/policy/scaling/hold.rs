@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::{Autoscaler, ComponentId, HealthState, Role, Timestamp, WorkloadRef};
+use crate::model::{ComponentId, HealthState, Role, Timestamp, WorkloadRef};
 
 /// Why falconer leaves the workload alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,20 +33,6 @@ pub enum HoldReason {
     KindNeverScales {
         /// The workload.
         workload: WorkloadRef,
-    },
-    /// Something else scales the workload.
-    ScaledByOther {
-        /// The workload.
-        workload: WorkloadRef,
-        /// What.
-        autoscaler: Autoscaler,
-    },
-    /// milvus-operator writes the number of replicas from its resource.
-    OwnedByOperator {
-        /// The workload.
-        workload: WorkloadRef,
-        /// The Milvus resource's name.
-        name: String,
     },
     /// Something falconer does not know owns the workload.
     UnknownOwner {
@@ -121,8 +107,6 @@ impl HoldReason {
             Self::ScaledToZero { .. } => "scaled_to_zero",
             Self::SeveralWorkloads { .. } => "several_workloads",
             Self::KindNeverScales { .. } => "kind_never_scales",
-            Self::ScaledByOther { .. } => "scaled_by_other",
-            Self::OwnedByOperator { .. } => "owned_by_operator",
             Self::UnknownOwner { .. } => "unknown_owner",
             Self::Paused { .. } => "paused",
             Self::ChangeUnderWay { .. } => "change_under_way",
@@ -153,14 +137,6 @@ impl fmt::Display for HoldReason {
             Self::KindNeverScales { workload } => {
                 write!(f, "not scaled: {workload} has no number of replicas")
             }
-            Self::ScaledByOther { workload, autoscaler } => {
-                f.write_str(&scaled_by_other(workload, autoscaler))
-            }
-            Self::OwnedByOperator { workload, name } => write!(
-                f,
-                "not scaled: milvus-operator sets the replicas of {workload} from Milvus/{name} \
-                 and would undo the change"
-            ),
             Self::UnknownOwner { workload, kind, name } => write!(
                 f,
                 "not scaled: {workload} is owned by {kind}/{name}, which falconer does not know"
@@ -201,15 +177,8 @@ impl fmt::Display for HoldReason {
 fn several(workloads: &[WorkloadRef]) -> String {
     let names: Vec<String> = workloads.iter().map(ToString::to_string).collect();
     let names = names.join(" and ");
-    format!("not scaled: {names} have replicas at the same time: a rollout may be in progress")
-}
-
-fn scaled_by_other(workload: &WorkloadRef, autoscaler: &Autoscaler) -> String {
-    let Autoscaler { kind, name } = autoscaler;
-    if autoscaler.is_unknown() {
-        return format!(
-            "not scaled: whether something else scales {workload} cannot be told: {name}"
-        );
-    }
-    format!("not scaled: {kind} {name} scales {workload} already")
+    format!(
+        "not scaled: {names} have replicas at the same time: a rollout may be in progress, or the \
+         component has several groups, and which of them is to grow or shrink is not guessed"
+    )
 }

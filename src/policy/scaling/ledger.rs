@@ -81,6 +81,8 @@ pub struct ScalingLedger {
     drains: BTreeMap<ComponentId, DrainUnderWay>,
     /// Components of which something has changed since that was last saved.
     touched: BTreeSet<ComponentId>,
+    /// Of whom a person was warned, workload by workload.
+    warnings: BTreeMap<(ComponentId, WorkloadRef), String>,
 }
 
 /// What a decision needs to know.
@@ -132,6 +134,12 @@ impl ScalingLedger {
     pub fn is_due(&self, component: &ComponentId, interval: Duration, now: Timestamp) -> bool {
         let last = self.components.get(component).and_then(|record| record.last_decided_at);
         last.is_none_or(|last| now.since(last) >= interval)
+    }
+
+    /// What people were warned of, with the component and the workload.
+    pub fn warnings(&self) -> impl Iterator<Item = (&ComponentId, &WorkloadRef, &str)> {
+        let all = self.warnings.iter();
+        all.map(|((component, workload), words)| (component, workload, words.as_str()))
     }
 
     /// Whether a dry-run has shown this very change already.
@@ -231,6 +239,27 @@ impl ScalingLedger {
         record.errors = record.errors.saturating_add(1);
         record.retry_not_before = Some(now + delay);
         delay
+    }
+
+    /// The change was not made, and nothing speaks against deciding anew at once.
+    pub fn dropped(&mut self, component: &ComponentId) {
+        self.under_way.remove(component);
+        self.touched.insert(component.clone());
+    }
+
+    /// What there is to warn of about `workload` now. Whether people do not know it yet.
+    pub fn warn(
+        &mut self,
+        component: &ComponentId,
+        workload: &WorkloadRef,
+        words: Option<String>,
+    ) -> bool {
+        let key = (component.clone(), workload.clone());
+        let Some(words) = words else {
+            self.warnings.remove(&key);
+            return false;
+        };
+        self.warnings.insert(key, words.clone()) != Some(words)
     }
 
     /// What was last heard of the change under way.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Autoscaler, Percent, PodCondition, PodLife, Resources};
+use crate::model::{Autoscaler, GitOps, GitOpsTool, Percent, PodCondition, PodLife, Resources};
 
 const START: Timestamp = Timestamp::from_millis(1_000_000_000_000);
 const GIB: u64 = 1 << 30;
@@ -62,6 +62,7 @@ fn load(replicas: u32, cpu: Percent, memory: Percent) -> ScalingRequest {
             rolling_out: false,
             owner: Owner::None,
             autoscaler: None,
+            gitops: None,
             holds: Vec::new(),
             revision: None,
         }],
@@ -151,8 +152,7 @@ fn more_replicas_than_the_maximum_are_not_cut_while_they_are_busy() {
 #[test]
 fn every_guard_holds_and_says_why() {
     type Spoil = fn(&mut ScalingRequest);
-    let cases: [(&str, Spoil); 16] = [
-        ("scaled_by_other", |r| r.workloads[0].autoscaler = Some(Autoscaler::unknown("forbidden"))),
+    let cases: [(&str, Spoil); 13] = [
         ("role_never_scales", |r| r.role = Role::MixCoord),
         ("role_never_scales", |r| r.role = Role::Standalone),
         ("role_never_scales", |r| r.role = Role::Cdc),
@@ -161,13 +161,6 @@ fn every_guard_holds_and_says_why() {
         ("several_workloads", |r| r.workloads.push(r.workloads[0].clone())),
         ("kind_never_scales", |r| r.workloads[0].reference.kind = WorkloadKind::Process),
         ("kind_never_scales", |r| r.workloads[0].reference.kind = WorkloadKind::DaemonSet),
-        ("scaled_by_other", |r| {
-            let (kind, name) = ("HorizontalPodAutoscaler".to_owned(), "proxy".to_owned());
-            r.workloads[0].autoscaler = Some(Autoscaler { kind, name });
-        }),
-        ("owned_by_operator", |r| {
-            r.workloads[0].owner = Owner::MilvusOperator { name: "mine".to_owned() };
-        }),
         ("unknown_owner", |r| {
             r.workloads[0].owner =
                 Owner::Unknown { kind: "Robot".to_owned(), name: "marvin".to_owned() };
@@ -190,6 +183,66 @@ fn every_guard_holds_and_says_why() {
             }
             other => panic!("{kind}: {other:?}"),
         }
+    }
+}
+
+#[test]
+fn what_something_else_scales_is_observed_and_said_what_would_be_done() {
+    let (kind, name) = ("HorizontalPodAutoscaler".to_owned(), "proxy".to_owned());
+    let observed = |desk: &mut Desk, cpu: u32, autoscaler: &Autoscaler, now: Timestamp| {
+        let mut request = load(3, cpu, 0);
+        request.workloads[0].autoscaler = Some(autoscaler.clone());
+        match desk.judge(&request, now) {
+            ScalingDecision::Observe(observed) => observed,
+            other => panic!("expected to look on, not {other:?}"),
+        }
+    };
+    let hpa = Autoscaler { kind, name };
+    let (mut desk, now) = (Desk::hasty(), START);
+    for (cpu, expected, change, words) in [
+        (
+            95,
+            "would_scale_up",
+            Some((3, 4)),
+            "falconer would scale it from 3 to 4 replicas: CPU 95%",
+        ),
+        (50, "scaled_by_other", None, "falconer by itself: no change: CPU 50%"),
+        (
+            5,
+            "would_scale_down",
+            Some((3, 2)),
+            "falconer would scale it from 3 to 2 replicas: CPU 5%",
+        ),
+    ] {
+        let seen = observed(&mut desk, cpu, &hpa, now);
+        assert_eq!(seen.as_str(), expected);
+        assert_eq!(seen.change().map(|plan| (plan.from, plan.to)), change);
+        let start = "not scaled: HorizontalPodAutoscaler proxy scales deployment/";
+        assert!(seen.to_string().starts_with(start), "{seen}");
+        assert!(seen.to_string().contains(words), "{seen}");
+    }
+    let unknown = observed(&mut desk, 95, &Autoscaler::unknown("403"), now).to_string();
+    assert!(unknown.contains("cannot be told: 403; falconer would"), "{unknown}");
+    let left = observed(&mut desk, 95, &Autoscaler::handed_over("it is -1"), now).to_string();
+    assert!(left.contains("left to an autoscaler: it is -1; falconer would"), "{left}");
+}
+
+#[test]
+fn what_the_operator_owns_is_scaled_and_what_gitops_looks_after_too_with_a_warning() {
+    let mut request = load(3, 95, 0);
+    request.workloads[0].owner = Owner::MilvusOperator { name: "mine".to_owned() };
+    assert_eq!(Desk::new().change(&request, START), (3, 4));
+    assert_eq!(gitops_warning(&request.workloads[0]), None);
+    let gitops = |sets_replicas| GitOps {
+        tool: GitOpsTool::ArgoCd,
+        evidence: "label l".to_owned(),
+        sets_replicas,
+    };
+    for (sets_replicas, words) in [(true, "will set back"), (false, "lasts only while")] {
+        request.workloads[0].gitops = Some(gitops(sets_replicas));
+        assert_eq!(Desk::new().change(&request, START), (3, 4));
+        let warning = gitops_warning(&request.workloads[0]).expect("a warning");
+        assert!(warning.contains("Argo CD (label l)") && warning.contains(words), "{warning}");
     }
 }
 

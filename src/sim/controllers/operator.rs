@@ -12,12 +12,17 @@ use serde_json::{Value, json};
 use super::ownership::owned;
 use super::template::{image_of, set_image};
 use crate::model::Role;
-use crate::sim::kubernetes::json::{is_terminating, map, number, set, set_condition, text, unset};
-use crate::sim::kubernetes::resource::{DEPLOYMENTS, MILVUSES, PODS};
+use crate::sim::kubernetes::json::{
+    is_terminating, list, map, number, set, set_condition, text, unset,
+};
+use crate::sim::kubernetes::resource::{DEPLOYMENTS, MILVUSES, PODS, STATEFUL_SETS};
 use crate::sim::kubernetes::store::{Key, Store};
 use crate::sim::labels::{component_of, operator_field};
 
 pub(in crate::sim) use traits::{clear_traits, set_trait};
+
+/// The label with the deployment group, where a component has several.
+const DEPLOYMENT_GROUP: &str = "milvus.io/deployment-group";
 
 /// The label with the group of a Deployment and its pods, where a component has two.
 pub(in crate::sim) fn group_label(component: &str) -> String {
@@ -39,14 +44,16 @@ pub(super) fn reconcile(store: &Store) {
         if is_true(&milvus, "/spec/components/paused") {
             continue;
         }
-        let mut components: BTreeMap<Role, Vec<Arc<Value>>> = BTreeMap::new();
+        // By component and deployment group.
+        let mut components: BTreeMap<(Role, String), Vec<Arc<Value>>> = BTreeMap::new();
         for deployment in owned(store, DEPLOYMENTS, &milvus) {
             if let Some(role) = component_of(&deployment).and_then(Role::parse) {
-                components.entry(role).or_default().push(deployment);
+                let group = label(&deployment, DEPLOYMENT_GROUP).to_owned();
+                components.entry((role, group)).or_default().push(deployment);
             }
         }
-        for (role, deployments) in components {
-            let wanted = Wanted::of(&milvus, role);
+        for ((role, group), deployments) in components {
+            let wanted = Wanted::of(&milvus, role, &group);
             if is_true(&milvus, &format!("/spec/components/{}/paused", operator_field(role))) {
                 continue;
             }
@@ -61,6 +68,11 @@ pub(super) fn reconcile(store: &Store) {
                 _ => {}
             }
         }
+        for set in owned(store, STATEFUL_SETS, &milvus) {
+            if let Some(role) = component_of(&set).and_then(Role::parse) {
+                scale(store, STATEFUL_SETS, &set, Wanted::of(&milvus, role, "").replicas);
+            }
+        }
     }
 }
 
@@ -73,10 +85,13 @@ fn annotation<'a>(object: &'a Value, key: &str) -> &'a str {
     all.and_then(|all| all.get(key)).and_then(Value::as_str).unwrap_or_default()
 }
 
+fn label<'a>(object: &'a Value, key: &str) -> &'a str {
+    let all = map(object, "/metadata/labels");
+    all.and_then(|all| all.get(key)).and_then(Value::as_str).unwrap_or_default()
+}
+
 fn group_of(deployment: &Value, role: Role) -> &str {
-    let labels = map(deployment, "/metadata/labels");
-    let label = labels.and_then(|labels| labels.get(&group_label(role.as_str())));
-    label.and_then(Value::as_str).unwrap_or_default()
+    label(deployment, &group_label(role.as_str()))
 }
 
 /// What the Milvus resource says about a component.
@@ -89,31 +104,35 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(milvus: &Value, role: Role) -> Self {
+    fn of(milvus: &Value, role: Role, group: &str) -> Self {
         let component = format!("/spec/components/{}", operator_field(role));
         let manual = is_true(milvus, "/spec/components/enableManualMode");
         let own = text(milvus, &format!("{component}/image"));
         let common = text(milvus, "/spec/components/image");
         let image = if own.is_empty() { common } else { own };
+        let groups = list(milvus, &format!("{component}/groups")).iter();
+        let holder = match groups.into_iter().find(|one| text(one, "/name") == group) {
+            Some(one) => number(one, "/replicas"),
+            None => number(milvus, &format!("{component}/replicas")),
+        };
         Self {
             // Minus one hands the replicas over to somebody else.
-            replicas: number(milvus, &format!("{component}/replicas"))
-                .filter(|replicas| *replicas >= 0 && !manual),
+            replicas: holder.filter(|replicas| *replicas >= 0 && !manual),
             image: Some(image.to_owned()).filter(|image| !image.is_empty()),
         }
     }
 }
 
-fn scale(store: &Store, deployment: &Value, replicas: Option<i64>) {
+fn scale(store: &Store, storage: &'static str, workload: &Value, replicas: Option<i64>) {
     if let Some(replicas) = replicas {
-        store.update(&Key::of(DEPLOYMENTS, deployment), |object| {
+        store.update(&Key::of(storage, workload), |object| {
             set(object, &["spec", "replicas"], replicas);
         });
     }
 }
 
 fn update_one(store: &Store, milvus: &Value, deployment: &Value, wanted: &Wanted) {
-    scale(store, deployment, wanted.replicas);
+    scale(store, DEPLOYMENTS, deployment, wanted.replicas);
     let Some(image) = wanted.image.as_deref().filter(|image| *image != image_of(deployment)) else {
         return;
     };
@@ -173,8 +192,8 @@ fn update_two(
             });
         }
     } else {
-        scale(store, active, wanted.replicas);
-        scale(store, spare, Some(0));
+        scale(store, DEPLOYMENTS, active, wanted.replicas);
+        scale(store, DEPLOYMENTS, spare, Some(0));
         let gone = number(spare, "/status/replicas").unwrap_or(0) == 0;
         if rolling && gone && replicas(spare) == 0 {
             store.update(&key, |milvus| {

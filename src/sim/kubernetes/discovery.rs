@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::resource::{METRICS_GROUP, RESOURCES, Resource};
+use super::resource::{RESOURCES, Resource};
 use super::status::{Failure, answer, raw};
 
 const MINOR: &str = "32";
@@ -21,9 +21,9 @@ const OPENAPI_V2: &[u8] = b"\x0a\x032.0\x12\x0c\x0a\x03sim\x12\x05v1.32";
 pub(in crate::sim) fn answer_path(
     segments: &[&str],
     accept: &str,
-    without_metrics: bool,
+    is_served: &impl Fn(&Resource) -> bool,
 ) -> Option<Response> {
-    let shown = |resource: &&Resource| !(without_metrics && resource.group == METRICS_GROUP);
+    let shown = |resource: &&Resource| is_served(resource);
     let response = match segments {
         [] => answer(200, &json!({"paths": ["/api", "/apis", "/version", "/healthz"]})),
         ["version"] => answer(200, &version()),

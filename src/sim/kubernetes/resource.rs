@@ -129,6 +129,12 @@ impl Resource {
         }
     }
 
+    /// The CustomResourceDefinition that must be there for it to be served; `None` for what the API
+    /// server knows by itself.
+    pub(in crate::sim) fn definition(&self) -> Option<String> {
+        matches!(self.storage, MILVUSES | SCALED_OBJECTS).then(|| self.qualified())
+    }
+
     /// Whether its objects are computed when asked for, not stored.
     pub(in crate::sim) fn is_virtual(&self) -> bool {
         self.group == METRICS_GROUP
@@ -149,6 +155,8 @@ pub(in crate::sim) const REPLICA_SETS: &str = "replicasets";
 pub(in crate::sim) const STATEFUL_SETS: &str = "statefulsets";
 pub(in crate::sim) const DAEMON_SETS: &str = "daemonsets";
 pub(in crate::sim) const MILVUSES: &str = "milvuses";
+pub(in crate::sim) const AUTOSCALERS: &str = "horizontalpodautoscalers";
+pub(in crate::sim) const SCALED_OBJECTS: &str = "scaledobjects";
 pub(in crate::sim) const BUDGETS: &str = "poddisruptionbudgets";
 pub(in crate::sim) const CONFIG_MAPS: &str = "configmaps";
 pub(in crate::sim) const LEASES: &str = "leases";
@@ -190,7 +198,7 @@ pub(in crate::sim) const RESOURCES: &[Resource] = &[
     Resource::new(
         "autoscaling",
         "v2",
-        "horizontalpodautoscalers",
+        AUTOSCALERS,
         "horizontalpodautoscaler",
         "HorizontalPodAutoscaler",
     )
@@ -212,6 +220,9 @@ pub(in crate::sim) const RESOURCES: &[Resource] = &[
     .cluster_wide()
     .short(&["crd"]),
     Resource::new("milvus.io", "v1beta1", MILVUSES, "milvus", "Milvus").short(&["mi"]).with(STATUS),
+    Resource::new("keda.sh", "v1alpha1", SCALED_OBJECTS, "scaledobject", "ScaledObject")
+        .short(&["so"])
+        .with(STATUS),
     Resource::new(METRICS_GROUP, "v1beta1", PODS, "", "PodMetrics").stored_as("podmetrics"),
     Resource::new(METRICS_GROUP, "v1beta1", NODES, "", "NodeMetrics")
         .cluster_wide()

@@ -12,8 +12,9 @@ use super::authorization::Authorization;
 use super::gate::Peer;
 use super::request::{Call, Target};
 use super::requests::ApiRequest;
+use super::resource::{CRDS, Resource};
 use super::status::Failure;
-use super::store::Store;
+use super::store::{Key, Store};
 use super::{deletion, discovery, eviction, pod_log, scale, verbs, watch};
 use crate::sim::evidence::Evidence;
 use crate::sim::faults::ApiFault;
@@ -85,26 +86,37 @@ async fn handle(
     response
 }
 
+/// Whether there is such a resource at the moment.
+fn is_served(api: &Api, resource: &Resource) -> bool {
+    let defined = |name: String| api.store.get(&Key::new(CRDS, "", &name)).is_some();
+    !(resource.is_virtual() && api.faults.metrics_absent())
+        && resource.definition().is_none_or(defined)
+}
+
 fn route(
     api: &Arc<Api>,
     target: Option<Target>,
     segments: &[&str],
     call: &Call,
 ) -> Result<Response, Failure> {
-    let without_metrics = api.faults.metrics_absent();
+    let is_served = |resource: &Resource| is_served(api, resource);
     let Some(target) = target else {
         if matches!(segments, ["apis", "authorization.k8s.io", _, "selfsubjectaccessreviews"]) {
             // Where nothing is forbidden the verdict is the same in whatever encoding it is asked.
             return Ok(api.authorization.review(call.json().unwrap_or_default()));
         }
-        let answer = discovery::answer_path(segments, &call.accept, without_metrics);
+        let answer = discovery::answer_path(segments, &call.accept, &is_served);
         return answer.ok_or_else(Failure::no_such_path);
     };
     let resource = target.resource;
-    if resource.is_virtual() && without_metrics {
+    if resource.is_virtual() && !is_served(resource) {
         return Err(Failure::no_such_path());
     }
+    // Who may not ask does not hear that there is nothing to ask for.
     api.authorization.admit(&target, call)?;
+    if !is_served(resource) {
+        return Err(Failure::no_such_path());
+    }
     match (target.verb(call), target.subresource.as_deref()) {
         (_, Some(name)) if !resource.subresources.contains(&name) => Err(Failure::no_such_path()),
         (_, Some("scale")) => scale::scale(api, resource, &target.key()?, call),

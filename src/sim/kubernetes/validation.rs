@@ -1,11 +1,16 @@
 //! What the API server checks before it stores an object, as far as a client of this simulation
 //! can get it wrong.
 
+mod scaling;
+
 use serde_json::Value;
 
 use super::json::{self, list, number, text};
 use super::request::Target;
-use super::resource::{CONFIG_MAPS, DEPLOYMENTS, EVENTS, LEASES, Resource, STATEFUL_SETS};
+use super::resource::{
+    AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, EVENTS, LEASES, MILVUSES, Resource, SCALED_OBJECTS,
+    STATEFUL_SETS,
+};
 use super::selector;
 use super::status::Failure;
 
@@ -44,6 +49,9 @@ pub(in crate::sim) fn check(
         LEASES => lease(resource, name, object),
         EVENTS => event(resource, name, object, target.namespace.as_deref()),
         DEPLOYMENTS | STATEFUL_SETS => workload(resource, name, before, object),
+        AUTOSCALERS => scaling::autoscaler(resource, name, object),
+        SCALED_OBJECTS => scaling::scaled_object(resource, name, object),
+        MILVUSES => scaling::milvus(resource, name, object),
         _ => Ok(()),
     }
 }

@@ -53,8 +53,9 @@ impl Stage {
     }
 
     pub(super) fn alerter_with(&self, receivers: Vec<Arc<dyn Notifier>>) -> Addr<Alerter> {
+        let soon = Duration::from_millis(20);
         let mut settings =
-            AlerterSettings { group_wait: Duration::from_millis(20), ..Default::default() };
+            AlerterSettings { group_wait: soon, group_interval: soon, ..Default::default() };
         settings.backoff.initial = Duration::from_millis(50);
         let book = Arc::new(Mutex::new(AlertBook::default()));
         let parts = AlerterParts {

@@ -112,12 +112,17 @@ async fn use_feature(cluster: &Arc<KubeCluster>, feature: Feature) {
                 let workload = workload(kind, "w");
                 let request = ScaleRequest { workload: workload.clone(), from: 1, to: 2 };
                 cluster.scale(&request).await.expect("a scaling");
-                cluster.rollout_status(&workload).await.expect("a status");
+                cluster.scaling_status(&request).await.expect("a status");
             }
             let daemons = workload(WorkloadKind::DaemonSet, "w");
             let request = ScaleRequest { workload: daemons, from: 1, to: 2 };
             cluster.scale(&request).await.expect_err("there is nothing to scale");
             say(cluster).await;
+        }
+        Feature::OperatorScaling => {
+            let workload = workload(WorkloadKind::Deployment, "o");
+            let request = ScaleRequest { workload, from: 1, to: 2 };
+            cluster.scale(&request).await.expect("a scaling");
         }
         Feature::LeaderElection | Feature::State => unreachable!("not about a cluster"),
     }
@@ -198,6 +203,16 @@ async fn api_with_everything() -> FakeApi {
     for resource in ["deployments", "statefulsets", "daemonsets"] {
         api.put(&apps(resource), workload_object("w", "proxy", "ha"));
     }
+    let mut owned = workload_object("o", "querynode", "ha");
+    owned["metadata"]["ownerReferences"] = json!([{"apiVersion": "milvus.io/v1beta1",
+        "kind": "Milvus", "name": "ha", "uid": "uid-ha", "controller": true}]);
+    api.put(&apps("deployments"), owned);
+    let components = json!({"queryNode": {"replicas": 1}});
+    api.put(
+        &milvuses(),
+        json!({"apiVersion": "milvus.io/v1beta1", "kind": "Milvus",
+            "metadata": {"name": "ha", "uid": "uid-ha"}, "spec": {"components": components}}),
+    );
     api.put(&pods(), crashed_pod("p", "proxy"));
     api.set_log("p", "proxy", "", b"now");
     api.set_log("p", "proxy", "previous", b"before");
@@ -216,6 +231,7 @@ async fn each_feature_asks_for_exactly_what_the_table_lists_for_it() {
     let alone = [Feature::Recovery, Feature::ForceDelete, Feature::Scaling];
     let mut sets = vec![vec![Feature::Watch]];
     sets.extend(alone.map(|feature| vec![Feature::Watch, feature]));
+    sets.push(vec![Feature::Watch, Feature::Scaling, Feature::OperatorScaling]);
     sets.push(vec![Feature::Watch, Feature::Scaling, Feature::Recovery, Feature::ForceDelete]);
     for features in sets {
         let asked = asked_by(&features).await;

@@ -122,11 +122,61 @@ async fn scaling_goes_only_from_the_number_that_was_decided_on() {
     assert!(writes(&api).is_empty());
 
     let applied = cluster.scale(&scale_of(1, 3)).await.expect("a scaling");
-    assert!(applied.change.ends_with("/milvus-proxy/scale {\"spec\":{\"replicas\":3}}"));
+    assert!(applied.change.ends_with("\"spec\":{\"replicas\":3}}"), "{}", applied.change);
     let sent = &writes(&api)[0];
+    assert!(sent.path.ends_with("/milvus-proxy/scale"), "{}", sent.path);
     assert_eq!(sent.content_type, "application/merge-patch+json");
     assert!(sent.body["metadata"]["resourceVersion"].is_string());
     assert_eq!(api.object(&apps("deployments"), "milvus-proxy")["spec"]["replicas"], 3);
+}
+
+#[tokio::test]
+async fn a_change_that_was_overtaken_is_told_and_not_repeated() {
+    let (api, cluster) = ready().await;
+    // The object is read and then changes before the patch arrives.
+    for (status, retryable) in [(409, true), (403, false)] {
+        api.deny("milvus-proxy/scale", status);
+        let before = writes(&api).len();
+        let error = cluster.scale(&scale_of(1, 2)).await.expect_err("a refusal");
+        let is_expected = match status {
+            409 => matches!(error, ClusterError::Conflict { .. }),
+            _ => matches!(error, ClusterError::Forbidden { .. }),
+        };
+        assert!(is_expected && error.is_retryable() == retryable, "{error:?}");
+        assert_eq!(writes(&api).len() - before, 1, "one try");
+    }
+    assert_eq!(api.object(&apps("deployments"), "milvus-proxy")["spec"]["replicas"], 1);
+}
+
+#[tokio::test]
+async fn a_custom_resource_that_the_api_refuses_to_change_is_no_outage() {
+    let (api, cluster) = ready().await;
+    let mut owned = workload_object("owned", "datanode", "ha");
+    owned["metadata"]["ownerReferences"] = json!([{"apiVersion": "milvus.io/v1beta1",
+        "kind": "Milvus", "name": "ha", "uid": "u", "controller": true}]);
+    api.put(&apps("deployments"), owned);
+    let milvus = |uid: &str| {
+        json!({"apiVersion": "milvus.io/v1beta1", "kind": "Milvus",
+        "metadata": {"name": "ha", "uid": uid},
+        "spec": {"components": {"dataNode": {"replicas": 1}}}})
+    };
+    api.put(&milvuses(), milvus("another"));
+    let workload = workload(WorkloadKind::Deployment, "owned");
+    let request = ScaleRequest { workload, from: 1, to: 2 };
+    let error = cluster.scale(&request).await.expect_err("it is not its owner");
+    assert!(matches!(error, ClusterError::Unsupported { .. }), "{error:?}");
+    api.put(&milvuses(), milvus("u"));
+    for status in [400, 403, 404, 422] {
+        api.deny("milvuses/ha", status);
+        let error = cluster.scale(&request).await.expect_err("a refusal");
+        assert!(!error.is_outage() && !error.is_retryable(), "{status}: {error:?}");
+        assert!(error.to_string().contains("Milvus/ha"), "{error}");
+    }
+    assert!(writes(&api).is_empty());
+    api.deny("milvuses/ha", 0);
+    cluster.scale(&request).await.expect("a scaling");
+    assert_eq!(api.object(&milvuses(), "ha")["spec"]["components"]["dataNode"]["replicas"], 2);
+    assert_eq!(api.object(&apps("deployments"), "owned")["spec"]["replicas"], 1);
 }
 
 #[tokio::test]

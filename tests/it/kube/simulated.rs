@@ -121,17 +121,13 @@ async fn a_cluster_of_any_layout_is_found_measured_restarted_and_scaled() {
         restart(&cluster, "datanode").await;
 
         let workload = active(&cluster.inventory().borrow().clone(), "proxy");
-        // The operator would undo it, and the inventory says so.
-        assert_eq!(workload.autoscaler.is_some(), layout == Layout::Operator, "{workload:?}");
-        if workload.autoscaler.is_none() {
-            let request = ScaleRequest { workload: workload.reference, from: 2, to: 3 };
-            cluster.scale(&request).await.expect("a scaling");
-            until(&cluster, "the third proxy does not come", |inventory| {
-                let ready = active(inventory, "proxy").ready_replicas;
-                ready == 3 && pod_names(inventory, "proxy").len() == 3
-            })
-            .await;
-        }
+        let request = ScaleRequest { workload: workload.reference, from: 2, to: 3 };
+        cluster.scale(&request).await.expect("a scaling");
+        until(&cluster, "the third proxy does not come", |inventory| {
+            let ready = active(inventory, "proxy").ready_replicas;
+            ready == 3 && pod_names(inventory, "proxy").len() == 3
+        })
+        .await;
         cluster.shutdown(Duration::from_secs(1)).await;
     }
 }

@@ -44,6 +44,8 @@ startup_grace = "1s"
 
 [alerter]
 group_wait = "0s"
+group_by = ["component"]
+group_interval = "500ms"
 
 [alerter.webhook.oncall]
 url = "{webhook}"

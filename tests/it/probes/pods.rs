@@ -50,6 +50,7 @@ fn inventory(name: &str, role: Role, pods: Vec<Pod>) -> Inventory {
         rolling_out: false,
         owner: Owner::None,
         autoscaler: None,
+        gitops: None,
         holds: Vec::new(),
         revision: None,
     };

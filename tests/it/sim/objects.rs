@@ -146,3 +146,51 @@ async fn a_long_list_comes_in_pages() {
     assert_eq!(code, 400);
     assert_eq!(answer["message"], "field label not supported: spec.colour");
 }
+
+#[tokio::test]
+async fn what_scales_is_checked_and_keda_is_there_only_with_its_definition() {
+    let sim = settled(settings()).await;
+    let hpas = "/apis/autoscaling/v2/namespaces/milvus-ha/horizontalpodautoscalers";
+    let hpa = |spec: Value| json!({"metadata": {"name": "h"}, "spec": spec});
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "milvus-proxy"});
+    for (spec, field) in [
+        (json!({"maxReplicas": 3}), "spec.scaleTargetRef.kind"),
+        (json!({"scaleTargetRef": target}), "spec.maxReplicas"),
+        (json!({"scaleTargetRef": target, "minReplicas": 0, "maxReplicas": 3}), "spec.minReplicas"),
+        (json!({"scaleTargetRef": target, "minReplicas": 4, "maxReplicas": 3}), "spec.maxReplicas"),
+    ] {
+        let (code, refused) = send(&sim, "POST", hpas, hpa(spec)).await;
+        assert_eq!(code, 422, "{refused}");
+        assert!(
+            refused["message"].as_str().is_some_and(|words| words.contains(field)),
+            "{refused}"
+        );
+    }
+    let sound = hpa(json!({"scaleTargetRef": target, "maxReplicas": 3}));
+    assert_eq!(send(&sim, "POST", hpas, sound).await.0, 201);
+
+    let keda = "/apis/keda.sh/v1alpha1/namespaces/milvus-ha/scaledobjects";
+    assert_eq!(get(&sim, keda).await.0, 404);
+    assert_eq!(get(&sim, "/apis/keda.sh/v1alpha1").await.0, 404);
+    let definition = json!({"metadata": {"name": "scaledobjects.keda.sh"}, "spec": {}});
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    assert_eq!(send(&sim, "POST", definitions, definition).await.0, 201);
+    assert_eq!(get(&sim, keda).await.0, 200);
+    let object = |spec: Value| json!({"metadata": {"name": "k"}, "spec": spec});
+    let target = json!({"name": "milvus-proxy"});
+    let (code, refused) = send(&sim, "POST", keda, object(json!({"scaleTargetRef": target}))).await;
+    assert_eq!(code, 422, "it has no triggers: {refused}");
+    let sound = object(json!({"scaleTargetRef": target, "triggers": []}));
+    assert_eq!(send(&sim, "POST", keda, sound).await.0, 201);
+
+    let milvuses = "/apis/milvus.io/v1beta1/namespaces/milvus-ha/milvuses";
+    let milvus = |replicas: Value| {
+        json!({"metadata": {"name": "m"},
+            "spec": {"components": {"proxy": {"replicas": replicas}}}})
+    };
+    for replicas in [json!(-2), json!("3"), json!(1.5)] {
+        let (code, refused) = send(&sim, "POST", milvuses, milvus(replicas)).await;
+        assert_eq!(code, 422, "{refused}");
+    }
+    assert_eq!(send(&sim, "POST", milvuses, milvus(json!(-1))).await.0, 201);
+}

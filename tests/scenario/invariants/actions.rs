@@ -202,7 +202,8 @@ impl State {
             wrong.push("one at a time is all it may take".to_owned());
         }
         let run = target.run.as_ref();
-        if run.is_some_and(|run| run.autoscaler.is_some() || run.owner != Owner::None) {
+        let foreign = |owner: &Owner| matches!(owner, Owner::Unknown { .. });
+        if run.is_some_and(|run| run.autoscaler.is_some() || foreign(&run.owner)) {
             wrong.push("somebody else scales or owns it".to_owned());
         }
         if let Some(announced) = target.announced

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use falconer::actors::status::StatusSnapshot;
-use falconer::model::{AlertStatus, ComponentId, Notification, Severity, Timestamp};
+use falconer::model::{AlertMessage, AlertStatus, ComponentId, Notification, Severity, Timestamp};
 
 use falconer::policy::dependency::Place;
 use falconer::policy::notification::Delivery;
@@ -15,103 +15,132 @@ use crate::world::{At, State};
 /// A report can reach its supervisor this much later than it was made.
 const REPORTING: Duration = Duration::from_secs(400);
 
+/// No answer that falconer waits for takes longer.
+const ON_ITS_WAY: Duration = Duration::from_secs(41);
+
 /// The first back-off after a failure, with its jitter.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(800);
 
 impl State {
     /// A message is on its way to a receiver.
     pub fn check_message(&mut self, index: usize, message: &Notification) {
-        if message.lead.component.cluster.as_ref() == "falconer" {
-            // What falconer says of itself is no part of this world.
-            return;
+        let mut wrong = self.wrong_timing(index);
+        let repeats = self.repeats(index, message);
+        // What falconer says of itself is no part of this world.
+        let alerts = message.alerts();
+        for alert in alerts.filter(|alert| alert.component.cluster.as_ref() != "falconer") {
+            let told = &alert.incident;
+            let mut about = self.wrong_route(index, alert);
+            about.extend(self.wrong_cause(alert));
+            // What a message says may have changed since it was tried first, and judged.
+            let is_retry = {
+                let tried = &mut self.receivers[index].tried;
+                !tried.insert((told.clone(), message.sent_at))
+            };
+            if let Some(story) = self.receivers[index].stories.get(told) {
+                about.extend(self.wrong_again(story, (message, alert), is_retry || repeats));
+            }
+            let (status, severity) = (alert.status.as_str(), alert.severity.as_str());
+            wrong.extend(
+                about
+                    .into_iter()
+                    .map(|why| format!("{status} {severity} {told}: {why} ({})", alert.action)),
+            );
         }
-        let mut wrong = self.wrong_timing(index, message);
-        wrong.extend(self.wrong_cause(message));
-        // What a message says may have changed since it was tried first, and judged.
-        let is_retry = {
-            let tried = &mut self.receivers[index].tried;
-            !tried.insert((message.lead.incident.clone(), message.sent_at))
-        };
-        if let Some(story) = self.receivers[index].stories.get(&message.lead.incident) {
-            wrong.extend(self.wrong_again(story, message, is_retry));
-        }
-        let (name, incident) = (self.receivers[index].name.clone(), &message.lead.incident);
-        let (status, severity) = (message.lead.status.as_str(), message.lead.severity.as_str());
+        let name = self.receivers[index].name.clone();
         for why in wrong {
-            self.violate(format!(
-                "{name} is sent {status} {severity} {incident}: {why} ({})",
-                message.lead.action
-            ));
+            self.violate(format!("{name} is sent {why}"));
         }
     }
 
-    fn wrong_timing(&self, index: usize, message: &Notification) -> Vec<String> {
+    fn wrong_timing(&self, index: usize) -> Vec<String> {
         let (now, receiver, mut wrong) = (self.now(), &self.receivers[index], Vec::new());
-        let settings = &self.plan.settings.alerter;
         if receiver.on_the_way > 0 {
-            wrong.push("another message is on its way there".to_owned());
-        }
-        let told = settings.receivers_for(message.lead.severity);
-        let told_before = settings.receivers_for(Severity::Warning);
-        if !told.contains(&receiver.name) && !told_before.contains(&receiver.name) {
-            wrong.push("no route leads there".to_owned());
+            wrong.push("another message while one is on its way there".to_owned());
         }
         if self.ending_since.is_some() {
             return wrong;
         }
-        if message.lead.status == AlertStatus::Firing
-            && now.since(message.lead.started_at) < settings.group_wait
-        {
-            wrong.push("group_wait is not over".to_owned());
-        }
         if receiver.failed_at.is_some_and(|at| now.since(at) < SHORTEST_BACKOFF) {
-            wrong.push("it was out of reach a moment ago".to_owned());
+            wrong.push("a message though it was out of reach a moment ago".to_owned());
         }
         wrong
     }
 
+    fn wrong_route(&self, index: usize, alert: &AlertMessage) -> Vec<String> {
+        let settings = &self.plan.settings.alerter;
+        let told = |severity| settings.receivers_for(&alert.component, severity);
+        let name = &self.receivers[index].name;
+        if told(alert.severity).contains(name) || told(Severity::Warning).contains(name) {
+            return Vec::new();
+        }
+        vec!["no route leads there".to_owned()]
+    }
+
+    /// Whether the message may tell again what was told: something in it is news, or was not told
+    /// for as long as it takes to be reminded.
+    fn repeats(&self, index: usize, message: &Notification) -> bool {
+        let receiver = &self.receivers[index];
+        let is_new = |alert: &AlertMessage| match receiver.stories.get(&alert.incident) {
+            None => true,
+            Some(_) if alert.status == AlertStatus::Resolved => true,
+            Some(story) => story.firing.iter().all(|accepted| {
+                alert.severity > accepted.severity
+                    || (call(alert).is_some() && call(alert) != accepted.call)
+                    || !accepted.known
+            }),
+        };
+        message.alerts().any(is_new)
+    }
+
     /// Whether what the message says is so.
-    fn wrong_cause(&self, message: &Notification) -> Vec<String> {
-        let Some(at) = self.place_of_incident(&message.lead.incident) else {
+    fn wrong_cause(&self, message: &AlertMessage) -> Vec<String> {
+        let Some(at) = self.place_of_incident(&message.incident) else {
             return vec!["there is no such component".to_owned()];
         };
         let (log, mut wrong) = (&self.target(at).log, Vec::new());
-        let earliest = message.lead.started_at.minus(REPORTING);
+        let earliest = message.started_at.minus(REPORTING);
         let since = |instant: Option<Timestamp>| instant.is_some_and(|at| at >= earliest);
         if !log.ever_sick {
             wrong.push("the component was always healthy".to_owned());
         }
-        let cause = match message.lead.severity {
+        let cause = match message.severity {
             Severity::Critical => since(log.last_unhealthy),
             Severity::Warning => since(log.last_degraded) || since(log.last_unhealthy),
         };
         if !cause {
             wrong.push("its probes gave no cause".to_owned());
         }
-        if message.lead.status == AlertStatus::Resolved
+        if message.status == AlertStatus::Resolved
             && self.target(at).gone_since.is_none()
-            && log.began_anew.is_none_or(|at| at < message.lead.started_at)
-            && log.last_healthy.is_none_or(|at| at < message.lead.started_at)
+            && log.began_anew.is_none_or(|at| at < message.started_at)
+            && log.last_healthy.is_none_or(|at| at < message.started_at)
         {
             wrong.push("its probes were not healthy again".to_owned());
         }
         wrong
     }
 
-    /// Whether the receiver had to be told this after what it was told before.
-    fn wrong_again(&self, story: &Story, message: &Notification, is_retry: bool) -> Vec<String> {
+    /// Whether the receiver had to be told this after what it was told before. It `may_repeat` what
+    /// goes on in a message that is sent for another reason, or once more.
+    fn wrong_again(
+        &self,
+        story: &Story,
+        (message, alert): (&Notification, &AlertMessage),
+        may_repeat: bool,
+    ) -> Vec<String> {
         let mut wrong = Vec::new();
         let same = |accepted: &Accepted| {
-            accepted.made_at == message.sent_at && accepted.severity == message.lead.severity
+            accepted.made_at == message.sent_at && accepted.severity == alert.severity
         };
         if let Some(resolved) = &story.resolved {
             if resolved.known {
                 wrong.push("it was told that it is over".to_owned());
-            } else if message.lead.status == AlertStatus::Firing || !same(resolved) {
+            } else if alert.status == AlertStatus::Firing || !same(resolved) {
                 wrong.push("it may know that it is over, and cannot recognise this".to_owned());
             }
         }
-        if message.lead.status == AlertStatus::Resolved {
+        if alert.status == AlertStatus::Resolved {
             return wrong;
         }
         let repeat = self.plan.settings.alerter.repeat_interval;
@@ -119,12 +148,10 @@ impl State {
             if accepted.known && same(accepted) {
                 wrong.push("it has accepted this very message".to_owned());
             }
-            let worse = message.lead.severity > accepted.severity;
-            let call = call(message);
-            let is_news = worse || (call.is_some() && call != accepted.call);
             let told_at = if accepted.known { accepted.at } else { accepted.made_at };
-            let too_soon = message.sent_at.since(told_at) < repeat;
-            if !is_retry && !is_news && too_soon {
+            // A message that began at a flush may have been accepted a little later.
+            let too_soon = message.sent_at.since(told_at) + ON_ITS_WAY < repeat;
+            if !may_repeat && too_soon {
                 wrong.push("repeat_interval is not over".to_owned());
             }
         }
@@ -135,15 +162,18 @@ impl State {
     fn patience(&self) -> Duration {
         let settings = &self.plan.settings.alerter;
         let longest = settings.backoff.max.max(settings.refused_backoff.max);
-        longest.mul_f64(1.2) + settings.send_timeout + Duration::from_secs(90)
+        longest.mul_f64(1.2)
+            + settings.send_timeout
+            + settings.longest_wait()
+            + Duration::from_secs(90)
     }
 
     /// Every second: nobody waits for a message that should have come.
     pub fn check_told(&mut self) {
         let (now, patience) = (self.now(), self.patience());
-        let must_know = self.plan.settings.alerter.receivers_for(Severity::Critical);
-        let group_wait = self.plan.settings.alerter.group_wait;
         self.note_hidden(now);
+        let settings = &self.plan.settings.alerter;
+        let group_wait = settings.group_wait;
         let mut wrong = Vec::new();
         for at in self.all_places() {
             let target = self.target(at);
@@ -155,6 +185,7 @@ impl State {
                 let hidden = receiver.hidden.get(&target.id).copied().unwrap_or_default();
                 now.since((since + group_wait).max(hidden)) > patience
             };
+            let must_know = settings.receivers_for(&target.id, Severity::Critical);
             for receiver in self.receivers.iter().filter(is_late) {
                 let calm = now.since(receiver.calm_since) > patience;
                 let open = |story: &Story| story.component == target.id && story.is_open();

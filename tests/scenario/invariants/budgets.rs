@@ -94,7 +94,7 @@ impl State {
                 }
                 // It is as if it had never been asked for.
                 End::NeverArrived(_) => {}
-                End::Refused(at) | End::Lost(at) => {
+                End::Refused(at) | End::Outdated(at) | End::Lost(at) => {
                     if decided_at.since(at) < FIRST_RETRY {
                         wrong.push("it is tried again too soon".to_owned());
                     }

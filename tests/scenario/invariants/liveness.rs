@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use falconer::model::{Owner, Timestamp, Workload};
+use falconer::model::{Owner, Role, Timestamp, Workload};
 
 use crate::world::death::Actor;
 use crate::world::{At, State};
@@ -60,6 +60,7 @@ impl State {
             || run.desired == 0
             || run.twin.as_ref().is_some_and(|(_, replicas)| *replicas > 0)
             || matches!(run.owner, Owner::Unknown { .. });
+        let is_only_one = run.desired <= 1 && only_one_serves(run.role) && !own.explicit_ladder;
         let recently = self.decisions.iter().filter(|one| {
             one.at == at && now.since(one.decided_at) < own.budget.per.max(own.ladder_memory)
         });
@@ -79,11 +80,28 @@ impl State {
             && others_well
             && others_complete
             && !is_left_alone
+            && !is_only_one
             && !busy
             && alive
             && cluster.outage.is_none()
             && cluster.newest().error.is_none()
             && recently.count() == 0
             && spent.count() < all.actions
+    }
+}
+
+/// Whether the only instance is left to a person, whose ladder would say otherwise.
+const fn only_one_serves(role: Role) -> bool {
+    match role {
+        Role::MixCoord
+        | Role::RootCoord
+        | Role::DataCoord
+        | Role::QueryCoord
+        | Role::IndexCoord
+        | Role::Standalone
+        | Role::Cdc => true,
+        Role::Proxy | Role::DataNode | Role::QueryNode | Role::IndexNode | Role::StreamingNode => {
+            false
+        }
     }
 }

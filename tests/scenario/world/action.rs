@@ -35,6 +35,8 @@ pub enum End {
     Taken(Timestamp),
     /// The platform said no.
     Refused(Timestamp),
+    /// What it was based on is not so any more: it may be decided anew at once.
+    Outdated(Timestamp),
     /// No answer came in time.
     Lost(Timestamp),
     /// Whoever asked died before the answer.
@@ -86,6 +88,7 @@ impl End {
             Self::Running => "running",
             Self::Taken(_) => "taken",
             Self::Refused(_) => "refused",
+            Self::Outdated(_) => "outdated",
             Self::Lost(_) => "answer lost",
             Self::Abandoned(_) => "abandoned",
             Self::NeverArrived(_) => "never arrived",
@@ -109,7 +112,9 @@ impl State {
         let action = &self.clusters[cluster].actions[index];
         let since = match action.end {
             End::Running => return true,
-            End::Refused(_) | End::Lost(_) | End::NeverArrived(_) => return false,
+            End::Refused(_) | End::Outdated(_) | End::Lost(_) | End::NeverArrived(_) => {
+                return false;
+            }
             End::Taken(at) | End::Abandoned(at) => at,
         };
         let settings = &self.plan.settings;

@@ -152,7 +152,11 @@ impl WorldPlatform {
             }
             Fate::Silent => std::future::pending().await,
         };
-        call.end(if answer.is_ok() { End::Taken(now) } else { End::Refused(now) });
+        call.end(match &answer {
+            Ok(()) => End::Taken(now),
+            Err(ClusterError::Conflict { .. }) => End::Outdated(now),
+            Err(_) => End::Refused(now),
+        });
         answer.map(|()| Applied { applied: true, change: words })
     }
 

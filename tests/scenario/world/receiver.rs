@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use falconer::effects::{Notifier, NotifyError};
-use falconer::model::{ComponentId, IncidentId, Notification, Receipt, Severity, Timestamp};
+use falconer::model::{
+    AlertMessage, ComponentId, IncidentId, Notification, Receipt, Severity, Timestamp,
+};
 
 use super::death::Actor;
 use super::{State, World};
@@ -50,9 +52,9 @@ pub struct Accepted {
 
 /// What the message calls a person for: because the incident is left to one, or because nothing more
 /// is done in its cluster.
-pub fn call(message: &Notification) -> Option<String> {
+pub fn call(message: &AlertMessage) -> Option<String> {
     const LEFT: &str = "left to a person";
-    let action = &message.lead.action;
+    let action = &message.action;
     if action.starts_with(LEFT) {
         return Some(LEFT.to_owned());
     }
@@ -221,26 +223,38 @@ impl State {
 
     fn accept(&mut self, index: usize, message: &Notification, known: bool) {
         self.counts.messages += 1;
+        for alert in message.alerts() {
+            self.accept_about(index, (message.sent_at, alert), known);
+        }
+    }
+
+    fn accept_about(
+        &mut self,
+        index: usize,
+        (made_at, message): (Timestamp, &AlertMessage),
+        known: bool,
+    ) {
         let at = self.now();
         let receiver = &mut self.receivers[index];
-        let story = receiver.stories.entry(message.lead.incident.clone()).or_insert_with(|| {
-            Story { component: message.lead.component.clone(), firing: Vec::new(), resolved: None }
+        let story = receiver.stories.entry(message.incident.clone()).or_insert_with(|| Story {
+            component: message.component.clone(),
+            firing: Vec::new(),
+            resolved: None,
         });
-        let severity = message.lead.severity;
+        let severity = message.severity;
         let call = call(message);
-        let made_at = message.sent_at;
         let accepted = Accepted { made_at, at, severity, call, known };
-        match message.lead.status {
+        match message.status {
             falconer::model::AlertStatus::Firing => story.firing.push(accepted),
             falconer::model::AlertStatus::Resolved => story.resolved = Some(accepted),
         }
         let name = Arc::clone(&receiver.name);
         self.say(format_args!(
             "{name} TAKES {} {} {}: {}{}",
-            message.lead.status.as_str(),
+            message.status.as_str(),
             severity.as_str(),
-            message.lead.incident,
-            message.lead.action,
+            message.incident,
+            message.action,
             if known { "" } else { ", unknown to falconer" }
         ));
     }

@@ -152,6 +152,7 @@ impl Run {
             rolling_out: self.rollout.is_some(),
             owner: self.owner.clone(),
             autoscaler: self.autoscaler.clone(),
+            gitops: None,
             holds: Vec::new(),
             revision: None,
         };

@@ -39,7 +39,7 @@ impl Play {
     fn begin(change: impl FnOnce(&mut AlerterSettings)) -> Self {
         let mut stage = Stage::new();
         let (to, mute) = (vec!["email".into()], Vec::new());
-        stage.settings.routes = vec![Route { to, mute, severity: None }];
+        stage.settings.routes = vec![Route { to, mute, ..Route::default() }];
         change(&mut stage.settings);
         let (email, oncall) = (stage.fake("email", &[]), stage.fake("oncall", &[]));
         let alerter = stage.start(&[&email, &oncall]);

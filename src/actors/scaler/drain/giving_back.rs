@@ -104,7 +104,7 @@ impl Scaler {
                 let delay = self.ledger().failed(component, self.around.clock.now());
                 tracing::debug!(delay = ?delay, "drained no more for a while");
                 self.forget_drain(component);
-                self.tell_anew(component, "drain_aborted", summary);
+                self.tell_anew(component, "drain_aborted", summary, None);
             }
             Err(error) => {
                 let summary = format!(

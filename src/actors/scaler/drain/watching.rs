@@ -159,7 +159,7 @@ impl Scaler {
             Ok(count) => {
                 let summary = format!("{gone}; {count} collections answer queries without it");
                 self.forget_drain(component);
-                self.tell_anew(component, "drained", summary);
+                self.tell_anew(component, "drained", summary, None);
             }
             Err(reason) if is_late => {
                 let summary = format!("{gone}, but not everything answers: {reason}");
@@ -168,7 +168,7 @@ impl Scaler {
                 let (kind, outcome) = (ActionKind::ScaleDown, ActionOutcome::Failed);
                 self.around.metrics.action(component, kind, outcome);
                 self.forget_drain(component);
-                self.tell_anew(component, "drain_not_verified", summary);
+                self.tell_anew(component, "drain_not_verified", summary, None);
             }
             Err(reason) => tracing::debug!(component = %component, %reason, "not verified yet"),
         }

@@ -99,7 +99,7 @@ impl Lasting {
             _ if is_of_the_alerter(component) => {}
             _ => {
                 let mut book = lock(&self.book);
-                book.update(&id, NOT_WATCHED.to_owned(), false);
+                book.update(&id, NOT_WATCHED.to_owned(), false, now);
                 book.resolve(&id, now, now);
             }
         }

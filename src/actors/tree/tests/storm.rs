@@ -9,10 +9,14 @@ const ETCD: &str = "etcd";
 
 /// A tree with three receivers, watching components and perhaps etcd.
 fn watching(children: usize, etcd: Option<fn(&mut ComponentPlan)>) -> Fixture {
+    watching_so(Around::default(), children, etcd)
+}
+
+fn watching_so(around: Around, children: usize, etcd: Option<fn(&mut ComponentPlan)>) -> Fixture {
     let around = Around {
         depends_on: etcd.iter().map(|_| Arc::from(ETCD)).collect(),
         more_mail: ["slack", "webhook.oncall"].map(Mailbox::new).to_vec(),
-        ..Around::default()
+        ..around
     };
     Fixture::start_planned(&around, children, |fixture| {
         if let Some(change) = etcd {
@@ -100,23 +104,59 @@ fn what_fails_with_etcd_is_told_as_one_where_it_is_known_to_be_sick_before_etcd(
     });
 }
 
+/// How many alerts each receiver was told of, by name or as a number, in firing messages and in
+/// those that all is over.
+fn accounted(fixture: &Fixture) -> Vec<(usize, usize)> {
+    let count = |mail: &Arc<Mailbox>| {
+        let received = mail.received.lock().unwrap();
+        let of = |status| {
+            let those = received.iter().filter(|message| message.status() == status);
+            those.map(|message| message.alerts().count() + message.left_out).sum()
+        };
+        (of(AlertStatus::Firing), of(AlertStatus::Resolved))
+    };
+    fixture.receivers().map(count).collect()
+}
+
 #[test]
-fn without_a_known_cause_each_is_told() {
+fn without_a_known_cause_all_of_a_cluster_are_told_in_one_message_and_so_is_their_end() {
+    in_virtual_time(async {
+        let around = Around { settings: TreeSettings::default(), ..Around::default() };
+        let fixture = watching_so(around, CHILDREN, None);
+        fixture.outage().await;
+        seconds(60).await;
+        print("of nothing that is known, told together", &fixture);
+        assert_eq!(counts(&fixture), [(1, 1); 3]);
+        assert_eq!(accounted(&fixture), [(CHILDREN, CHILDREN); 3], "nothing is lost");
+        assert!(fixture.receivers().all(|mail| {
+            let received = mail.received.lock().unwrap();
+            let still: Vec<usize> = received.iter().map(|message| message.still_firing).collect();
+            still == [CHILDREN, 0]
+        }));
+    });
+}
+
+#[test]
+fn where_each_is_told_by_itself_a_digest_stands_for_what_would_be_too_many_messages() {
     in_virtual_time(async {
         let fixture = watching(CHILDREN, None);
+        let limit = single_alerts().alerter.rate_limit;
         fixture.outage().await;
-        print("of nothing that is known", &fixture);
-        let told: Vec<usize> = fixture
-            .receivers()
-            .map(|mail| {
-                let received = mail.received.lock().unwrap();
-                let firing = received.iter().flat_map(Notification::alerts);
-                let firing = firing.filter(|one| one.status == AlertStatus::Firing);
-                let names: BTreeSet<_> = firing.map(|one| one.component.clone()).collect();
-                names.len()
-            })
-            .collect();
-        assert_eq!(told, [CHILDREN; 3], "nothing is lost");
+        seconds(60).await;
+        print("of nothing that is known, told apart", &fixture);
+        assert_eq!(accounted(&fixture), [(CHILDREN, CHILDREN); 3], "nothing is lost");
+        let messages = usize::try_from(limit.messages).unwrap();
+        for (firing, over) in counts(&fixture) {
+            assert!(firing + over <= messages + 8, "{firing} and {over}");
+        }
+        let names_twice = |mail: &Arc<Mailbox>| {
+            let received = mail.received.lock().unwrap();
+            let firing = received.iter().flat_map(Notification::alerts);
+            let firing = firing.filter(|one| one.status == AlertStatus::Firing && one.is_news);
+            let names: Vec<_> = firing.map(|one| one.component.clone()).collect();
+            names.len() != names.iter().collect::<BTreeSet<_>>().len()
+        };
+        assert!(!fixture.receivers().any(names_twice), "none is told twice");
     });
 }
 

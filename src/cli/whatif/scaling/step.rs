@@ -112,6 +112,7 @@ fn workload(seen: &Observation) -> Workload {
         rolling_out: false,
         owner: Owner::None,
         autoscaler: None,
+        gitops: None,
         holds: Vec::new(),
         revision: None,
     }

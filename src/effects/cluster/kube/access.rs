@@ -13,6 +13,8 @@ pub enum Feature {
     ForceDelete,
     /// `[scaler]`.
     Scaling,
+    /// The same where milvus-operator sets the replicas from its custom resource.
+    OperatorScaling,
     /// `[leader_election]`.
     LeaderElection,
     /// What must survive a restart or a failover.
@@ -21,11 +23,12 @@ pub enum Feature {
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Watch,
         Self::Recovery,
         Self::ForceDelete,
         Self::Scaling,
+        Self::OperatorScaling,
         Self::LeaderElection,
         Self::State,
     ];
@@ -37,6 +40,7 @@ impl Feature {
             Self::Recovery => "recovery",
             Self::ForceDelete => "force-delete",
             Self::Scaling => "scaling",
+            Self::OperatorScaling => "operator-scaling",
             Self::LeaderElection => "leader-election",
             Self::State => "state",
         }
@@ -79,14 +83,14 @@ const fn named(name: &'static str, access: Access) -> Access {
 
 const DISCOVER: &str = "discover workloads and follow their rollouts";
 const RESTART: &str = "restart or roll back, and follow the rollout";
-const FOLLOW: &str = "follow what was scaled";
-const REPLICAS: &str = "read and set the number of replicas";
+const FOLLOW: &str = "read the number of replicas, follow what was scaled";
+const REPLICAS: &str = "set the number of replicas";
 const SAY: &str = "say on the workload what was done to it";
 
 /// Everything falconer ever asks for, all of it in the namespace of the Milvus cluster, except for
 /// what it keeps for itself, which is in its own.
 pub const ACCESS: &[Access] = &{
-    use Feature::{ForceDelete, LeaderElection, Recovery, Scaling, State, Watch};
+    use Feature::{ForceDelete, LeaderElection, OperatorScaling, Recovery, Scaling, State, Watch};
     [
         access(Watch, "", "pods", WATCH, "find the pods of every component"),
         access(Watch, "apps", "deployments", WATCH, DISCOVER),
@@ -112,11 +116,18 @@ pub const ACCESS: &[Access] = &{
         access(Recovery, "apps", "statefulsets", CHANGE, RESTART),
         access(Recovery, "apps", "daemonsets", CHANGE, RESTART),
         access(ForceDelete, "", "pods", &["delete"], "remove a pod that hangs in its deletion"),
-        access(Scaling, "apps", "deployments/scale", CHANGE, REPLICAS),
-        access(Scaling, "apps", "statefulsets/scale", CHANGE, REPLICAS),
+        access(Scaling, "apps", "deployments/scale", &["patch"], REPLICAS),
+        access(Scaling, "apps", "statefulsets/scale", &["patch"], REPLICAS),
         access(Scaling, "apps", "deployments", &["get"], FOLLOW),
         access(Scaling, "apps", "statefulsets", &["get"], FOLLOW),
         access(Scaling, "", "events", &["create"], SAY),
+        access(
+            OperatorScaling,
+            "milvus.io",
+            "milvuses",
+            CHANGE,
+            "set a component's replicas there",
+        ),
         access(LeaderElection, "coordination.k8s.io", "leases", &["create"], "elect a leader"),
         named(
             "falconer",

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::{Value, json};
 
+use super::exact::{ExactPatch, PatchType};
 use crate::effects::{
     DeletePodRequest, RemovalPreference, RestartRequest, RollbackRequest, ScaleRequest,
 };
@@ -54,15 +55,16 @@ pub fn restart_change(request: &RestartRequest) -> String {
     format!("PATCH {} {}", path(&request.workload), restart_patch(request))
 }
 
-/// The merge patch of the scale subresource. The resource version that was read with `from` is
-/// added when it is sent.
-pub fn scale_patch(request: &ScaleRequest) -> Value {
-    json!({"spec": {"replicas": request.to}})
+/// The change of a workload's scale subresource, if it is still of this version.
+pub fn scale_patch(request: &ScaleRequest, version: &str) -> ExactPatch {
+    let body = json!({"metadata": {"resourceVersion": version}, "spec": {"replicas": request.to}});
+    ExactPatch::new(&format!("{}/scale", path(&request.workload)), PatchType::Merge, &body)
 }
 
-/// A scaling as text, e.g. `PATCH …/deployments/milvus-proxy/scale {"spec":{"replicas":3}}`.
-pub fn scale_change(request: &ScaleRequest) -> String {
-    format!("PATCH {}/scale {}", path(&request.workload), scale_patch(request))
+/// The change of a Milvus custom resource. A version of it that does not know the field refuses it.
+pub fn milvus_patch(namespace: &str, name: &str, (kind, body): (PatchType, Value)) -> ExactPatch {
+    let path = format!("/apis/milvus.io/v1beta1/namespaces/{namespace}/milvuses/{name}");
+    ExactPatch::new(&path, kind, &body).strict()
 }
 
 /// The annotations that a rollback leaves on the workload.
@@ -203,9 +205,10 @@ mod tests {
     fn a_scaling_goes_through_the_scale_subresource() {
         let request = ScaleRequest { workload: proxy(), from: 2, to: 3 };
         assert_eq!(
-            scale_change(&request),
-            "PATCH /apis/apps/v1/namespaces/milvus-ha/deployments/milvus-proxy/scale \
-             {\"spec\":{\"replicas\":3}}"
+            scale_patch(&request, "7").to_string(),
+            "PATCH /apis/apps/v1/namespaces/milvus-ha/deployments/milvus-proxy/scale\
+             ?fieldManager=falconer application/merge-patch+json \
+             {\"metadata\":{\"resourceVersion\":\"7\"},\"spec\":{\"replicas\":3}}"
         );
     }
 

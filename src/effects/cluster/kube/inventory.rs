@@ -421,7 +421,8 @@ mod tests {
         let handed_over = json!({"queryNode": {"replicas": -1}});
         let mut namespace = operated();
         namespace.milvus("ha", &handed_over, &group, &json!({}));
-        assert_eq!(seen(&namespace), [(0, false, false, None), (2, false, false, None)]);
+        let handed = || Some("handed over".to_owned());
+        assert_eq!(seen(&namespace), [(0, false, false, handed()), (2, false, false, handed())]);
 
         for spec in [
             json!({"queryNode": {"replicas": -1}, "paused": true}),
@@ -441,7 +442,7 @@ mod tests {
         // The pods are still in the group that is being left.
         let other = json!({"milvus.io/querynode-current-group-id": "0"});
         namespace.milvus("ha", &handed_over, &other, &json!({}));
-        assert_eq!(seen(&namespace)[1], (2, false, true, None));
+        assert_eq!(seen(&namespace)[1], (2, false, true, handed()));
     }
 
     #[test]
@@ -480,10 +481,41 @@ mod tests {
     }
 
     #[test]
-    fn replicas_that_the_operator_sets_have_an_autoscaler() {
+    fn replicas_that_the_operator_hands_over_have_an_autoscaler() {
         let mut namespace = operated();
         namespace.milvus("ha", &json!({"queryNode": {"replicas": 2}}), &json!({}), &json!({}));
-        assert_eq!(seen(&namespace)[1].3.as_deref(), Some("Milvus"));
+        assert_eq!(seen(&namespace)[1].3, None);
+        namespace.milvus("ha", &json!({"queryNode": {"replicas": -1}}), &json!({}), &json!({}));
+        assert_eq!(seen(&namespace)[1].3.as_deref(), Some("handed over"));
+        let target = json!({"apiVersion": "milvus.io/v1beta1", "kind": "Milvus", "name": "ha"});
+        namespace.objects.autoscalers.insert(
+            "h".to_owned(),
+            object(json!({"metadata": {"name": "h"},
+                "spec": {"maxReplicas": 10, "scaleTargetRef": target}})),
+        );
+        assert_eq!(seen(&namespace)[1].3.as_deref(), Some("HorizontalPodAutoscaler"));
+    }
+
+    #[test]
+    fn gitops_is_seen_on_the_object_in_which_the_replicas_stand() {
+        let mut namespace = Namespace::default();
+        let mut labels = helm("proxy", "ha");
+        labels["helm.toolkit.fluxcd.io/name"] = json!("ha");
+        namespace.deploy("p", &labels, 1, &json!([]));
+        namespace.deploy("q", &helm("querynode", "ha"), 1, &json!([]));
+        let found = |namespace: &Namespace, component: &str| {
+            let gitops = namespace.build().components[component].workloads[0].gitops.clone();
+            gitops.map(|gitops| gitops.to_string())
+        };
+        let flux = "Flux (label helm.toolkit.fluxcd.io/name)".to_owned();
+        assert_eq!(found(&namespace, "proxy"), Some(flux));
+        assert_eq!(found(&namespace, "querynode"), None);
+
+        let mut namespace = operated();
+        let tracked = json!({"argocd.argoproj.io/tracking-id": "ha:milvus.io/Milvus:ns/ha"});
+        namespace.milvus("ha", &json!({"queryNode": {"replicas": 2}}), &tracked, &json!({}));
+        let argo = "Argo CD (annotation argocd.argoproj.io/tracking-id)".to_owned();
+        assert_eq!(found(&namespace, "querynode"), Some(argo));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Container, ExecAction, Pod, PodSpec, PodTemplat
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
 
+use super::gitops;
 use super::revisions::{CONTENT, content};
 
 /// Objects of one kind, by name.
@@ -43,6 +44,14 @@ pub fn trim_meta(meta: &mut ObjectMeta) {
     }
 }
 
+/// The same for an object in which a number of replicas stands: whether a GitOps tool sets that one
+/// is kept.
+pub fn trim_owned_meta(meta: &mut ObjectMeta) {
+    let kept = gitops::keep(meta.managed_fields.take());
+    trim_meta(meta);
+    meta.managed_fields = kept;
+}
+
 /// Drops the pod's volumes, environments, and of its probes what they send.
 pub fn trim_pod(pod: &mut Pod) {
     trim_meta(&mut pod.metadata);
@@ -61,7 +70,7 @@ pub fn trim_replica_set(set: &mut ReplicaSet) {
 
 /// Drops what nobody reads, and leaves a mark of the template's content.
 pub fn trim_deployment(deployment: &mut Deployment) {
-    trim_meta(&mut deployment.metadata);
+    trim_owned_meta(&mut deployment.metadata);
     mark_content(&mut deployment.metadata, Some(&deployment.spec.template));
     trim_template(&mut deployment.spec.template);
 }

@@ -5,6 +5,7 @@ mod evidence;
 mod lookup;
 mod pods;
 mod rollback;
+mod scaling;
 
 use std::fmt::Debug;
 
@@ -14,9 +15,8 @@ use k8s_openapi::api::core::v1::Event;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
-use crate::effects::{Applied, ClusterError, RestartRequest, ScaleRequest};
+use crate::effects::{Applied, ClusterError, RestartRequest};
 use crate::model::{RolloutStatus, WorkloadKind, WorkloadRef};
 
 use super::changes::{self, FIELD_MANAGER, RESTART_KEY};
@@ -176,41 +176,6 @@ impl<'a> Operation<'a> {
             WorkloadKind::Process => Err("a process is not a workload".to_owned()),
         };
         judged.map_err(|why| self.unsupported(why))
-    }
-
-    /// Scales, where the kind can be scaled.
-    pub async fn scale(&self, request: &ScaleRequest) -> Result<Applied, ClusterError> {
-        match self.workload.kind {
-            WorkloadKind::Deployment => self.scale_one::<Deployment>(request).await,
-            WorkloadKind::StatefulSet => self.scale_one::<StatefulSet>(request).await,
-            WorkloadKind::DaemonSet => Err(self.unsupported("a DaemonSet has a pod per node")),
-            WorkloadKind::Process => Err(self.unsupported("a process is not a workload")),
-        }
-    }
-
-    async fn scale_one<K: Restartable>(
-        &self,
-        request: &ScaleRequest,
-    ) -> Result<Applied, ClusterError> {
-        let name = &*self.workload.name;
-        let now =
-            self.call(|client| async move { self.api::<K>(client).get_scale(name).await }).await?;
-        // The API leaves a zero out.
-        let replicas = now.spec.and_then(|spec| spec.replicas).unwrap_or(0);
-        if i64::from(replicas) != i64::from(request.from) {
-            let message = format!("it has {replicas} replicas now, not {}", request.from);
-            return Err(self.conflict(message));
-        }
-        let mut patch = changes::scale_patch(request);
-        if let Some(version) = now.metadata.resource_version {
-            patch["metadata"] = json!({"resourceVersion": version});
-        }
-        let patch = Patch::Merge(patch);
-        self.call(|client| async move {
-            self.api::<K>(client).patch_scale(name, &patch_params(), &patch).await
-        })
-        .await?;
-        Ok(Applied { applied: true, change: changes::scale_change(request) })
     }
 
     /// The workload's identifier, read fresh.

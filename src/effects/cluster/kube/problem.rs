@@ -122,6 +122,11 @@ impl Problem {
         Reason::new(kind, text)
     }
 
+    /// The API's words, cut to one harmless line.
+    pub fn line(message: &str) -> String {
+        Reason::new(ReasonKind::PlatformUnavailable, message).text
+    }
+
     /// The error of an operation that failed in this way.
     pub fn cluster_error(
         self,
@@ -129,7 +134,7 @@ impl Problem {
         object: String,
         seconds: u64,
     ) -> ClusterError {
-        let line = |message: &str| Reason::new(ReasonKind::PlatformUnavailable, message).text;
+        let line = Self::line;
         match &self {
             Self::Silent { .. } => ClusterError::Timeout { operation, object, seconds },
             Self::Api { code: 404, .. } => ClusterError::NotFound { operation, object },

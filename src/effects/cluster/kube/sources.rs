@@ -6,7 +6,9 @@ use futures::future::BoxFuture;
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client};
 
-use super::objects::{trim_deployment, trim_meta, trim_pod, trim_replica_set, trim_template};
+use super::objects::{
+    trim_deployment, trim_meta, trim_owned_meta, trim_pod, trim_replica_set, trim_template,
+};
 use super::state::{Shared, Trouble, WatchKind};
 use super::watching::{Source, keep};
 use crate::effects::background::keep_alive;
@@ -39,7 +41,7 @@ pub fn all(shared: &Arc<Shared>) -> Vec<(WatchKind, BoxFuture<'static, ()>)> {
             kind: WatchKind::Milvuses,
             api: milvuses,
             slot: |objects| &mut objects.milvuses,
-            trim: |milvus| trim_meta(&mut milvus.metadata),
+            trim: |milvus| trim_owned_meta(&mut milvus.metadata),
         },
     ));
     tasks.push(task(
@@ -72,7 +74,7 @@ fn workloads(shared: &Arc<Shared>) -> Vec<(WatchKind, BoxFuture<'static, ()>)> {
                 api: Api::namespaced,
                 slot: |objects| &mut objects.stateful_sets,
                 trim: |set| {
-                    trim_meta(&mut set.metadata);
+                    trim_owned_meta(&mut set.metadata);
                     trim_template(&mut set.spec.template);
                     set.spec.volume_claim_templates = None;
                 },
@@ -137,12 +139,14 @@ fn dynamic(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource 
     }
 }
 
-fn milvuses(client: Client, namespace: &str) -> Api<DynamicObject> {
+/// The custom resources of milvus-operator.
+pub fn milvuses(client: Client, namespace: &str) -> Api<DynamicObject> {
     let resource = dynamic("milvus.io", "v1beta1", "Milvus", "milvuses");
     Api::namespaced_with(client, namespace, &resource)
 }
 
-fn scaled_objects(client: Client, namespace: &str) -> Api<DynamicObject> {
+/// What KEDA scales.
+pub fn scaled_objects(client: Client, namespace: &str) -> Api<DynamicObject> {
     let resource = dynamic("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects");
     Api::namespaced_with(client, namespace, &resource)
 }

@@ -183,7 +183,9 @@ impl Shared {
     fn rebuild(&self) -> Inventory {
         let mut state = self.state();
         let gaps = Gaps {
-            autoscalers: state.gap(WatchKind::Autoscalers, true),
+            autoscalers: state
+                .gap(WatchKind::Autoscalers, true)
+                .or_else(|| state.gap(WatchKind::ScaledObjects, false)),
             milvuses: state.gap(WatchKind::Milvuses, false),
         };
         let built = build(

@@ -8,10 +8,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 
 use crate::model::{Autoscaler, Owner, Role, Workload, WorkloadKind, WorkloadRef};
 
-use super::autoscalers::autoscaler;
+use super::autoscalers::Target;
+use super::gitops;
 use super::labels::{Evidence, Identity, Labels, identify};
 use super::objects::Objects;
-use super::operator::Managed;
+use super::operator::{Managed, Replicas};
 use super::revisions::Revisions;
 use super::rollout::Rollout;
 use super::settings::Layout;
@@ -19,7 +20,7 @@ use super::settings::Layout;
 /// What cannot be read, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gaps {
-    /// Why HPAs are not known.
+    /// Why HPAs or KEDA's objects are not known; `None` also where there is no API of KEDA.
     pub autoscalers: Option<String>,
     /// Why Milvus custom resources are not known; `None` also where there is no such API.
     pub milvuses: Option<String>,
@@ -138,19 +139,30 @@ impl<'a> Finder<'a, '_> {
         };
         let identity = identify(self.layout, evidence)?;
         let reference = WorkloadRef { kind, namespace: self.namespace.clone(), name: name.into() };
+        let owner = self.owner(meta);
         let mut workload = Workload {
             desired_replicas: u32::try_from(figures.desired).unwrap_or(0),
             ready_replicas: u32::try_from(figures.ready).unwrap_or(0),
             paused: figures.paused,
             rolling_out: figures.rolling_out,
-            owner: self.owner(meta),
-            autoscaler: autoscaler(self.objects, self.gaps.autoscalers.as_deref(), &reference),
+            autoscaler: self.autoscaler(&reference, &owner),
+            gitops: gitops::of(meta, gitops::OF_WORKLOAD),
+            owner,
             reference,
             holds: Vec::new(),
             revision: self.revisions.newest(kind, meta),
         };
-        self.apply_operator(&mut workload, evidence.pod, identity.role);
+        self.apply_operator(&mut workload, (evidence.pod, evidence.object), identity.role);
         Some(Found { identity, meta, workload })
+    }
+
+    fn autoscaler(&self, workload: &WorkloadRef, owner: &Owner) -> Option<Autoscaler> {
+        let milvus = match owner {
+            Owner::MilvusOperator { name } => Some(name.as_str()),
+            Owner::None | Owner::Unknown { .. } => None,
+        };
+        let (hpas, keda) = (self.objects.autoscalers.values(), self.objects.keda.values());
+        Target { workload, milvus }.autoscaler(hpas, keda, self.gaps.autoscalers.as_deref())
     }
 
     fn owner(&self, meta: &ObjectMeta) -> Owner {
@@ -169,15 +181,30 @@ impl<'a> Finder<'a, '_> {
     }
 
     /// What milvus-operator's custom resource adds to what the Deployment itself says.
-    fn apply_operator(&self, workload: &mut Workload, labels: &Labels, role: Role) {
+    fn apply_operator(
+        &self,
+        workload: &mut Workload,
+        (labels, object): (&Labels, &Labels),
+        role: Role,
+    ) {
         let Owner::MilvusOperator { name } = &workload.owner else { return };
         let Some(milvus) = self.objects.milvuses.get(name) else { return };
         let managed = Managed::new(milvus, role);
         workload.holds = managed.holds(labels, workload.desired_replicas);
         let undecided = workload.autoscaler.as_ref().is_none_or(Autoscaler::is_unknown);
-        if undecided && managed.owns_replicas() {
-            let name = format!("{name} (milvus-operator sets the replicas unless they are -1)");
-            workload.autoscaler = Some(Autoscaler { kind: "Milvus".to_owned(), name });
+        match managed.replicas(object) {
+            Replicas::Wanted { at, .. } => {
+                // The Deployment is made from the custom resource: that one is looked after.
+                workload.gitops = gitops::of(&milvus.metadata, &at.managed_path());
+            }
+            Replicas::HandedOver { why } if undecided => {
+                workload.autoscaler =
+                    Some(Autoscaler::handed_over(format!("Milvus/{name}: {why}")));
+            }
+            Replicas::Unclear { why } if undecided => {
+                workload.autoscaler = Some(Autoscaler::unknown(format!("Milvus/{name}: {why}")));
+            }
+            Replicas::HandedOver { .. } | Replicas::Unclear { .. } => {}
         }
     }
 }

@@ -182,6 +182,7 @@ impl View {
                 rolling_out: matches!(self.rollout(), RolloutStatus::InProgress { .. }),
                 owner: Owner::None,
                 autoscaler: None,
+                gitops: None,
                 holds: Vec::new(),
                 revision: None,
             }],

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AlertStatus, Notification, Reason, ReasonKind, Severity};
+use crate::model::{AlertStatus, Notification, Reason, ReasonKind, Receipt, Severity};
+use crate::policy::notification::GroupLabel;
 use crate::policy::notification::{
     Alert, Finished, NextStep, NotificationSettings, Pace, Raised, Route, SendFailure, Suspicion,
 };
@@ -54,7 +55,12 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let receivers = vec!["email".into()];
-        let settings = NotificationSettings { receivers, ..NotificationSettings::default() };
+        let settings = NotificationSettings {
+            receivers, // One message for each incident, at once.
+            group_by: vec![GroupLabel::Component],
+            group_interval: Duration::ZERO,
+            ..NotificationSettings::default()
+        };
         Self { book: AlertBook::default(), settings, refusing: None, finished: Vec::new() }
     }
 
@@ -93,10 +99,9 @@ impl Desk {
             let result = if self.refusing.is_some_and(|one| one == &**component) {
                 Err(refused)
             } else {
-                Ok(())
+                Ok(Receipt::default())
             };
-            let incident = notification.lead.incident.clone();
-            self.book.finish(&incident, receiver, result, &self.settings, 0.5, now);
+            self.book.finish(receiver, &notification, result, &self.settings, 0.5, now);
             told.push(words(&notification));
         }
     }
@@ -172,7 +177,7 @@ fn what_calls_for_a_person_is_told_whatever_its_cause() {
     desk.raise(alert("querynode", 0, &["etcd"]), 11);
     assert_eq!(desk.told(15), ["firing etcd [querynode]"]);
     let incident = IncidentId::new(&id("querynode"), at(0));
-    desk.book.update(&incident, "left to a person".into(), true);
+    desk.book.update(&incident, "left to a person".into(), true, at(30));
     assert_eq!(desk.told(20), ["firing querynode"]);
     assert_eq!(desk.told(21), [""; 0]);
 }
@@ -239,8 +244,8 @@ fn each_receiver_hides_only_behind_what_it_is_told_of_itself() {
     let mut desk = Desk::new();
     desk.settings.receivers = vec!["email".into(), "slack".into()];
     desk.settings.routes = vec![
-        Route { severity: Some(Severity::Critical), to: vec!["email".into()], mute: vec![] },
-        Route { severity: None, to: vec!["email".into(), "slack".into()], mute: vec![] },
+        Route { severity: Some(Severity::Critical), to: vec!["email".into()], ..Route::default() },
+        Route { to: vec!["email".into(), "slack".into()], ..Route::default() },
     ];
     desk.raise(alert("etcd", 0, &[]), 0);
     desk.raise(Alert { severity: Severity::Warning, ..alert("querynode", 0, &["etcd"]) }, 0);

@@ -37,7 +37,7 @@ impl AlertBook {
                 Delivery::Sending { draft, .. } | Delivery::Retrying { draft, .. } => {
                     (true, Some(draft.made_at))
                 }
-                Delivery::Waiting { due } => (*due < now, None),
+                Delivery::Waiting { due } => (*due < now && !open.is_held(receiver), None),
                 Delivery::Delivered { .. } | Delivery::Closed { .. } => (false, None),
             };
             if is_waiting {

@@ -1,8 +1,8 @@
 //! A book, some receivers, and what people hear of them.
 
 use super::*;
-use crate::model::ComponentId;
-use crate::policy::notification::{NextStep, NoHolds, Pace, SendFailure};
+use crate::model::{ComponentId, Receipt};
+use crate::policy::notification::{GroupLabel, NextStep, NoHolds, Pace, SendFailure};
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis((1_767_225_600 + seconds) * 1_000)
@@ -18,6 +18,9 @@ impl Stage {
     fn new(receivers: &[&str]) -> Self {
         let settings = NotificationSettings {
             receivers: receivers.iter().map(|name| Arc::from(*name)).collect(),
+            // One message for each incident, at once.
+            group_by: vec![GroupLabel::Component],
+            group_interval: Duration::ZERO,
             ..NotificationSettings::default()
         };
         Self { book: AlertBook::default(), watch: ReceiverWatch::default(), settings }
@@ -40,9 +43,8 @@ impl Stage {
         self.watch.attempted(&name, error, &self.book, at(now));
         let failure =
             |error: &str| SendFailure { outage: true, error: error.to_owned(), retry_after: None };
-        let result = error.map_or(Ok(()), |error| Err(failure(error)));
-        let incident = notification.lead.incident.clone();
-        self.book.finish(&incident, receiver, result, &self.settings, 0.5, at(now));
+        let result = error.map_or(Ok(Receipt::default()), |error| Err(failure(error)));
+        self.book.finish(receiver, &notification, result, &self.settings, 0.5, at(now));
         true
     }
 

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    AlertStatus, ComponentId, Notification, Reason, ReasonKind, Severity, StateChanges,
+    AlertMessage, AlertStatus, ComponentId, Notification, Reason, ReasonKind, Receipt, Severity,
+    StateChanges,
 };
 use crate::policy::notification::{
     NextStep, NoHolds, NotificationSettings, Pace, Raised, SendFailure, SendReason,
 };
 
+/// The group of everything in these tests.
+const GROUP: &str = "cluster=milvus-ha";
 const RECEIVERS: [&str; 2] = ["email", "webhook.oncall"];
 
 fn at(seconds: u64) -> Timestamp {
@@ -69,6 +71,7 @@ fn next(
     receiver: &str,
     now: Timestamp,
 ) -> Option<(Notification, SendReason)> {
+    book.settle(&settings(), &NoHolds, Pace::Normal, now);
     match book.next(receiver, &settings(), Pace::Normal, now) {
         NextStep::Send { notification, reason } => Some((*notification, reason)),
         NextStep::WaitUntil(_) | NextStep::Idle => None,
@@ -76,7 +79,7 @@ fn next(
 }
 
 fn accept(book: &mut AlertBook, receiver: &str, sent: &Notification, now: Timestamp) {
-    book.finish(&sent.lead.incident, receiver, Ok(()), &settings(), 0.5, now);
+    book.finish(receiver, sent, Ok(Receipt::default()), &settings(), 0.5, now);
 }
 
 /// Raised at 0, and sent to the first receiver at 5, which has not answered.
@@ -107,7 +110,7 @@ fn what_was_accepted_is_told_again_only_after_the_repeat_interval() {
     assert_eq!(next(&mut after, "email", at(20)), None);
     let (_, reason) = next(&mut after, "webhook.oncall", at(20)).expect("never told here");
     assert_eq!(reason, SendReason::First);
-    let repeat = 6 + settings().repeat_interval.as_secs();
+    let repeat = 5 + settings().repeat_interval.as_secs();
     assert_eq!(next(&mut after, "email", at(repeat - 1)), None);
     let (_, reason) = next(&mut after, "email", at(repeat)).expect("a reminder");
     assert_eq!(reason, SendReason::Repeat);
@@ -119,14 +122,18 @@ fn an_end_that_was_not_told_before_the_kill_is_told_after_it() {
     accept(&mut book, "email", &sent, at(6));
     assert!(book.resolve(&sent.lead.incident, at(9), at(9)));
     let mut after = started(&book.export(), at(10));
-    let (end, _) = next(&mut after, "email", at(10)).expect("the end");
-    assert_eq!((end.lead.status, end.lead.ended_at), (AlertStatus::Resolved, Some(at(9))));
-    accept(&mut after, "email", &end, at(10));
     let (story, reason) = next(&mut after, "webhook.oncall", at(10)).expect("the whole story");
     assert_eq!(reason, SendReason::WholeStory);
     accept(&mut after, "webhook.oncall", &story, at(10));
-    after.settle(&settings(), &NoHolds, Pace::Normal, at(10));
-    assert_eq!(after.take_changes(), StateChanges::from([(key(&sent.lead.incident), None)]));
+    assert_eq!(next(&mut after, "email", at(64)), None, "the group's next flush is at 65");
+    let (end, _) = next(&mut after, "email", at(65)).expect("the end");
+    assert_eq!((end.lead.status, end.lead.ended_at), (AlertStatus::Resolved, Some(at(9))));
+    assert_eq!(end.thread, sent.thread);
+    accept(&mut after, "email", &end, at(65));
+    after.settle(&settings(), &NoHolds, Pace::Normal, at(65));
+    let groups = RECEIVERS.map(|receiver| (group_key(receiver, GROUP), None));
+    let gone = groups.into_iter().chain([(key(&sent.lead.incident), None)]);
+    assert_eq!(after.take_changes(), gone.collect::<StateChanges>());
 }
 
 #[test]
@@ -140,9 +147,12 @@ fn the_new_leader_goes_on_with_the_old_ones_incidents_under_their_names() {
     let adopted = new.adopt(&old.export(), at(40));
     let own = alert("proxy", at(1)).incident;
     assert_eq!(adopted.superseded, BTreeMap::from([(own, sent.lead.incident.clone())]));
-    let (told, _) = next(&mut new, "email", at(40)).expect("a message");
-    assert_eq!(&*told.lead.component.component, "etcd");
-    assert_eq!(next(&mut new, "email", at(40)), None);
+    assert_eq!(next(&mut new, "email", at(40)), None, "its group was told not long ago");
+    let (told, _) = next(&mut new, "email", at(66)).expect("a message");
+    let of = |message: &AlertMessage| (message.component.component.to_string(), message.is_news);
+    let said: Vec<(String, bool)> = told.alerts().map(of).collect();
+    assert_eq!(said, [("proxy".to_owned(), false), ("etcd".to_owned(), true)]);
+    assert_eq!(told.thread, sent.thread, "the old leader's thread goes on");
 }
 
 #[test]
@@ -154,7 +164,7 @@ fn what_another_falconer_has_told_of_is_forgotten_and_what_happened_since_is_not
         book.raise(alert, &settings(), at(0));
         book.resolve(&incident, at(end), at(end));
     }
-    book.forget_untold(at(30));
+    assert_eq!(book.leave_to_leader(None, at(30)), None);
     let left: Vec<&str> = book.alerts().map(|open| &*open.alert.component.component).collect();
     assert_eq!(left, ["etcd"]);
 }
@@ -162,9 +172,40 @@ fn what_another_falconer_has_told_of_is_forgotten_and_what_happened_since_is_not
 #[test]
 fn an_alert_is_kept_in_this_form() {
     let (mut book, _) = sending();
-    let text = book.take_changes().into_values().next().flatten().expect("an alert");
-    let expected = r#"{"form":1,"alert":{"incident":"milvus-ha/proxy@2026-01-01T00:00:00.000Z","component":{"cluster":"milvus-ha","component":"proxy"},"severity":"critical","title":"proxy is unhealthy","reason":{"kind":"timeout","text":"no answer within 5 s"},"details":["proxy-1: timeout"],"action":"","causes":[],"suspicion":null,"settle_secs":0,"affects":[],"seen":[],"look_closer":[],"is_flapping":false,"started_at":"2026-01-01T00:00:00.000Z"},"raised_at":"2026-01-01T00:00:00.000Z","resolution":null,"acknowledged":null,"deliveries":{"email":{"state":"sending","draft":{"status":"firing","severity":"critical","made_at":"2026-01-01T00:00:05.000Z"},"failures":0,"since":"2026-01-01T00:00:05.000Z","told":null},"webhook.oncall":{"state":"waiting","due":"2026-01-01T00:00:05.000Z"}}}"#;
+    let changes = book.take_changes();
+    let kept = |key: &str| changes.get(key).cloned().flatten().expect("it is kept");
+    let text = kept("alert/milvus-ha/proxy@2026-01-01T00:00:00.000Z");
+    let expected = r#"{"form":2,"alert":{"incident":"milvus-ha/proxy@2026-01-01T00:00:00.000Z","component":{"cluster":"milvus-ha","component":"proxy"},"severity":"critical","title":"proxy is unhealthy","reason":{"kind":"timeout","text":"no answer within 5 s"},"details":["proxy-1: timeout"],"action":"","causes":[],"suspicion":null,"settle_secs":0,"affects":[],"seen":[],"look_closer":[],"is_flapping":false,"started_at":"2026-01-01T00:00:00.000Z"},"raised_at":"2026-01-01T00:00:00.000Z","resolution":null,"acknowledged":null,"groups":{"email":"cluster=milvus-ha","webhook.oncall":"cluster=milvus-ha"},"deliveries":{"email":{"state":"sending","draft":{"status":"firing","severity":"critical","made_at":"2026-01-01T00:00:05.000Z"},"failures":0,"since":"2026-01-01T00:00:05.000Z","told":null},"webhook.oncall":{"state":"waiting","due":"2026-01-01T00:00:05.000Z"}}}"#;
     assert_eq!(text, expected);
+    let group = r#"{"form":1,"labels":{"cluster":"milvus-ha"},"base":"2026-01-01T00:00:05.000Z""#;
+    let thread = r#","thread":"email/cluster=milvus-ha@2026-01-01T00:00:05.000Z"}"#;
+    assert_eq!(kept("group/email/cluster=milvus-ha"), format!("{group}{thread}"));
+    assert_eq!(kept("group/webhook.oncall/cluster=milvus-ha"), format!("{group}}}"));
+}
+
+#[test]
+fn what_was_kept_before_there_were_groups_is_read_and_stays_told() {
+    let told = |is_outdated: bool| {
+        format!(
+            r#"{{"form":1,"alert":{{"incident":"milvus-ha/proxy@2026-01-01T00:00:00.000Z","component":{{"cluster":"milvus-ha","component":"proxy"}},"severity":"critical","title":"proxy is unhealthy","reason":{{"kind":"timeout","text":"no answer within 5 s"}},"details":[],"action":"left to a person","started_at":"2026-01-01T00:00:00.000Z"}},"raised_at":"2026-01-01T00:00:00.000Z","resolution":null,"deliveries":{{"email":{{"state":"delivered","told":{{"at":"2026-01-01T00:00:05.000Z","severity":"critical","is_outdated":{is_outdated}}}}},"webhook.oncall":{{"state":"waiting","due":"2026-01-01T00:00:05.000Z"}}}}}}"#
+        )
+    };
+    let state = |is_outdated| {
+        let incident = alert("proxy", at(0)).incident;
+        StoredState::from([(key(&incident), told(is_outdated))])
+    };
+    let mut book = started(&state(false), at(20));
+    assert_eq!(next(&mut book, "email", at(20)), None);
+    let (_, reason) = next(&mut book, "webhook.oncall", at(20)).expect("never told here");
+    assert_eq!(reason, SendReason::First);
+    assert_eq!(next(&mut book, "email", at(304)), None);
+    let (_, reason) = next(&mut book, "email", at(380)).expect("a reminder");
+    assert_eq!(reason, SendReason::Repeat);
+    let mut book = started(&state(true), at(20));
+    let (call, reason) = next(&mut book, "email", at(20)).expect("a person is called");
+    assert_eq!(reason, SendReason::Escalated);
+    accept(&mut book, "email", &call, at(21));
+    assert_eq!(next(&mut book, "email", at(22)), None, "once");
 }
 
 #[test]
@@ -233,8 +274,8 @@ proptest! {
                 Event::Send(_) => {}
                 Event::Answer(who, ok) => if let Some(sent) = in_flight[who].take() {
                     let failed = SendFailure { outage: true, error: "refused".into(), retry_after: None };
-                    let result = if ok { Ok(()) } else { Err(failed) };
-                    book.finish(&sent.lead.incident, RECEIVERS[who], result, &settings, 0.5, at(now));
+                    let result = if ok { Ok(Receipt::default()) } else { Err(failed) };
+                    book.finish(RECEIVERS[who], &sent, result, &settings, 0.5, at(now));
                     if ok {
                         let message = (who, sent.lead.status, sent.sent_at);
                         prop_assert!(!accepted.contains(&message), "told twice: {:?}", message);
@@ -254,31 +295,36 @@ proptest! {
 
     #[test]
     fn whatever_stands_there_is_read_without_a_panic_and_named(
-        entries in prop::collection::btree_map("(alert/)?\\PC{0,40}", "\\PC{0,80}", 0..8),
+        entries in prop::collection::btree_map("((alert|group)/)?\\PC{0,40}", "\\PC{0,80}", 0..8),
         cut in 0..900_usize,
     ) {
         let (mut book, _) = sending();
         let mut stored: StoredState = entries;
-        let expected = stored.keys().filter(|key| key.starts_with("alert/")).count();
+        let expected = stored.keys().filter(|key| key.starts_with("alert/") || key.starts_with("group/")).count();
         let adopted = AlertBook::default().adopt(&stored, at(9));
         prop_assert_eq!(adopted.unreadable.len(), expected);
-        for (key, text) in book.take_changes() {
+        let changes = book.take_changes();
+        let expected = expected + changes.len();
+        for (key, text) in changes {
             let text = text.unwrap_or_default();
             let cut = text.floor_char_boundary(cut.min(text.len() - 1));
             stored.insert(key, text[..cut].to_owned());
         }
         let mut torn = AlertBook::default();
-        prop_assert_eq!(torn.adopt(&stored, at(9)).unreadable.len(), expected + 1);
+        prop_assert_eq!(torn.adopt(&stored, at(9)).unreadable.len(), expected);
         prop_assert_eq!(torn.alerts().count(), 0);
     }
 }
 
 #[test]
 fn a_clock_that_was_ahead_silences_nobody_for_long() {
-    let (mut book, sent) = sending();
-    accept(&mut book, "email", &sent, at(100_000));
+    let mut book = AlertBook::default();
+    book.raise(alert("proxy", at(100_000)), &settings(), at(100_000));
+    let (sent, _) = next(&mut book, "email", at(100_005)).expect("a message");
+    accept(&mut book, "email", &sent, at(100_006));
     let mut after = started(&book.export(), at(10));
-    let wait = settings().repeat_interval + Duration::from_secs(10);
-    let (_, reason) = next(&mut after, "email", at(wait.as_secs())).expect("a reminder");
+    assert_eq!(next(&mut after, "email", at(10)), None);
+    let latest = 10 + settings().repeat_interval.as_secs() + settings().group_interval.as_secs();
+    let (_, reason) = next(&mut after, "email", at(latest)).expect("a reminder");
     assert_eq!(reason, SendReason::Repeat);
 }

@@ -130,6 +130,7 @@ fn request(world: &World, now: Timestamp) -> ScalingRequest {
         autoscaler: None,
         holds: Vec::new(),
         revision: None,
+        gitops: None,
     };
     ScalingRequest {
         component: ComponentId::new("demo", "querynode"),

@@ -40,6 +40,7 @@ fn workload(name: &str, desired_replicas: u32, rolling_out: bool) -> Workload {
         rolling_out,
         owner: Owner::None,
         autoscaler: None,
+        gitops: None,
         holds: Vec::new(),
         revision: None,
     }
