@@ -141,8 +141,11 @@ impl Held {
     }
 
     pub(super) fn tasks(&self) -> u64 {
-        self.lock().items.iter().filter(|item| item.moving.is_some() || item.on.is_none()).count()
-            as u64
+        self.lock()
+            .items
+            .iter()
+            .filter(|item| item.moving.is_some() || item.on.is_none() || item.must_go)
+            .count() as u64
     }
 
     pub(super) fn copies(&self, collection: &str) -> Vec<Copy> {
