@@ -26,11 +26,13 @@ use tokio::sync::watch;
 
 use crate::model::{
     ClusterEvent, Condition, Evidence, Inventory, JournalEntry, JournalQuery, LeaseRecord,
-    Notification, ProbeObservation, Receipt, RolloutStatus, StoredLease, Timestamp, WorkloadRef,
+    Notification, ProbeObservation, QueryNode, Reason, Receipt, RolloutStatus, Serving,
+    StoredLease, Timestamp, WorkloadRef,
 };
 
 pub use cluster::ClusterError;
 pub use journal::{JournalError, JournalHealth, JournalTrouble, MovedAside, StateError};
+pub use milvus::management::ManagementError;
 pub use notify::NotifyError;
 pub use tls::install_tls_provider;
 
@@ -120,11 +122,67 @@ pub trait Cluster: Send + Sync {
         format!("return {} to revision {}", request.workload, request.to_revision)
     }
 
+    /// Makes the platform take this pod first when replicas of its workload are removed, or makes it
+    /// one of many again.
+    ///
+    /// # Errors
+    /// When the platform refuses (`Conflict` where the pod is another one by now), cannot be reached
+    /// or does not answer in time; `Unsupported` where it knows no such thing.
+    async fn prefer_removal(&self, request: &RemovalPreference) -> Result<Applied, ClusterError> {
+        let object = format!("pod {} of {}", request.pod, request.workload);
+        let message = "its pods have no order".to_owned();
+        Err(ClusterError::Unsupported { operation: "prefer", object, message })
+    }
+
     /// Writes a line into the workload's event log.
     async fn record_event(&self, event: &ClusterEvent) -> Result<(), ClusterError>;
 
     /// Ends what the adapter owns (watches, processes it started), within `grace`.
     async fn shutdown(&self, grace: Duration);
+}
+
+/// What Milvus itself says of its query nodes, and does with them.
+#[async_trait]
+pub trait QueryNodes: Send + Sync {
+    /// What is loaded, where it is, and what is on its way, all asked within `budget`.
+    ///
+    /// # Errors
+    /// When not all of it can be had.
+    async fn survey(&self, budget: Duration) -> Result<Serving, Reason>;
+
+    /// From now on the node is given nothing more.
+    ///
+    /// # Errors
+    /// When Milvus does not let nodes be managed, or did not do it.
+    async fn suspend(&self, node: i64, budget: Duration) -> Result<Applied, ManagementError>;
+
+    /// The node takes part again. One that Milvus does not know any more is no error.
+    ///
+    /// # Errors
+    /// As for `suspend`.
+    async fn resume(&self, node: i64, budget: Duration) -> Result<Applied, ManagementError>;
+
+    /// Begins to move everything that the node holds to the others. May be asked again.
+    ///
+    /// # Errors
+    /// As for `suspend`.
+    async fn empty(&self, node: i64, budget: Duration) -> Result<Applied, ManagementError>;
+
+    /// What the node holds; `None` where Milvus does not know it any more.
+    ///
+    /// # Errors
+    /// As for `suspend`.
+    async fn holdings(
+        &self,
+        node: i64,
+        budget: Duration,
+    ) -> Result<Option<QueryNode>, ManagementError>;
+
+    /// Queries every loaded collection once, up to a bound. Gives how many.
+    ///
+    /// # Errors
+    /// When a query fails, with the collection's name.
+    async fn query_all(&self, budget: Duration) -> Result<usize, Reason>;
 }
 
 /// A rolling restart of one workload.
@@ -210,6 +268,19 @@ pub struct ScaleRequest {
     pub from: u32,
     /// The number of replicas to set.
     pub to: u32,
+}
+
+/// Which pod goes first when replicas are removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovalPreference {
+    /// Its workload.
+    pub workload: WorkloadRef,
+    /// Its name.
+    pub pod: Arc<str>,
+    /// Its identifier: another pod of the same name is not meant.
+    pub uid: Option<Arc<str>>,
+    /// Whether it goes first, or is one of many again.
+    pub preferred: bool,
 }
 
 /// What became of a request.

@@ -15,6 +15,7 @@ pub mod pod;
 pub mod recovery;
 pub mod reload;
 pub mod report;
+pub mod serving;
 pub mod shown;
 pub mod silence;
 pub mod state;
@@ -39,6 +40,7 @@ pub use report::{
     CollectionProbe, MilvusReport, Outcome, Percent, PerformanceReport, PodUsage, ProbeObservation,
     ProbeReport, ProbeTrigger, Reason, ReasonKind, TargetReport,
 };
+pub use serving::{Balance, LoadedCollection, Management, QueryNode, QueryNodeState, Serving};
 pub use shown::{AlertShown, AlertsShown, PendingShown};
 pub use silence::{Held, Matchers, NewSilence, Silence, SilencePhase, SilenceShown, SilencesShown};
 pub use state::{StateChanges, StoredState};

@@ -13,6 +13,7 @@
 //! ├── logs         what the pods' containers have written
 //! ├── pods         every pod's /healthz and /metrics, on an address of its own
 //! ├── milvus       the gRPC service of the proxy
+//! ├── serving      what the query nodes hold, and who moves it
 //! ├── dependency   /health of something like etcd
 //! └── smtp, webhook   what takes the alerts
 //! ```
@@ -31,6 +32,7 @@ mod network;
 mod pods;
 mod seed;
 mod servers;
+mod serving;
 mod settings;
 mod simulation;
 pub mod smtp;
@@ -43,8 +45,10 @@ pub use kubernetes::authorization::{AccessRule, UsedAccess};
 pub use kubernetes::gate::Link;
 pub use kubernetes::requests::ApiRequest;
 pub use pods::PodRequest;
+pub use serving::ServingView;
 pub use settings::{
-    CollectionSettings, ComponentSettings, Layout, ProbeTimes, Probing, RollingMode, SimSettings,
+    CollectionSettings, ComponentSettings, DataSettings, Layout, ProbeTimes, Probing, RollingMode,
+    SimSettings,
 };
 pub use simulation::{SimError, Simulation};
 pub use views::{PodView, WorkloadView};

@@ -3,6 +3,8 @@
 //! it.
 
 mod act;
+mod caution;
+mod drain;
 mod keeping;
 mod observe;
 mod reconfigure;
@@ -22,6 +24,7 @@ pub use self::snapshot::{ObservedScaling, ScalerSnapshot, ScalingRecord, Scaling
 
 use super::post::{Command, Post};
 use super::registry::{ActionHolder, Surroundings};
+use crate::effects::QueryNodes;
 use crate::model::{ComponentId, Held, JournalEntry, JournalRecord, Timestamp, WorkloadRef};
 use crate::policy::scaling::{
     ChangeUnderWay, HoldReason, ScalingDecision, ScalingLedger, ScalingRequest, judge,
@@ -74,6 +77,12 @@ pub struct Scaler {
     polling: HashSet<ComponentId>,
     watch_armed: bool,
     draining: bool,
+    /// What Milvus says of its query nodes, by the cluster's name.
+    query_nodes: HashMap<Arc<str>, Arc<dyn QueryNodes>>,
+    /// Components about whose data Milvus is being asked right now.
+    inquiring: HashSet<ComponentId>,
+    /// What this incarnation does about the nodes that it drains.
+    drains: drain::Drains,
 }
 
 impl Scaler {
@@ -96,7 +105,17 @@ impl Scaler {
             polling: HashSet::new(),
             watch_armed: false,
             draining: false,
+            query_nodes: HashMap::new(),
+            inquiring: HashSet::new(),
+            drains: drain::Drains::default(),
         }
+    }
+
+    /// The same with what Milvus says of its query nodes, by the cluster's name. Without it none is
+    /// taken away.
+    #[must_use]
+    pub fn with_query_nodes(self, query_nodes: HashMap<Arc<str>, Arc<dyn QueryNodes>>) -> Self {
+        Self { query_nodes, ..self }
     }
 
     fn ledger(&self) -> MutexGuard<'_, ScalingLedger> {
@@ -105,6 +124,7 @@ impl Scaler {
 
     fn on_load(&mut self, mut load: ScalingRequest, ctx: &mut Context<Self>) {
         let now = self.around.clock.now();
+        self.look_at_drain(&load, ctx);
         let due = self.ledger().is_due(&load.component, self.settings.interval, now);
         if self.draining || !due {
             return;
@@ -117,12 +137,12 @@ impl Scaler {
         if is_ours {
             self.warn_of_gitops(&load);
         }
-        let component = load.component;
+        let component = load.component.clone();
         if !matches!(decision, ScalingDecision::Observe(_)) {
             self.on_unobserved(&component);
         }
         match decision {
-            ScalingDecision::Scale(plan) => self.begin_change(component, plan, ctx),
+            ScalingDecision::Scale(plan) => self.begin_cautiously(load, plan, ctx),
             ScalingDecision::Observe(observed) => self.on_observed(&component, &observed),
             // Told when it began or failed, and told again when it ends.
             ScalingDecision::Hold {
@@ -191,8 +211,9 @@ impl Scaler {
         self.around.registry.release(&component.cluster, workload, ActionHolder::Scaler);
     }
 
-    fn on_drain(&mut self) -> Vec<ChangeUnderWay> {
+    fn on_drain(&mut self, ctx: &mut Context<Self>) -> Vec<ChangeUnderWay> {
         self.draining = true;
+        self.give_all_back(ctx);
         self.publish();
         self.ledger().all_in_flight().cloned().collect()
     }
@@ -220,7 +241,7 @@ impl Handler<LoadObserved> for Scaler {
 impl Handler<Drain> for Scaler {
     type Result = Vec<ChangeUnderWay>;
 
-    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
-        self.on_drain()
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
+        self.on_drain(ctx)
     }
 }

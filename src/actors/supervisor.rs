@@ -226,6 +226,7 @@ impl Supervisor {
                 .memory()
                 .get(name)
                 .map_or(HealthState::Unknown, |memory| memory.tracker.state());
+            let sick_below = self.sick_below(name, &self.memory());
             let load = LoadObserved(ScalingRequest {
                 component: self.id(name),
                 role,
@@ -234,6 +235,7 @@ impl Supervisor {
                 usage,
                 health,
                 being_restarted: Vec::new(),
+                sick_below,
                 quiet: None,
             });
             // The next resources report replaces one that does not fit.

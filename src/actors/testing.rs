@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::effects::journal::MemoryJournal;
 use crate::effects::{
     ActionQuery, ActionTrace, Applied, Cluster, ClusterError, DeletePodRequest, EvidenceRequest,
-    RestartRequest, RollbackRequest, ScaleRequest,
+    RemovalPreference, RestartRequest, RollbackRequest, ScaleRequest,
 };
 use crate::metrics::Metrics;
 use crate::model::{
@@ -148,6 +148,8 @@ pub struct FakeState {
     pub rollbacks: Vec<RollbackRequest>,
     /// Every scaling that was asked for.
     pub scalings: Vec<ScaleRequest>,
+    /// Every preference for a removal that was asked for.
+    pub preferences: Vec<RemovalPreference>,
     /// Every event that was written.
     pub events: Vec<ClusterEvent>,
     /// Answers to the next requests; afterwards it applies everything.
@@ -255,6 +257,11 @@ impl Cluster for FakeCluster {
     async fn scale(&self, request: &ScaleRequest) -> Result<Applied, ClusterError> {
         self.state().scalings.push(request.clone());
         self.answer(format!("PATCH {}/scale to {}", request.workload, request.to)).await
+    }
+
+    async fn prefer_removal(&self, request: &RemovalPreference) -> Result<Applied, ClusterError> {
+        self.state().preferences.push(request.clone());
+        self.answer(format!("PATCH {}", request.pod)).await
     }
 
     async fn record_event(&self, event: &ClusterEvent) -> Result<(), ClusterError> {

@@ -33,7 +33,7 @@ use super::supervisor::{
     StopProbing, SupervisorInbox,
 };
 use crate::clock::Clock;
-use crate::effects::{Cluster, Journal, Notifier};
+use crate::effects::{Cluster, Journal, Notifier, QueryNodes};
 use crate::metrics::Metrics;
 use crate::policy::backoff::RespawnSettings;
 use branches::{Branch, Common, WaysByCluster, ways_to_supervisors};
@@ -85,6 +85,8 @@ pub struct ClusterParts {
     pub recoverer_platform: Arc<dyn Cluster>,
     /// The same, as the scaler may use it.
     pub scaler_platform: Arc<dyn Cluster>,
+    /// What Milvus says of its query nodes, as the scaler may use it; `None` where nobody asks it.
+    pub query_nodes: Option<Arc<dyn QueryNodes>>,
 }
 
 /// What the tree consists of; another plan can be followed while it runs.
@@ -264,6 +266,11 @@ fn plans_of_the_acting(
         settings: settings.scaler.clone(),
         clusters: platforms(|cluster| &cluster.scaler_platform),
         progress: scaling,
+        query_nodes: plan
+            .clusters
+            .iter()
+            .filter_map(|one| Some((Arc::clone(&one.name), Arc::clone(one.query_nodes.as_ref()?))))
+            .collect(),
     };
     (alerter, recoverer, scaler)
 }

@@ -11,15 +11,16 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::planner::ClusterPlanner;
+use super::planner::{ClusterPlanner, query_nodes_settings};
 use super::platform::{ClusterPlatform, Purpose, start_platform};
 use super::probes::Probes;
 use crate::actors::tree::ClusterParts;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::settings::{ClusterSettings, Platform, ProcessSettings};
-use crate::effects::Cluster;
 use crate::effects::cluster::dry_run::DryRunCluster;
+use crate::effects::milvus::query_nodes::{DryRunQueryNodes, MilvusQueryNodes, QueryNodesSettings};
+use crate::effects::{Cluster, QueryNodes};
 
 /// What is not done but shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,8 @@ struct Running {
     probes: Probes,
     dry_run: DryRun,
     parts: ClusterParts,
+    /// What `parts.query_nodes` was made with.
+    asks: QueryNodesSettings,
 }
 
 /// All clusters.
@@ -150,7 +153,21 @@ impl Running {
                 None => only_shown(&platform.cluster, is_dry),
             }
         };
+        let asks = query_nodes_settings(cluster);
+        let query_nodes = former
+            .filter(|former| former.asks == asks && former.dry_run.scaler == dry_run.scaler)
+            .and_then(|former| former.parts.query_nodes.clone())
+            .unwrap_or_else(|| {
+                let asking =
+                    MilvusQueryNodes::new(asks.clone(), platform.cluster.inventory(), clock);
+                if dry_run.scaler {
+                    Arc::new(DryRunQueryNodes::new(asking))
+                } else {
+                    Arc::new(asking) as Arc<dyn QueryNodes>
+                }
+            });
         let parts = ClusterParts {
+            query_nodes: Some(query_nodes),
             name: name.into(),
             depends_on: cluster.depends_on.iter().map(|one| Arc::from(one.as_str())).collect(),
             planner: Arc::new(planner.with_probes(probes.clone())),
@@ -166,7 +183,7 @@ impl Running {
             ),
             platform: Arc::clone(&platform.cluster),
         };
-        Self { started_with, platform, probes, dry_run, parts }
+        Self { started_with, platform, probes, dry_run, parts, asks }
     }
 
     fn is_on(&self, platform: &ClusterPlatform) -> bool {

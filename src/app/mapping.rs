@@ -16,6 +16,7 @@ use crate::effects::journal::JournalLimits;
 use crate::policy::maintenance::MaintenanceWindow;
 use crate::policy::notification::{EscalationLevel, OwnAlerts, RateLimit, ReceiverPolicy, Route};
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
+use crate::policy::scaling::caution::CautionSettings;
 use crate::policy::scaling::target::Tolerance;
 use crate::policy::scaling::{
     ChangeLimit, ChangeLimitKind, LimitSelect, ScalingBehavior, ScalingMode, ScalingSettings,
@@ -174,7 +175,7 @@ pub fn respawns(settings: &Settings) -> Respawns {
         supervisor: settings.supervisor.respawn.to_policy(backoff),
         alerter: settings.alerter.respawn.to_policy(backoff),
         recoverer: settings.recoverer.defaults.respawn.to_policy(backoff),
-        scaler: settings.scaler.respawn.to_policy(backoff),
+        scaler: settings.scaler.defaults.respawn.to_policy(backoff),
     }
 }
 
@@ -184,28 +185,51 @@ pub fn scaler(
     maintenance: Vec<MaintenanceWindow>,
     dry_run: bool,
 ) -> ScalerSettings {
+    let defaults = &settings.defaults;
+    let components = settings.components.iter();
     ScalerSettings {
-        default: ScalingSettings {
-            enabled: settings.enabled,
-            mode: match settings.mode {
-                ScalerMode::Step => ScalingMode::Step,
-                ScalerMode::Target => ScalingMode::Target,
-            },
-            min_replicas: settings.min_replicas,
-            max_replicas: settings.max_replicas,
-            cpu_threshold: Some(settings.cpu_threshold),
-            memory_threshold: Some(settings.memory_threshold),
-            tolerance: Tolerance { up: settings.tolerance, down: settings.tolerance },
-            cpu_initialization_period: settings.cpu_initialization_period.get(),
-            initial_readiness_delay: settings.initial_readiness_delay.get(),
-            scale_up: behavior(&settings.scale_up),
-            scale_down: behavior(&settings.scale_down),
-        },
-        components: settings.components.iter().map(|name| Arc::from(name.as_str())).collect(),
-        interval: settings.interval.get(),
+        default: scaling(&settings::ScalingSettings::from(defaults)),
+        overrides: components
+            .map(|(name, component)| (Arc::from(name.as_str()), scaling(component)))
+            .collect(),
+        components: defaults.components.iter().map(|name| Arc::from(name.as_str())).collect(),
+        interval: defaults.interval.get(),
         dry_run,
         maintenance,
         ..ScalerSettings::default()
+    }
+}
+
+fn scaling(settings: &settings::ScalingSettings) -> ScalingSettings {
+    ScalingSettings {
+        enabled: settings.enabled,
+        mode: match settings.mode {
+            ScalerMode::Step => ScalingMode::Step,
+            ScalerMode::Target => ScalingMode::Target,
+        },
+        min_replicas: settings.min_replicas,
+        max_replicas: settings.max_replicas,
+        cpu_threshold: Some(settings.cpu_threshold),
+        memory_threshold: Some(settings.memory_threshold),
+        tolerance: Tolerance { up: settings.tolerance, down: settings.tolerance },
+        cpu_initialization_period: settings.cpu_initialization_period.get(),
+        initial_readiness_delay: settings.initial_readiness_delay.get(),
+        scale_up: behavior(&settings.scale_up),
+        scale_down: behavior(&settings.scale_down),
+        caution: caution(&settings.caution),
+    }
+}
+
+fn caution(settings: &settings::CautionSettings) -> CautionSettings {
+    CautionSettings {
+        enabled: settings.enabled,
+        memory_percent: settings.memory_limit,
+        evidence_age: settings.evidence_age.get(),
+        drain: settings.drain,
+        drain_timeout: settings.drain_timeout.get(),
+        undrained_wait: settings.undrained_wait.get(),
+        serving_timeout: settings.serving_timeout.get(),
+        urgent_pressure: settings.urgent_pressure,
     }
 }
 

@@ -95,6 +95,6 @@ fn dry_runs(settings: &Settings, all: bool) -> DryRun {
     DryRun {
         all,
         recoverer: all || settings.recoverer.defaults.dry_run,
-        scaler: all || settings.scaler.dry_run,
+        scaler: all || settings.scaler.defaults.dry_run,
     }
 }

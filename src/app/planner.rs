@@ -16,6 +16,7 @@ use crate::config::settings::{
 use crate::effects::Probe;
 use crate::effects::grpc::GrpcEndpoint;
 use crate::effects::milvus::credentials::Credentials;
+use crate::effects::milvus::query_nodes::QueryNodesSettings;
 use crate::effects::probe::{
     Connection, GrpcProbeSettings, HttpProbeSettings, MilvusProbeSettings, PodsProbeSettings,
     ProcessProbeSettings, TcpProbeSettings,
@@ -135,11 +136,7 @@ impl ClusterPlanner {
         let endpoint = if prober.url.is_empty() { &self.cluster.milvus } else { &prober.url };
         tracing::debug!(cluster = %self.name, prober = name, endpoint, "planning service prober");
         ProbeSpec::Milvus(Box::new(MilvusProbeSettings {
-            endpoint: GrpcEndpoint {
-                url: endpoint.clone(),
-                ca_file: given(&auth.tls_ca_file),
-                server_name: Some(auth.tls_server_name.clone()).filter(|name| !name.is_empty()),
-            },
+            endpoint: self::endpoint(endpoint.clone(), auth),
             credentials: credentials(auth),
             database: self.cluster.database.clone(),
             canary_collections: prober.canary_collections.clone(),
@@ -224,6 +221,23 @@ impl Planner for ClusterPlanner {
             (Platform::Kubernetes, Components::Auto) => Some(self.pods(component)),
             (Platform::Kubernetes, Components::List(_)) | (Platform::Process, _) => None,
         }
+    }
+}
+
+/// Whom to ask about the query nodes of a cluster.
+pub fn query_nodes_settings(cluster: &ClusterSettings) -> QueryNodesSettings {
+    QueryNodesSettings {
+        endpoint: endpoint(cluster.milvus.clone(), &cluster.auth),
+        credentials: credentials(&cluster.auth),
+        metrics_port: cluster.metrics_port,
+    }
+}
+
+fn endpoint(url: String, auth: &AuthSettings) -> GrpcEndpoint {
+    GrpcEndpoint {
+        url,
+        ca_file: given(&auth.tls_ca_file),
+        server_name: Some(auth.tls_server_name.clone()).filter(|name| !name.is_empty()),
     }
 }
 

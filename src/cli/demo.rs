@@ -7,6 +7,7 @@ mod observer;
 mod player;
 mod reference;
 mod report;
+mod scaling;
 mod scenario;
 mod scratch;
 mod screen;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
+use scaling::ScalingScenario;
 use scenario::Scenario;
 
 /// Show the whole system at work against a simulated Milvus cluster.
@@ -59,6 +61,9 @@ Exit codes:
 /// When the simulation cannot be started.
 pub fn execute(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let name = args.scenario.as_deref().unwrap_or(scenario::DEFAULT);
+    if let Some(scenario) = ScalingScenario::find(name) {
+        return play_scaling(scenario, &args);
+    }
     let Some(scenario) = Scenario::find(name) else {
         explain_unknown(name);
         return Ok(ExitCode::from(super::EXIT_USAGE));
@@ -72,11 +77,27 @@ pub fn execute(args: DemoArgs) -> anyhow::Result<ExitCode> {
     Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+#[allow(clippy::print_stdout, reason = "the report of a command goes to its standard output")]
+fn play_scaling(scenario: ScalingScenario, args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    show_logs_if_asked_for()?;
+    println!("scenario {}: {}", scenario.name(), scenario.summary());
+    let report = actix::System::new().block_on(scenario.play())?;
+    println!("\n{}", report.summary());
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 #[allow(clippy::print_stderr, reason = "errors of a command go to its standard error")]
 fn explain_unknown(name: &str) {
     eprintln!("falconer: there is no scenario {name:?}; there are:");
     for scenario in scenario::all() {
         eprintln!("  {:16} {}", scenario.name, scenario.summary);
+    }
+    for scenario in ScalingScenario::ALL {
+        eprintln!("  {:16} {}", scenario.name(), scenario.summary());
     }
 }
 

@@ -10,7 +10,8 @@ use super::origins::{LAYERED_TABLES, Origins, Part};
 use super::path::{KeyPath, Segment};
 use super::problem::Problem;
 use super::settings::{
-    ProberDefaults, ProberSettings, RecovererDefaults, RecoverySettings, Settings,
+    ProberDefaults, ProberSettings, RecovererDefaults, RecoverySettings, ScalerDefaults,
+    ScalingSettings, Settings,
 };
 use super::wording;
 
@@ -39,6 +40,7 @@ pub(crate) fn decode(user: &Value) -> Result<Settings, Refusal> {
     let mut merged = layers::merge(&[&defaults, user]).map_err(|error| root(&error))?;
     split::<ProberDefaults, ProberSettings>(&mut merged, "probers").map_err(|e| root(&e))?;
     split::<RecovererDefaults, RecoverySettings>(&mut merged, "recoverer").map_err(|e| root(&e))?;
+    split::<ScalerDefaults, ScalingSettings>(&mut merged, "scaler").map_err(|e| root(&e))?;
     serde_path_to_error::deserialize(merged).map_err(|error| Refusal {
         path: file_path(error.path()),
         message: error.inner().to_string(),

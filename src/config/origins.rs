@@ -9,7 +9,7 @@ use super::path::KeyPath;
 use super::problem::Location;
 
 /// Tables whose own keys are the defaults of their sub-tables.
-pub(crate) const LAYERED_TABLES: [&str; 2] = ["probers", "recoverer"];
+pub(crate) const LAYERED_TABLES: [&str; 3] = ["probers", "recoverer", "scaler"];
 
 /// Where an effective value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,7 @@ mod receivers;
 mod recoverer;
 mod respawn;
 mod routes;
+mod scaler;
 mod warnings;
 mod windows;
 

@@ -32,7 +32,10 @@ pub use heartbeat::{HeartbeatMethod, HeartbeatSettings};
 pub use prober::{ConnectionMode, ExpectSettings, ProberDefaults, ProberSettings, Probers};
 pub use recoverer::{Budget, LadderStep, RecovererDefaults, RecovererSettings, RecoverySettings};
 pub use respawn::{BackoffSettings, RespawnLimit};
-pub use scaler::{PolicySelect, PolicyType, ScalePolicy, ScaleRules, ScalerMode, ScalerSettings};
+pub use scaler::{
+    CautionSettings, PolicySelect, PolicyType, ScalePolicy, ScaleRules, ScalerDefaults, ScalerMode,
+    ScalerSettings, ScalingSettings,
+};
 pub use window::{MaintenanceWindow, MatcherSettings, TimeSettings, WindowSettings};
 
 /// The whole of `actors.toml`, with every default filled in.
@@ -55,7 +58,7 @@ pub struct Settings {
     pub heartbeat: HeartbeatSettings,
     /// `[recoverer]` and `[recoverer.COMPONENT]`.
     pub recoverer: RecovererSettings,
-    /// `[scaler]`.
+    /// `[scaler]` and `[scaler.COMPONENT]`.
     pub scaler: ScalerSettings,
     /// `[recorder]`.
     pub recorder: RecorderSettings,

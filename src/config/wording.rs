@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::decode::fields_of;
 use super::path::KeyPath;
-use super::settings::{ProberSettings, RecoverySettings};
+use super::settings::{ProberSettings, RecoverySettings, ScalingSettings};
 
 /// More known names than this are not listed.
 const LISTED_NAMES: usize = 16;
@@ -78,6 +78,7 @@ fn component_has(table: &str, key: &str) -> bool {
     match table {
         "probers" => fields_of::<ProberSettings>().contains_key(key),
         "recoverer" => fields_of::<RecoverySettings>().contains_key(key),
+        "scaler" => fields_of::<ScalingSettings>().contains_key(key),
         _ => false,
     }
 }

@@ -5,5 +5,7 @@ pub mod client;
 pub mod credentials;
 pub mod exposition;
 pub mod histogram;
+pub mod management;
 pub mod performance;
 pub mod proto;
+pub mod query_nodes;

@@ -1,6 +1,8 @@
 //! Whether, and how, a component's replicas are changed. Owns the order of the guards and the
 //! bounds; each mode has its own file. Never acts and never changes the ledger.
 
+pub mod caution;
+pub mod drain;
 pub mod hold;
 pub mod ledger;
 pub mod limits;
@@ -13,6 +15,7 @@ pub mod target;
 #[cfg(test)]
 mod tests;
 
+pub use drain::{DrainPhase, DrainUnderWay};
 pub use hold::HoldReason;
 pub use ledger::{ChangeUnderWay, ScalingLedger};
 pub use observed::{Observed, gitops_warning};
@@ -46,6 +49,8 @@ pub struct ScalingRequest {
     pub health: HealthState,
     /// Those of `workloads` that are being restarted right now.
     pub being_restarted: Vec<WorkloadRef>,
+    /// What it depends on and is unhealthy, the most basic first.
+    pub sick_below: Vec<ComponentId>,
     /// A maintenance window or silence in force.
     pub quiet: Option<Quiet>,
 }
@@ -255,6 +260,9 @@ fn may_now(
     if let Some(change) = ledger.in_flight(&request.component) {
         return Err(HoldReason::ChangeUnderWay { from: change.from, to: change.to });
     }
+    if let Some(drain) = ledger.drain_of(&request.component) {
+        return Err(HoldReason::ChangeUnderWay { from: drain.from, to: drain.to });
+    }
     if let Some(quiet) = request.quiet.as_ref().filter(|quiet| now < quiet.until) {
         return Err(HoldReason::Quiet { why: quiet.why.clone(), until: quiet.until });
     }
@@ -269,6 +277,9 @@ fn may_now(
         state @ (HealthState::Unknown | HealthState::Degraded | HealthState::Unhealthy) => {
             return Err(HoldReason::NotHealthy { state });
         }
+    }
+    if let Some(cause) = request.sick_below.first() {
+        return Err(HoldReason::DependencySick { cause: cause.clone() });
     }
     if workload.is_rolling_out() {
         return Err(HoldReason::RollingOut { workload: reference() });

@@ -34,6 +34,9 @@ pub(super) async fn run(store: Store, mut kubelet: Kubelet) {
         sets::reconcile(&store);
         nodes::reconcile(&store, &kubelet.faults);
         kubelet.reconcile();
+        if let Some(held) = kubelet.load.held() {
+            held.reconcile(&store);
+        }
         disruption::reconcile(&store);
         tokio::time::sleep(BREATH).await;
         // Whether something changed or the round is over makes no difference.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::serving::Held;
 use super::settings::ComponentSettings;
 
 /// What one pod uses.
@@ -16,6 +17,7 @@ pub(super) struct Usage {
 #[derive(Debug, Clone)]
 pub(super) struct Load {
     components: Arc<Mutex<BTreeMap<String, ComponentLoad>>>,
+    held: Option<Held>,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,17 @@ impl Load {
                 (settings.role.to_string(), load)
             })
             .collect();
-        Self { components: Arc::new(Mutex::new(components)) }
+        Self { components: Arc::new(Mutex::new(components)), held: None }
+    }
+
+    /// The same with data on the query nodes.
+    pub(super) fn with_data(self, held: Option<Held>) -> Self {
+        Self { held, ..self }
+    }
+
+    /// What the query nodes hold, where that is simulated.
+    pub(super) fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
     }
 
     /// Sets the CPU that a component needs in all, in thousandths of a core; `None`: as at first.

@@ -9,14 +9,17 @@ use super::faults::state::Faults;
 use super::kubernetes::resource::PODS;
 use super::kubernetes::store::Store;
 use super::labels::component_of;
+use super::serving::{Copy, Held};
 use super::settings::SimSettings;
 use super::smtp::base64;
 use crate::effects::milvus::proto::common::{ServerInfo, Status as MilvusStatus};
 use crate::effects::milvus::proto::milvus::milvus_service_server::MilvusService;
 use crate::effects::milvus::proto::milvus::{
-    CheckHealthRequest, CheckHealthResponse, ConnectRequest, ConnectResponse, GetVersionRequest,
-    GetVersionResponse, QueryRequest, QueryResults, ShowCollectionsRequest,
-    ShowCollectionsResponse,
+    CheckHealthRequest, CheckHealthResponse, ConnectRequest, ConnectResponse,
+    GetQuerySegmentInfoRequest, GetQuerySegmentInfoResponse, GetReplicasRequest,
+    GetReplicasResponse, GetVersionRequest, GetVersionResponse, ListDatabasesRequest,
+    ListDatabasesResponse, QueryRequest, QueryResults, QuerySegmentInfo, ReplicaInfo, ShardReplica,
+    ShowCollectionsRequest, ShowCollectionsResponse,
 };
 use crate::effects::milvus::proto::schema::{
     DataType, FieldData, LongArray, ScalarField, field_data, scalar_field,
@@ -28,6 +31,7 @@ pub(super) struct Proxy {
     pub(super) settings: SimSettings,
     pub(super) faults: Faults,
     pub(super) store: Store,
+    pub(super) held: Option<Held>,
 }
 
 impl Proxy {
@@ -65,6 +69,19 @@ impl Proxy {
 
 fn failure(reason: String) -> MilvusStatus {
     MilvusStatus { error_code: 1, code: 65_535, reason, ..MilvusStatus::default() }
+}
+
+impl Proxy {
+    /// The status of a query to a collection of which something is on no node.
+    fn not_serviceable(&self, name: &str) -> Option<MilvusStatus> {
+        let held = self.held.as_ref()?;
+        (!held.is_queryable(name)).then(|| MilvusStatus {
+            error_code: 1,
+            code: 503,
+            reason: format!("channel distribution is not serviceable[collection={name}]"),
+            ..MilvusStatus::default()
+        })
+    }
 }
 
 fn no_collection(name: &str) -> MilvusStatus {
@@ -132,6 +149,10 @@ impl MilvusService for Proxy {
         // Type 1 asks for the loaded ones, which here are all.
         if request.get_ref().r#type == 1 {
             response.query_service_available = vec![true; collections.len()];
+            #[allow(deprecated, reason = "it is what every version fills in")]
+            {
+                response.in_memory_percentages = vec![100; collections.len()];
+            }
         }
         Ok(Response::new(response))
     }
@@ -150,7 +171,10 @@ impl MilvusService for Proxy {
             _ if asked.output_fields != ["count(*)"] => {
                 Err(failure("only count(*) can be queried here".to_owned()))
             }
-            (_, Some(found)) => Ok(found.rows),
+            (_, Some(found)) => match self.not_serviceable(&name) {
+                Some(status) => Err(status),
+                None => Ok(found.rows),
+            },
         };
         let results = match status {
             Err(status) => QueryResults { status: Some(status), ..QueryResults::default() },
@@ -162,6 +186,59 @@ impl MilvusService for Proxy {
             },
         };
         Ok(Response::new(results))
+    }
+
+    async fn list_databases(
+        &self,
+        request: Request<ListDatabasesRequest>,
+    ) -> Result<Response<ListDatabasesResponse>, Status> {
+        self.admit(&request).await?;
+        let db_names = vec!["default".to_owned()];
+        Ok(Response::new(ListDatabasesResponse { status: None, db_names }))
+    }
+
+    async fn get_replicas(
+        &self,
+        request: Request<GetReplicasRequest>,
+    ) -> Result<Response<GetReplicasResponse>, Status> {
+        self.admit(&request).await?;
+        let name = request.get_ref().collection_name.as_str();
+        let copies = self.held.as_ref().map(|held| held.copies(name)).unwrap_or_default();
+        let replica = |(number, copy): (i64, Copy)| ReplicaInfo {
+            replica_id: number,
+            node_ids: copy.nodes,
+            shard_replicas: copy
+                .leaders
+                .into_iter()
+                .map(|(leader_id, ip)| ShardReplica {
+                    leader_id,
+                    leader_addr: format!("{ip}:21123"),
+                    dm_channel_name: format!("{name}_0"),
+                })
+                .collect(),
+            ..ReplicaInfo::default()
+        };
+        let mut replicas: Vec<ReplicaInfo> = (1..).zip(copies).map(replica).collect();
+        if self.held.is_none() {
+            replicas.push(ReplicaInfo { replica_id: 1, ..ReplicaInfo::default() });
+        }
+        Ok(Response::new(GetReplicasResponse { status: None, replicas }))
+    }
+
+    async fn get_query_segment_info(
+        &self,
+        request: Request<GetQuerySegmentInfoRequest>,
+    ) -> Result<Response<GetQuerySegmentInfoResponse>, Status> {
+        self.admit(&request).await?;
+        let name = request.get_ref().collection_name.as_str();
+        let segments = self.held.as_ref().map(|held| held.segments(name)).unwrap_or_default();
+        let info = |(segment_id, node_ids)| QuerySegmentInfo {
+            segment_id,
+            node_ids,
+            ..QuerySegmentInfo::default()
+        };
+        let infos = segments.into_iter().map(info).collect();
+        Ok(Response::new(GetQuerySegmentInfoResponse { status: None, infos }))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Speaks HTTP/1.1 by itself rather than through a framework, because it must be able to accept
 //! and keep silent, and because all its connections must end with the pod.
 
+mod management;
 mod page;
 
 use std::io;
@@ -87,6 +88,7 @@ pub(super) struct PodServer {
     requests: Evidence<PodRequest>,
     clock: Clock,
     page: page::Page,
+    load: Load,
 }
 
 impl PodServer {
@@ -98,8 +100,8 @@ impl PodServer {
         requests: Evidence<PodRequest>,
         clock: Clock,
     ) -> Self {
-        let page = page::Page::new(&identity.component, load, clock);
-        Self { identity, vitals, faults, requests, clock, page }
+        let page = page::Page::new(&identity.component, load.clone(), clock);
+        Self { identity, vitals, faults, requests, clock, page, load }
     }
 
     /// Serves until it is aborted; its connections end with it.
@@ -164,7 +166,7 @@ impl PodServer {
             "/healthz" => self.health(head.wants_json, ready, behaviour),
             "/livez" => ("200 OK", "Milvus Process Active".to_owned()),
             "/metrics" => ("200 OK", self.page.render(behaviour == PodBehaviour::Sick)),
-            _ => ("404 Not Found", "404 page not found".to_owned()),
+            _ => management::answer(&self.identity.component, self.load.held(), head),
         };
         let connection = if head.closes { "close" } else { "keep-alive" };
         format!(
@@ -218,6 +220,9 @@ impl PodServer {
 #[derive(Debug)]
 struct Head {
     path: String,
+    /// What came behind the path and in the body: `a=1&b=2`.
+    form: String,
+    length: usize,
     /// Milvus looks at the type of the request, not at what it accepts.
     wants_json: bool,
     closes: bool,
@@ -234,8 +239,10 @@ impl Head {
         }
         let mut words = line.split_whitespace();
         let target = words.nth(1).ok_or(io::ErrorKind::InvalidData)?;
-        let path = target.split('?').next().unwrap_or_default().to_owned();
-        let mut head = Self { path, wants_json: false, closes: words.next() == Some("HTTP/1.0") };
+        let (path, form) = target.split_once('?').unwrap_or((target, ""));
+        let (path, form) = (path.to_owned(), form.to_owned());
+        let closes = words.next() == Some("HTTP/1.0");
+        let mut head = Self { path, form, length: 0, wants_json: false, closes };
         loop {
             line.clear();
             if bounded.read_line(&mut line).await? == 0 {
@@ -243,11 +250,20 @@ impl Head {
             }
             let header = line.trim_end().to_ascii_lowercase();
             if header.is_empty() {
-                return Ok(Some(head));
+                break;
             }
             let (name, value) = header.split_once(':').unwrap_or((&header, ""));
             head.wants_json |= name == "content-type" && value.contains("application/json");
             head.closes |= name == "connection" && value.contains("close");
+            if name == "content-length" {
+                head.length = value.trim().parse().unwrap_or_default();
+            }
         }
+        let mut body = vec![0; head.length.min(HEAD_LIMIT as usize)];
+        bounded.read_exact(&mut body).await?;
+        if !body.is_empty() {
+            head.form = format!("{}&{}", head.form, String::from_utf8_lossy(&body));
+        }
+        Ok(Some(head))
     }
 }

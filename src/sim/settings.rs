@@ -149,6 +149,39 @@ pub struct CollectionSettings {
     pub rows: u64,
 }
 
+/// The data that the simulated query nodes hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataSettings {
+    /// Sealed segments of each collection.
+    pub segments: u32,
+    /// What one of them takes of a node's memory, in bytes.
+    pub segment_bytes: u64,
+    /// In how many copies each collection is held.
+    pub replicas: u32,
+    /// What a query node needs without any, in bytes.
+    pub base_bytes: u64,
+    /// How long it takes to load one; a node loads one after the other.
+    pub load_time: Duration,
+    /// The status of all management pages; `None`: they work.
+    pub management_status: Option<u16>,
+    /// How long a node is gone that has run out of memory.
+    pub restart_time: Duration,
+}
+
+impl Default for DataSettings {
+    fn default() -> Self {
+        Self {
+            segments: 12,
+            segment_bytes: 128 << 20,
+            replicas: 1,
+            base_bytes: 256 << 20,
+            load_time: Duration::from_millis(150),
+            management_status: None,
+            restart_time: Duration::from_secs(3),
+        }
+    }
+}
+
 /// Everything about a simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimSettings {
@@ -193,6 +226,9 @@ pub struct SimSettings {
     pub milvus_credentials: Option<(String, String)>,
     /// What Milvus holds.
     pub collections: Vec<CollectionSettings>,
+    /// What of it the query nodes hold, segment by segment; `None`: every query is answered as long
+    /// as there is a proxy.
+    pub data: Option<DataSettings>,
 }
 
 /// 30 days, in seconds: what milvus-operator writes where it means never.
@@ -262,6 +298,7 @@ impl Default for SimSettings {
             milvus_version: "2.3.5".to_owned(),
             milvus_credentials: None,
             collections: vec![collection("products", 10_000), collection("articles", 5_000)],
+            data: None,
         }
     }
 }

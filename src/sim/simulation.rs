@@ -20,6 +20,7 @@ use super::logs::PodLogs;
 use super::network::Network;
 use super::pods::PodRequest;
 use super::servers::{Door, serve_api, serve_http, serve_milvus};
+use super::serving::{Held, ServingView};
 use super::settings::SimSettings;
 use super::smtp::{SmtpSettings, SmtpSink};
 use super::views::{PodView, WorkloadView};
@@ -82,7 +83,7 @@ impl Simulation {
         let metrics_port = network.port();
         let store = Store::new(clock, settings.history);
         let faults = Faults::default();
-        let load = Load::new(&settings.components);
+        let load = Load::new(&settings.components).with_data(Held::new(&settings));
         let (requests, pod_requests) = (Evidence::new(KEPT_REQUESTS), Evidence::new(KEPT_REQUESTS));
         seed::plant(&store, &settings, metrics_port);
 
@@ -106,6 +107,7 @@ impl Simulation {
             settings: settings.clone(),
             faults: faults.clone(),
             store: store.clone(),
+            held: load.held().cloned(),
         };
         let milvus = serve_milvus(&world, proxy).map_err(failed("Milvus"))?;
         let smtp = SmtpSink::start_in(&world, clock, SmtpSettings::default());
@@ -226,6 +228,11 @@ impl Simulation {
     /// Where webhooks go.
     pub fn webhook(&self) -> &WebhookSink {
         &self.webhook
+    }
+
+    /// What the query nodes hold at the moment; `None` where that is not simulated.
+    pub fn serving(&self) -> Option<ServingView> {
+        self.load.held().map(Held::view)
     }
 
     /// The pods of a component, in the order of their names.

@@ -172,7 +172,7 @@ fn a_partial_table_keeps_the_other_defaults() {
     assert_eq!(backoff.max.get(), Duration::from_mins(1));
     assert_eq!(settings.recoverer.defaults.global_budget.actions, 10);
     assert_eq!(settings.recovery("proxy").budget.per.get(), Duration::from_hours(1));
-    let down: &ScaleRules = &settings.scaler.scale_down;
+    let down: &ScaleRules = &settings.scaler.defaults.scale_down;
     assert_eq!(down.stabilization.get(), Duration::from_mins(5));
     assert_eq!(down.policies.len(), 1);
 }
@@ -241,8 +241,11 @@ fn the_environment_wins_over_the_file_and_takes_the_type_of_the_key() {
     let cluster = &settings.clusters["milvus-ha"];
     assert_eq!(cluster.components, Components::List(vec!["proxy".into(), "querynode".into()]));
     assert_eq!(cluster.metrics_port, 9092);
-    assert_eq!(settings.scaler.scale_up.stabilization.get(), Duration::from_secs(5));
-    assert_eq!(settings.scaler.scale_up.policies, Settings::default().scaler.scale_up.policies);
+    assert_eq!(settings.scaler.defaults.scale_up.stabilization.get(), Duration::from_secs(5));
+    assert_eq!(
+        settings.scaler.defaults.scale_up.policies,
+        Settings::default().scaler.defaults.scale_up.policies
+    );
     assert!(!settings.alerter.send_resolved);
     assert_eq!(settings.telemetry.log_level, "debug");
 }
@@ -675,5 +678,28 @@ proptest! {
         let _ = parse(&format!("{} = {value}\n", keys.join(".")));
         let name = format!("FALCONER__{}", keys.join("__").to_uppercase());
         let _ = parse_with("", &[(&name, &value)]);
+    }
+}
+
+#[test]
+fn a_component_has_scaler_settings_of_its_own_over_those_of_all() {
+    let text = "[scaler]\nmax_replicas = 20\n[scaler.caution]\nmemory_limit = 70\n\
+                [scaler.querynode]\nmin_replicas = 3\nmode = \"target\"\n\
+                caution = { drain = false }\n";
+    let settings = config::parse("actors.toml", text, &Variables::new()).unwrap().settings;
+    let own = &settings.scaler.components["querynode"];
+    assert_eq!((own.min_replicas, own.max_replicas), (3, 20));
+    assert!(!own.caution.drain && settings.scaler.defaults.caution.drain);
+    assert_eq!(own.caution.memory_limit, 70);
+    for (text, expected) in [
+        ("[scaler.querynodes]\nmin_replicas = 3\n", "names no Milvus component"),
+        ("[scaler.querynode]\ninterval = \"1s\"\n", "interval"),
+        ("[scaler.querynode]\nmin_replicas = 30\n", "min_replicas 30 > max_replicas 10"),
+        ("[scaler.caution]\nmemory_limit = 101\n", "memory_limit"),
+        ("[scaler.caution]\nurgent_pressure = 0.5\n", "urgent_pressure"),
+        ("[scaler.caution]\ndrian = true\n", "drain"),
+    ] {
+        let error = config::parse("actors.toml", text, &Variables::new()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{text}: {error}");
     }
 }

@@ -146,3 +146,46 @@ fn an_unknown_scenario_is_refused_with_the_list_of_those_there_are() {
         assert!(text.contains(name), "{text}");
     }
 }
+
+/// Plays a scenario about replicas, and gives what it printed and its report.
+fn played(scenario: &str) -> (String, Value) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("report.json");
+    let arguments = ["demo", "--scenario", scenario, "--json"];
+    let output = falconer().args(arguments).arg(&path).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let report = report(&path);
+    assert_eq!((&report["scenario"], &report["passed"]), (&scenario.into(), &true.into()));
+    assert!(text.contains(&format!("scenario {scenario} passed")), "{text}");
+    (text, report)
+}
+
+#[test]
+fn a_surge_is_borne_by_three_rules_side_by_side() {
+    let (text, report) = played("surge");
+    for rule in ["step", "target", "plain_rule"] {
+        let rule = &report["rules"][rule];
+        assert!(rule["changes"].is_u64() && rule["above_target_secs"].is_u64(), "{report}");
+    }
+    let changes = |rule: &str| report["rules"][rule]["changes"].as_u64();
+    assert!(changes("target") < changes("plain_rule"), "{text}");
+}
+
+#[test]
+fn a_removal_that_the_data_forbids_is_refused_and_the_plain_rule_shows_why() {
+    let (text, report) = played("scale-in-unsafe");
+    assert_eq!(report["falconer"]["replicas"], 4, "{report}");
+    assert_eq!(report["falconer"]["failed_queries"], 0, "{report}");
+    assert!(report["plain_rule"]["out_of_memory"].as_u64() > Some(0), "{report}");
+    assert!(text.contains("it must stay below 80%"), "{text}");
+}
+
+#[test]
+fn query_nodes_that_are_emptied_first_cost_no_query() {
+    let (text, report) = played("drain");
+    assert_eq!(report["falconer"]["replicas"], 2, "{report}");
+    assert_eq!(report["falconer"]["failed_queries"], 0, "{text}");
+    assert!(report["falconer"]["queries"].as_u64() > Some(100), "{report}");
+    assert!(report["plain_rule"]["failed_queries"].as_u64() > Some(0), "{report}");
+}

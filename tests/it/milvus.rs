@@ -1,5 +1,6 @@
 //! The Milvus probe against a gRPC server that plays each state of Milvus, over real sockets.
 
+mod query_nodes;
 mod server;
 
 use std::sync::Arc;

@@ -83,7 +83,7 @@ pub fn run(seed: u64, duration: Duration) -> Outcome {
     // What production code draws (jitter) comes from here.
     fastrand::seed(seed);
     system.block_on(async move {
-        let result = Run::start(seed, duration).until_its_end().await;
+        let result = Box::pin(Run::start(seed, duration).until_its_end()).await;
         *kept.lock().expect("nobody panics here") = Some(result);
     });
     let mut outcome = outcome.lock().expect("nobody panics here");
@@ -263,5 +263,6 @@ fn cluster(plan: &Plan, world: &World, cluster: usize) -> ClusterParts {
         platform: platform(None),
         recoverer_platform: platform(Some(Actor::Recoverer)),
         scaler_platform: platform(Some(Actor::Scaler)),
+        query_nodes: None,
     }
 }

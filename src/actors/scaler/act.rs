@@ -9,7 +9,9 @@ use crate::actors::registry::ActionHolder;
 use crate::effects::{Applied, ClusterError, ScaleRequest};
 use crate::metrics::{ActionKind, ActionOutcome};
 use crate::model::{ClusterEvent, ComponentId, EventType, RolloutStatus, WorkloadRef};
-use crate::policy::scaling::{ChangeUnderWay, Observed, PlannedChange, ScalingDecision};
+use crate::policy::scaling::{
+    ChangeUnderWay, DrainUnderWay, Observed, PlannedChange, ScalingDecision,
+};
 
 /// How the replicas of a change came along.
 enum ChangeEnd {
@@ -145,7 +147,7 @@ impl Scaler {
     }
 
     /// Tells what was done, even if the last thing told was of the same kind.
-    fn tell_anew(
+    pub(super) fn tell_anew(
         &mut self,
         component: &ComponentId,
         kind: &'static str,
@@ -158,7 +160,7 @@ impl Scaler {
         self.tell_change(component, kind, summary, change);
     }
 
-    fn write_event(
+    pub(super) fn write_event(
         &self,
         component: &ComponentId,
         workload: &WorkloadRef,
@@ -188,12 +190,14 @@ impl Scaler {
             ledger
                 .all_in_flight()
                 .map(|change| (change.component.cluster.clone(), change.workload.clone()))
+                .chain(ledger.all_drains().map(DrainUnderWay::held))
                 .collect()
         };
         if !held.is_empty() {
             tracing::warn!(changes = held.len(), "scaler resumes watching its changes");
         }
         self.around.registry.reclaim(ActionHolder::Scaler, held);
+        self.resume_drains(ctx);
         self.publish();
         self.arm_watch(ctx);
     }

@@ -8,7 +8,7 @@ use actix::prelude::*;
 
 use super::{Scaler, ScalerSettings, ScalingProgressed};
 use crate::actors::post::Post;
-use crate::effects::Cluster;
+use crate::effects::{Cluster, QueryNodes};
 
 /// From now on these settings, platforms and supervisors hold.
 #[derive(Clone, Message)]
@@ -20,6 +20,8 @@ pub struct Reconfigure {
     pub clusters: HashMap<Arc<str>, Arc<dyn Cluster>>,
     /// The way to each cluster's supervisor.
     pub progress: HashMap<Arc<str>, Post<ScalingProgressed>>,
+    /// What Milvus says of its query nodes; in dry-run wrapped so that they change nothing.
+    pub query_nodes: HashMap<Arc<str>, Arc<dyn QueryNodes>>,
 }
 
 impl Scaler {
@@ -35,6 +37,7 @@ impl Scaler {
         self.settings = with.settings;
         self.around.clusters = with.clusters;
         self.progress = with.progress;
+        self.query_nodes = with.query_nodes;
         self.publish();
     }
 }

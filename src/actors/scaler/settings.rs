@@ -34,6 +34,10 @@ pub struct ScalerSettings {
     pub status_timeout: Duration,
     /// The deadline of writing one event.
     pub event_timeout: Duration,
+    /// The deadline of asking Milvus about its query nodes, or of telling it something.
+    pub milvus_timeout: Duration,
+    /// So long after a query node is gone every collection must have answered a query.
+    pub verify_within: Duration,
     /// Windows that come again; those that hold scaling hold it here.
     pub maintenance: Vec<MaintenanceWindow>,
 }
@@ -51,6 +55,8 @@ impl Default for ScalerSettings {
             request_timeout: Duration::from_secs(30),
             status_timeout: Duration::from_secs(10),
             event_timeout: Duration::from_secs(3),
+            milvus_timeout: Duration::from_secs(10),
+            verify_within: Duration::from_mins(1),
             maintenance: Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{RECENT_LIMIT, Scaler};
 use crate::model::{Autoscaler, ComponentId, Timestamp, WorkloadRef};
-use crate::policy::scaling::{ChangeUnderWay, Observed};
+use crate::policy::scaling::{ChangeUnderWay, DrainUnderWay, Observed};
 
 /// The newest scaling decisions.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -17,6 +17,8 @@ pub struct ScalerSnapshot {
     pub draining: bool,
     /// Changes whose replicas are not all ready yet.
     pub in_flight: Vec<ChangeUnderWay>,
+    /// Query nodes that are being emptied, or given back.
+    pub drains: Vec<DrainUnderWay>,
     /// What falconer would do about workloads that something else scales.
     pub observed: Vec<ObservedScaling>,
     /// Whom changes may quarrel with.
@@ -103,12 +105,16 @@ impl Scaler {
     /// Publishes the present state.
     pub(super) fn publish(&self) {
         self.keep();
+        // One after the other: a guard lives as long as its whole statement.
+        let in_flight = self.ledger().all_in_flight().cloned().collect();
+        let drains = self.ledger().all_drains().cloned().collect();
         let snapshot = ScalerSnapshot {
             dry_run: self.settings.dry_run,
             draining: self.draining,
             observed: self.observed.values().cloned().collect(),
             warnings: self.warnings(),
-            in_flight: self.ledger().all_in_flight().cloned().collect(),
+            in_flight,
+            drains,
             recent: self.recent.clone(),
         };
         self.around.board.update(|status| status.scaler = snapshot.into());

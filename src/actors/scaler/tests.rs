@@ -1,5 +1,7 @@
 //! The scaler with a platform in memory, in virtual time.
 
+mod draining;
+
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -91,6 +93,7 @@ impl Bench {
             usage: usage.collect(),
             health: HealthState::Healthy,
             being_restarted: Vec::new(),
+            sick_below: Vec::new(),
             quiet: None,
         })
     }

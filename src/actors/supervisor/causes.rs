@@ -37,6 +37,19 @@ impl Supervisor {
         }
     }
 
+    /// What the component depends on and is unhealthy, the most basic first.
+    pub(super) fn sick_below(&self, name: &Arc<str>, memory: &ClusterMemory) -> Vec<ComponentId> {
+        let Some(known) = memory.get(name) else { return Vec::new() };
+        let own = self.place(name, known);
+        let named = coordinators().filter_map(|name| memory.named(name));
+        let named = self.parts.depends_on.iter().filter_map(|name| memory.named(name)).chain(named);
+        let sick = named.filter(|(_, below)| below.tracker.state() == HealthState::Unhealthy);
+        let mut sick: Vec<_> = sick.map(|(name, below)| (self.place(name, below), name)).collect();
+        sick.retain(|(place, below)| own.rests_on(*place) && *below != name);
+        sick.sort();
+        sick.into_iter().map(|(_, name)| self.id(name)).collect()
+    }
+
     fn place(&self, name: &Arc<str>, known: &ComponentMemory) -> Place {
         Place::of(name, known.kind, self.parts.depends_on.contains(name), known.is_run())
     }

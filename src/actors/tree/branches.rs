@@ -220,9 +220,11 @@ impl Common {
         let (made_with, published) = (branch.clone(), branch.link.clone());
         let common = self.clone();
         let make = move |_: &mut Context<Scaler>| {
-            let scaler::Reconfigure { settings, clusters, progress } = made_with.newest();
+            let scaler::Reconfigure { settings, clusters, progress, query_nodes } =
+                made_with.newest();
             let around = common.surroundings(clusters);
             Scaler::new(settings, Arc::clone(&ledger), progress, around)
+                .with_query_nodes(query_nodes)
         };
         let drain = Link::new();
         let (peers, draining) = (self.peers.clone(), drain.clone());

@@ -133,6 +133,7 @@ impl Hospital {
                 recoverer_platform: Arc::clone(&platform),
                 scaler_platform: Arc::clone(&platform),
                 platform,
+                query_nodes: None,
             });
         }
         let respawns = Respawns {

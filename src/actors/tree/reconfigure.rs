@@ -44,6 +44,7 @@ impl Tree {
         let before = &self.plan;
         if before.settings.scaler == plan.settings.scaler
             && same_platforms(before, &plan, |cluster| &cluster.scaler_platform)
+            && same_query_nodes(before, &plan)
         {
             touched.untouched += 1;
         } else {
@@ -190,6 +191,18 @@ fn compare_receivers(
     for name in before.keys().filter(|name| !after.contains_key(*name)) {
         touched.removed.add(format!("receiver {name}"));
     }
+}
+
+/// Whether the scaler asks the same Milvus everywhere; for clusters that are the same.
+fn same_query_nodes(before: &TreePlan, after: &TreePlan) -> bool {
+    before.clusters.iter().all(|cluster| {
+        let other = after.clusters.iter().find(|other| other.name == cluster.name);
+        match (&cluster.query_nodes, other.and_then(|other| other.query_nodes.as_ref())) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    })
 }
 
 fn same_platforms(

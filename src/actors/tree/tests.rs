@@ -313,6 +313,7 @@ impl Fixture {
             recoverer_platform: Arc::clone(&platform),
             scaler_platform: Arc::clone(&platform),
             platform,
+            query_nodes: None,
         }
     }
 

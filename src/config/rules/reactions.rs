@@ -1,15 +1,13 @@
-//! The rules of `[scaler]`, `[supervisor]` and the small tables.
+//! The rules of `[supervisor]` and the small tables.
 
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, recoverer, respawn};
+use super::{Judge, LONGEST_INTERVAL, LONGEST_TIMEOUT, recoverer, respawn, scaler};
 use crate::config::path::KeyPath;
-use crate::config::settings::ScaleRules;
 use crate::config::values::ByteSize;
 use crate::config::wording::did_you_mean;
-use crate::model::Role;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
@@ -23,14 +21,9 @@ pub(super) const LONGEST_MEMORY: Duration = Duration::from_hours(10 * 365 * 24);
 const SMALLEST_JOURNAL: ByteSize = ByteSize::from_bytes(1 << 20);
 /// What SQLite can keep is more; this is a slip of the keyboard.
 const LARGEST_JOURNAL: ByteSize = ByteSize::from_bytes(1 << 40);
-/// The highest threshold, per cent of a request: usage above the request is possible.
-const HIGHEST_THRESHOLD: u32 = 1_000;
-/// More replicas than this are a slip of the keyboard.
-const MOST_REPLICAS: u32 = 10_000;
-
 pub(super) fn judge(judge: &mut Judge<'_>) {
     recoverer::judge(judge);
-    scaler(judge);
+    scaler::judge(judge);
     supervisor(judge);
     telemetry(judge);
     let settings = judge.settings;
@@ -63,65 +56,6 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     let signals = KeyPath::of(&["anomaly", "signals"]);
     judge
         .unique(&signals, &settings.anomaly.signals, |signal| format!("{signal:?}").to_lowercase());
-}
-
-fn scaler(judge: &mut Judge<'_>) {
-    let scaler = &judge.settings.scaler;
-    let path = KeyPath::of(&["scaler"]);
-    judge.duration(&path.key("interval"), scaler.interval, MILLISECOND * 100, LONGEST_INTERVAL);
-    judge.number(&path.key("min_replicas"), scaler.min_replicas, 1, MOST_REPLICAS);
-    judge.number(&path.key("max_replicas"), scaler.max_replicas, 1, MOST_REPLICAS);
-    if scaler.min_replicas > scaler.max_replicas {
-        let (min, max) = (scaler.min_replicas, scaler.max_replicas);
-        let set = judge.origins.is_set(&path.key("min_replicas"));
-        let key = if set { "min_replicas" } else { "max_replicas" };
-        judge.value(
-            &path.key(key),
-            format!("leaves no choice: min_replicas {min} > max_replicas {max}"),
-        );
-    }
-    judge.number(&path.key("cpu_threshold"), scaler.cpu_threshold, 1, HIGHEST_THRESHOLD);
-    judge.number(&path.key("memory_threshold"), scaler.memory_threshold, 1, HIGHEST_THRESHOLD);
-    if !(0.0..=1.0).contains(&scaler.tolerance) {
-        let tolerance = scaler.tolerance;
-        let words = format!("must be between 0 and 1, a share of the threshold, not {tolerance}");
-        judge.value(&path.key("tolerance"), words);
-    }
-    let start = [
-        ("cpu_initialization_period", scaler.cpu_initialization_period),
-        ("initial_readiness_delay", scaler.initial_readiness_delay),
-    ];
-    for (key, value) in start {
-        judge.duration(&path.key(key), value, Duration::ZERO, LONGEST_INTERVAL);
-    }
-    let components = path.key("components");
-    judge.name_list(&components, &scaler.components);
-    for (index, name) in scaler.components.iter().enumerate() {
-        if Role::parse(name).is_none() && !name.is_empty() {
-            let hint = did_you_mean(name, Role::ALL.into_iter().map(Role::as_str));
-            judge
-                .value(&components.index(index), format!("is no Milvus component: {name:?}{hint}"));
-        }
-    }
-    respawn::limit(judge, &path.key("respawn"), scaler.respawn);
-    rules(judge, &path.key("scale_up"), &scaler.scale_up);
-    rules(judge, &path.key("scale_down"), &scaler.scale_down);
-}
-
-fn rules(judge: &mut Judge<'_>, path: &KeyPath, rules: &ScaleRules) {
-    // The same bounds as those of a Kubernetes HPA, so that its manifest can be carried over.
-    let longest_window = Duration::from_hours(1);
-    let longest_period = Duration::from_mins(30);
-    judge.duration(&path.key("stabilization"), rules.stabilization, Duration::ZERO, longest_window);
-    let policies = path.key("policies");
-    if rules.policies.is_empty() {
-        judge.value(&policies, "must have a policy");
-    }
-    for (index, policy) in rules.policies.iter().enumerate() {
-        let path = policies.index(index);
-        judge.number(&path.key("value"), policy.value, 1, 1_000_000);
-        judge.duration(&path.key("period"), policy.period, SECOND, longest_period);
-    }
 }
 
 fn supervisor(judge: &mut Judge<'_>) {

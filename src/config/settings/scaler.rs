@@ -1,6 +1,9 @@
-//! `[scaler]`: the bounds and the thresholds between which replicas follow the load.
+//! `[scaler]` and `[scaler.COMPONENT]`: the bounds and the thresholds between which replicas follow
+//! the load, and how much care is taken of what holds data.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::respawn::RespawnLimit;
 use crate::config::values::HumanDuration;
@@ -71,10 +74,126 @@ pub struct ScaleRules {
     pub policies: Vec<ScalePolicy>,
 }
 
-/// `[scaler]`.
+/// How much care is taken of what holds data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+pub struct CautionSettings {
+    /// Whether Milvus is asked before a query node goes.
+    pub enabled: bool,
+    /// The forecast memory of each query node that remains, in per cent of its limit.
+    pub memory_limit: u32,
+    /// Nothing older is believed.
+    pub evidence_age: HumanDuration,
+    /// Whether a query node is emptied before it goes.
+    pub drain: bool,
+    /// How long that may take.
+    pub drain_timeout: HumanDuration,
+    /// After one went that was not emptied, no other one does for so long.
+    pub undrained_wait: HumanDuration,
+    /// How long new query nodes are waited for until they serve.
+    pub serving_timeout: HumanDuration,
+    /// A load that is so many times its threshold waits for nothing.
+    pub urgent_pressure: f64,
+}
+
+impl Default for CautionSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            memory_limit: 80,
+            evidence_age: HumanDuration::from_secs(60),
+            drain: true,
+            drain_timeout: HumanDuration::from_secs(1_800),
+            undrained_wait: HumanDuration::from_secs(600),
+            serving_timeout: HumanDuration::from_secs(600),
+            urgent_pressure: 1.3,
+        }
+    }
+}
+
+/// `[scaler]` itself and, by component, the result of laying `[scaler.COMPONENT]` over it.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default)]
 pub struct ScalerSettings {
+    /// The keys of `[scaler]`.
+    pub defaults: ScalerDefaults,
+    /// The components that have a table of their own, each with the defaults already filled in.
+    pub components: BTreeMap<String, ScalingSettings>,
+}
+
+/// In the shape of the file: the defaults' keys beside the components' tables.
+impl Serialize for ScalerSettings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Flat<'a> {
+            #[serde(flatten)]
+            defaults: &'a ScalerDefaults,
+            #[serde(flatten)]
+            components: &'a BTreeMap<String, ScalingSettings>,
+        }
+        Flat { defaults: &self.defaults, components: &self.components }.serialize(serializer)
+    }
+}
+
+/// How one component is scaled, everything resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScalingSettings {
+    /// Whether it is scaled at all.
+    pub enabled: bool,
+    /// How the number of replicas is found.
+    pub mode: ScalerMode,
+    /// Never fewer.
+    pub min_replicas: u32,
+    /// Never more.
+    pub max_replicas: u32,
+    /// CPU, per cent of the request.
+    pub cpu_threshold: u32,
+    /// Memory, per cent of the request.
+    pub memory_threshold: u32,
+    /// As in `[scaler]`.
+    pub tolerance: f64,
+    /// As in `[scaler]`.
+    pub cpu_initialization_period: HumanDuration,
+    /// As in `[scaler]`.
+    pub initial_readiness_delay: HumanDuration,
+    /// How fast replicas are added.
+    pub scale_up: ScaleRules,
+    /// How fast replicas are removed.
+    pub scale_down: ScaleRules,
+    /// How much care is taken of what it holds.
+    pub caution: CautionSettings,
+}
+
+impl From<&ScalerDefaults> for ScalingSettings {
+    fn from(defaults: &ScalerDefaults) -> Self {
+        Self {
+            enabled: defaults.enabled,
+            mode: defaults.mode,
+            min_replicas: defaults.min_replicas,
+            max_replicas: defaults.max_replicas,
+            cpu_threshold: defaults.cpu_threshold,
+            memory_threshold: defaults.memory_threshold,
+            tolerance: defaults.tolerance,
+            cpu_initialization_period: defaults.cpu_initialization_period,
+            initial_readiness_delay: defaults.initial_readiness_delay,
+            scale_up: defaults.scale_up.clone(),
+            scale_down: defaults.scale_down.clone(),
+            caution: defaults.caution.clone(),
+        }
+    }
+}
+
+impl Default for ScalingSettings {
+    fn default() -> Self {
+        Self::from(&ScalerDefaults::default())
+    }
+}
+
+/// The keys of `[scaler]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScalerDefaults {
     /// Whether anything is scaled at all.
     pub enabled: bool,
     /// Whether changes are only shown.
@@ -103,11 +222,13 @@ pub struct ScalerSettings {
     pub scale_up: ScaleRules,
     /// How fast replicas are removed.
     pub scale_down: ScaleRules,
+    /// How much care is taken of what holds data.
+    pub caution: CautionSettings,
     /// How often the actor may be made anew.
     pub respawn: RespawnLimit,
 }
 
-impl Default for ScalerSettings {
+impl Default for ScalerDefaults {
     fn default() -> Self {
         let policy = |value, seconds| ScalePolicy {
             policy_type: PolicyType::Percent,
@@ -137,6 +258,7 @@ impl Default for ScalerSettings {
                 select: PolicySelect::Max,
                 policies: vec![policy(50, 60)],
             },
+            caution: CautionSettings::default(),
             respawn: RespawnLimit::default(),
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::effects::{
     ActionQuery, ActionTrace, Applied, Cluster, ClusterError, DeletePodRequest, EvidenceRequest,
-    RestartRequest, RollbackRequest, ScaleRequest,
+    RemovalPreference, RestartRequest, RollbackRequest, ScaleRequest,
 };
 use crate::model::{ClusterEvent, Evidence, Inventory, RolloutStatus, WorkloadRef};
 
@@ -64,6 +64,13 @@ impl Cluster for DryRunCluster {
     async fn scale(&self, request: &ScaleRequest) -> Result<Applied, ClusterError> {
         let change = self.inner.plan_scale(request).await?;
         tracing::info!(change, "dry run: would scale");
+        Ok(Applied { applied: false, change })
+    }
+
+    async fn prefer_removal(&self, request: &RemovalPreference) -> Result<Applied, ClusterError> {
+        let what = if request.preferred { "prefer" } else { "not prefer" };
+        let change = format!("{what} pod {} for removal", request.pod);
+        tracing::info!(change, "dry run: would mark pod");
         Ok(Applied { applied: false, change })
     }
 

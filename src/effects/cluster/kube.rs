@@ -44,7 +44,7 @@ use crate::clock::Clock;
 use crate::effects::background::keep_alive;
 use crate::effects::{
     ActionQuery, ActionTrace, Applied, Cluster, ClusterError, DeletePodRequest, EvidenceRequest,
-    RestartRequest, RollbackRequest, ScaleRequest,
+    RemovalPreference, RestartRequest, RollbackRequest, ScaleRequest,
 };
 use crate::model::{
     ClusterEvent, Evidence, Inventory, Reason, ReasonKind, RolloutStatus, WorkloadRef,
@@ -160,6 +160,11 @@ impl Cluster for KubeCluster {
     async fn plan_scale(&self, request: &ScaleRequest) -> Result<String, ClusterError> {
         let operation = Operation::new(&self.shared, "scale", &request.workload);
         Ok(operation.plan_scale(request).await?.patch.to_string())
+    }
+
+    async fn prefer_removal(&self, request: &RemovalPreference) -> Result<Applied, ClusterError> {
+        let operation = Operation::new(&self.shared, "mark", &request.workload);
+        operation.on_pod(&request.pod).prefer_removal(request).await
     }
 
     async fn scaling_status(&self, request: &ScaleRequest) -> Result<RolloutStatus, ClusterError> {

@@ -1,6 +1,8 @@
 //! The calls to a Milvus server that falconer makes, over one connection and up to one deadline.
 //! Looks at the status inside each answer; judges nothing.
 
+pub mod serving;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -123,6 +125,12 @@ impl MilvusClient {
     ) -> Self {
         let stub = MilvusServiceClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
         Self { stub, authorization, database: database.into(), deadline }
+    }
+
+    /// The same for another database.
+    #[must_use]
+    pub fn of_database(&self, database: &str) -> Self {
+        Self { database: database.to_owned(), ..self.clone() }
     }
 
     /// What is left of the calls' common budget.

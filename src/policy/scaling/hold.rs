@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::{HealthState, Role, Timestamp, WorkloadRef};
+use crate::model::{ComponentId, HealthState, Role, Timestamp, WorkloadRef};
 
 /// Why falconer leaves the workload alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,11 @@ pub enum HoldReason {
         /// The state.
         state: HealthState,
     },
+    /// An incident goes on of what the component depends on.
+    DependencySick {
+        /// Of that.
+        cause: ComponentId,
+    },
     /// A rollout is in progress.
     RollingOut {
         /// The workload.
@@ -109,6 +114,7 @@ impl HoldReason {
             Self::BeingRestarted { .. } => "being_restarted",
             Self::AfterError { .. } => "after_error",
             Self::NotHealthy { .. } => "not_healthy",
+            Self::DependencySick { .. } => "dependency_sick",
             Self::RollingOut { .. } => "rolling_out",
             Self::NotAllReady { .. } => "not_all_ready",
         }
@@ -153,6 +159,11 @@ impl fmt::Display for HoldReason {
             Self::NotHealthy { state } => {
                 write!(f, "not scaled: the component is {}", state.as_str())
             }
+            Self::DependencySick { cause } => write!(
+                f,
+                "not scaled: {} is unhealthy, and the component depends on it",
+                cause.component
+            ),
             Self::RollingOut { workload } => {
                 write!(f, "not scaled: a rollout of {workload} is in progress")
             }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::caution::Before;
+use super::drain::{DrainPhase, DrainUnderWay};
 use super::limits::History;
 use super::settings::ScalingSettings;
 use super::{PlannedChange, Trigger};
@@ -76,6 +78,7 @@ impl Past {
 pub struct ScalingLedger {
     components: BTreeMap<ComponentId, ComponentRecord>,
     under_way: BTreeMap<ComponentId, ChangeUnderWay>,
+    drains: BTreeMap<ComponentId, DrainUnderWay>,
     /// Components of which something has changed since that was last saved.
     touched: BTreeSet<ComponentId>,
     /// Of whom a person was warned, workload by workload.
@@ -104,6 +107,16 @@ impl ScalingLedger {
                 .map(|(at, from, to)| (*at, i64::from(*to) - i64::from(*from)))
                 .collect(),
         }
+    }
+
+    /// When replicas of `component` were added and removed the last time.
+    pub fn before(&self, component: &ComponentId) -> Before {
+        let Some(record) = self.components.get(component) else { return Before::default() };
+        let newest = |is_it: fn(u32, u32) -> bool| {
+            let mut changes = record.changes.iter().rev();
+            changes.find(|(_, from, to)| is_it(*from, *to)).map(|(at, _, _)| *at)
+        };
+        Before { added_at: newest(|from, to| to > from), removed_at: newest(|from, to| to < from) }
     }
 
     /// When the last change of `component` ended, one way or the other.
@@ -276,6 +289,44 @@ impl ScalingLedger {
         for component in lost {
             self.accepted(&component, now);
         }
+    }
+}
+
+/// Nodes that are being emptied.
+impl ScalingLedger {
+    /// Whether a change or a drain of `component` is under way.
+    pub fn is_busy(&self, component: &ComponentId) -> bool {
+        self.under_way.contains_key(component) || self.drains.contains_key(component)
+    }
+
+    /// The node of `component` that is being drained, or given back.
+    pub fn drain_of(&self, component: &ComponentId) -> Option<&DrainUnderWay> {
+        self.drains.get(component)
+    }
+
+    /// Every drain under way.
+    pub fn all_drains(&self) -> impl Iterator<Item = &DrainUnderWay> {
+        self.drains.values()
+    }
+
+    /// A drain begins.
+    pub fn begin_drain(&mut self, drain: DrainUnderWay) {
+        self.touched.insert(drain.component.clone());
+        self.drains.insert(drain.component.clone(), drain);
+    }
+
+    /// A drain goes on to its next phase.
+    pub fn drain_goes_on(&mut self, component: &ComponentId, phase: DrainPhase, now: Timestamp) {
+        let Some(drain) = self.drains.get_mut(component) else { return };
+        drain.phase = phase;
+        drain.phase_since = now;
+        self.touched.insert(component.clone());
+    }
+
+    /// A drain is over, one way or the other.
+    pub fn end_drain(&mut self, component: &ComponentId) -> Option<DrainUnderWay> {
+        self.touched.insert(component.clone());
+        self.drains.remove(component)
     }
 }
 

@@ -46,6 +46,17 @@ impl Trigger {
     }
 }
 
+impl Trigger {
+    /// The load as a multiple of its threshold, where that is what asked: of several the highest.
+    pub fn pressure(&self) -> Option<f64> {
+        match self {
+            Self::AboveThreshold { load } | Self::BelowHalf { load } => load.pressure(),
+            Self::BelowMinimum { .. } => None,
+            Self::Target { summary } => summary.pressure(),
+        }
+    }
+}
+
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::caution::CautionSettings;
 use super::target::Tolerance;
 use crate::model::Percent;
 
@@ -89,6 +90,8 @@ pub struct ScalingSettings {
     pub scale_up: ScalingBehavior,
     /// Downwards.
     pub scale_down: ScalingBehavior,
+    /// How much care is taken of what holds data.
+    pub caution: CautionSettings,
 }
 
 impl Default for ScalingSettings {
@@ -118,6 +121,7 @@ impl Default for ScalingSettings {
                 select: LimitSelect::Max,
                 policies: vec![limit(50, 60)],
             },
+            caution: CautionSettings::default(),
         }
     }
 }

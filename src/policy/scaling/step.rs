@@ -16,9 +16,6 @@ const SAMPLE_MAX_AGE: Duration = Duration::from_secs(300);
 /// So long after a change samples from before it are waited out; then they count as they are.
 const SETTLING_LIMIT: Duration = Duration::from_secs(120);
 
-/// A query node is taken away only if the data of all fits into this share of the others' memory.
-const MEMORY_FIT_PERCENT: Percent = 80;
-
 /// CPU and memory, averaged over the ready pods that have a sample, in per cent of the requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Load {
@@ -40,6 +37,12 @@ pub struct ResourceLoad {
 impl Load {
     fn resources(self) -> impl Iterator<Item = ResourceLoad> {
         self.cpu.into_iter().chain(self.memory)
+    }
+
+    /// The load as a multiple of its threshold; of several the highest.
+    pub(super) fn pressure(self) -> Option<f64> {
+        let all = self.resources().map(|load| load.average / f64::from(load.threshold.max(1)));
+        all.reduce(f64::max)
     }
 
     fn is_above_any(self) -> bool {
@@ -102,7 +105,7 @@ pub fn recommend(
     if current <= min_replicas {
         return Recommendation::Keep(KeepReason::AtMinimum { load, min_replicas });
     }
-    match survey.speaks_against_removal(request.role) {
+    match survey.speaks_against_removal(request.role, settings.caution.memory_percent) {
         Some(reason) => Recommendation::Keep(reason),
         None => Recommendation::Change {
             replicas: current.saturating_sub(1),
@@ -170,7 +173,7 @@ impl<'a> Survey<'a> {
         })
     }
 
-    fn speaks_against_removal(&self, role: Role) -> Option<KeepReason> {
+    fn speaks_against_removal(&self, role: Role, allowed: Percent) -> Option<KeepReason> {
         let ready_pods = self.ready.len();
         if self.missing > 0 {
             return Some(KeepReason::MissingSamples { missing: self.missing, ready_pods });
@@ -193,8 +196,7 @@ impl<'a> Survey<'a> {
         let sum: u128 = used.into_iter().map(u128::from).sum();
         let predicted = (sum * 100).checked_div(room).unwrap_or(u128::MAX);
         let predicted = Percent::try_from(predicted).unwrap_or(Percent::MAX);
-        (predicted >= MEMORY_FIT_PERCENT)
-            .then_some(KeepReason::MemoryWouldNotFit { predicted, allowed: MEMORY_FIT_PERCENT })
+        (predicted >= allowed).then_some(KeepReason::MemoryWouldNotFit { predicted, allowed })
     }
 }
 

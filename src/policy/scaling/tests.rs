@@ -70,6 +70,7 @@ fn load(replicas: u32, cpu: Percent, memory: Percent) -> ScalingRequest {
         usage: (0..replicas).map(|index| usage(index, cpu, memory)).collect(),
         health: HealthState::Healthy,
         being_restarted: Vec::new(),
+        sick_below: Vec::new(),
         quiet: None,
     }
 }

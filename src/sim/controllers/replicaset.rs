@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::ownership::{mark_for_deletion, owned};
 use super::template::{create_pod, is_active, is_available, is_ready};
 use crate::sim::kubernetes::events::record;
-use crate::sim::kubernetes::json::{name, number, set, text};
+use crate::sim::kubernetes::json::{map, name, number, set, text};
 use crate::sim::kubernetes::resource::{PODS, REPLICA_SETS};
 use crate::sim::kubernetes::store::{Key, Store};
 use crate::sim::kubernetes::verbs::random_suffix;
@@ -28,18 +28,26 @@ pub(super) fn reconcile(store: &Store) {
     }
 }
 
-/// Pods that are not ready go first, then the youngest.
+/// The annotation by which somebody says which pods go first.
+const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+
+/// Pods that are not ready go first, then those of the lowest cost, then the youngest.
 fn remove_some(store: &Store, set: &Value, pods: &[Arc<Value>], surplus: usize) {
     let mut pods: Vec<&Arc<Value>> = pods.iter().collect();
     pods.sort_by_key(|pod| {
         let created = text(pod, "/metadata/creationTimestamp").to_owned();
-        (is_ready(pod), std::cmp::Reverse(created))
+        (is_ready(pod), deletion_cost(pod), std::cmp::Reverse(created))
     });
     for pod in pods.into_iter().take(surplus) {
         mark_for_deletion(store, &Key::of(PODS, pod));
         let message = format!("Deleted pod: {}", name(pod));
         record(store, REPLICA_SETS, set, false, "SuccessfulDelete", &message);
     }
+}
+
+fn deletion_cost(pod: &Value) -> i64 {
+    let cost = map(pod, "/metadata/annotations").and_then(|all| all.get(DELETION_COST)?.as_str());
+    cost.and_then(|cost| cost.parse().ok()).unwrap_or(0)
 }
 
 fn update_status(store: &Store, replica_set: &Value) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::json::{condition, is_terminating, name, namespace, text};
+use super::json::{condition, is_terminating, name, namespace, text, uid};
 use super::resource::{NODES, PODS, Resource};
 use super::server::Api;
 use crate::sim::labels::component_of;
@@ -51,6 +51,8 @@ fn usage(api: &Api, pod: &Value) -> Usage {
     let serving =
         pods.iter().filter(|other| serves(other) && component_of(other) == Some(component)).count();
     let exact = api.load.usage(component, serving as u64, serves(pod));
+    let held = api.load.held().and_then(|held| held.memory_of(uid(pod)));
+    let exact = Usage { memory_bytes: held.unwrap_or(exact.memory_bytes), ..exact };
     // No two samples are ever quite equal.
     let wobble = 980 + fastrand::u64(..40);
     Usage { cpu_milli: exact.cpu_milli * wobble / 1_000, ..exact }

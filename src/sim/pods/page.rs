@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::sim::load::Load;
+use crate::sim::serving::Held;
 
 /// Upper bounds of the latency buckets, in milliseconds: powers of two, as Milvus has them.
 const BUCKETS: usize = 18;
@@ -74,7 +75,12 @@ impl Page {
                 self.proxy(&mut text, &traffic);
                 self.query_node(&mut text, &traffic, factor);
             }
-            "rootcoord" | "mixcoord" => self.coordinator(&mut text),
+            "rootcoord" => self.coordinator(&mut text),
+            "mixcoord" => {
+                self.coordinator(&mut text);
+                self.query_coordinator(&mut text);
+            }
+            "querycoord" => self.query_coordinator(&mut text),
             _ => {}
         }
         text
@@ -141,6 +147,16 @@ impl Page {
         family(text, "milvus_querynode_read_task_ready_len", "gauge", &[(&node, waiting)]);
         family(text, "milvus_querynode_read_task_concurrency", "gauge", &[(&node, factor)]);
         family(text, "milvus_querynode_read_task_unsolved_len", "gauge", &[(&node, 0.0)]);
+    }
+
+    fn query_coordinator(&self, text: &mut String) {
+        let tasks = self.load.held().map_or(0, Held::tasks) as f64;
+        let kinds = ["channel_move", "segment_grow", "segment_move"];
+        let labels = kinds.map(|kind| format!("querycoord_task_type=\"{kind}\""));
+        let samples = [(&*labels[0], 0.0), (&*labels[1], 0.0), (&*labels[2], tasks)];
+        family(text, "milvus_querycoord_task_num", "gauge", &samples);
+        let nodes = self.load.held().map_or(1, |held| held.view().nodes.len()) as f64;
+        family(text, "milvus_querycoord_querynode_num", "gauge", &[("", nodes)]);
     }
 
     fn coordinator(&self, text: &mut String) {

@@ -13,8 +13,8 @@ use falconer::effects::cluster::kube::state_map::KubeStateMap;
 use falconer::effects::cluster::kube::{ClientSource, KubeCluster, Place};
 use falconer::effects::probe::resources::ResourcesProbe;
 use falconer::effects::{
-    ActionQuery, Cluster, DeletePodRequest, EvidenceRequest, LeaseStore, Probe, RestartRequest,
-    RollbackRequest, ScaleRequest, StateStore,
+    ActionQuery, Cluster, DeletePodRequest, EvidenceRequest, LeaseStore, Probe, RemovalPreference,
+    RestartRequest, RollbackRequest, ScaleRequest, StateStore,
 };
 use falconer::model::{
     ClusterEvent, EventType, Leadership, LeaseRecord, Outcome, Timestamp, WorkloadKind,
@@ -117,6 +117,13 @@ async fn use_feature(cluster: &Arc<KubeCluster>, feature: Feature) {
             let daemons = workload(WorkloadKind::DaemonSet, "w");
             let request = ScaleRequest { workload: daemons, from: 1, to: 2 };
             cluster.scale(&request).await.expect_err("there is nothing to scale");
+            let preference = RemovalPreference {
+                workload: workload(WorkloadKind::Deployment, "w"),
+                pod: "p".into(),
+                uid: Some("uid-p".into()),
+                preferred: true,
+            };
+            cluster.prefer_removal(&preference).await.expect("a mark");
             say(cluster).await;
         }
         Feature::OperatorScaling => {

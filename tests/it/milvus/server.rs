@@ -9,8 +9,10 @@ use falconer::effects::milvus::proto::milvus::milvus_service_server::{
     MilvusService, MilvusServiceServer,
 };
 use falconer::effects::milvus::proto::milvus::{
-    CheckHealthRequest, CheckHealthResponse, ConnectRequest, ConnectResponse, GetVersionRequest,
-    GetVersionResponse, QueryRequest, QueryResults, ShowCollectionsRequest,
+    CheckHealthRequest, CheckHealthResponse, ConnectRequest, ConnectResponse,
+    GetQuerySegmentInfoRequest, GetQuerySegmentInfoResponse, GetReplicasRequest,
+    GetReplicasResponse, GetVersionRequest, GetVersionResponse, ListDatabasesRequest,
+    ListDatabasesResponse, QueryRequest, QueryResults, ShowCollectionsRequest,
     ShowCollectionsResponse, ShowType,
 };
 use falconer::effects::milvus::proto::schema::{
@@ -151,6 +153,27 @@ impl MilvusService for Actor {
         let fine = self.play.query == Scene::Fine;
         let fields_data = if fine { vec![column] } else { Vec::new() };
         Ok(Response::new(QueryResults { status, fields_data, ..QueryResults::default() }))
+    }
+
+    async fn list_databases(
+        &self,
+        _: Request<ListDatabasesRequest>,
+    ) -> Result<Response<ListDatabasesResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn get_replicas(
+        &self,
+        _: Request<GetReplicasRequest>,
+    ) -> Result<Response<GetReplicasResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn get_query_segment_info(
+        &self,
+        _: Request<GetQuerySegmentInfoRequest>,
+    ) -> Result<Response<GetQuerySegmentInfoResponse>, Status> {
+        Err(Status::unimplemented("not here"))
     }
 }
 

@@ -11,6 +11,7 @@ use super::answer::Answer;
 use super::step;
 use crate::config::values::HumanDuration;
 use crate::model::{Percent, Resources, Timestamp};
+use crate::policy::scaling::caution::CautionSettings;
 use crate::policy::scaling::limits::History;
 use crate::policy::scaling::load::{PodLoad, PodPhase, Sample};
 use crate::policy::scaling::target::{self, Observation, Tolerance};
@@ -288,6 +289,8 @@ impl Settings {
             initial_readiness_delay: self.initial_readiness_delay.get(),
             scale_up: self.scale_up.behavior(),
             scale_down: self.scale_down.behavior(),
+            // What Milvus holds is no part of the question.
+            caution: CautionSettings::default(),
         }
     }
 }

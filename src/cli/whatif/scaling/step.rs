@@ -52,6 +52,7 @@ fn recommended(seen: &Observation, settings: &ScalingSettings, now: Timestamp) -
         usage: seen.pods.iter().filter_map(usage).collect(),
         health: HealthState::Healthy,
         being_restarted: Vec::new(),
+        sick_below: Vec::new(),
         quiet: None,
     };
     let ledger = ScalingLedger::default();

@@ -120,6 +120,7 @@ pub const ACCESS: &[Access] = &{
         access(Scaling, "apps", "statefulsets/scale", &["patch"], REPLICAS),
         access(Scaling, "apps", "deployments", &["get"], FOLLOW),
         access(Scaling, "apps", "statefulsets", &["get"], FOLLOW),
+        access(Scaling, "", "pods", &["patch"], "make the pod of an emptied query node go first"),
         access(Scaling, "", "events", &["create"], SAY),
         access(
             OperatorScaling,

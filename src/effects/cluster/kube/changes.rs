@@ -6,7 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::{Value, json};
 
 use super::exact::{ExactPatch, PatchType};
-use crate::effects::{DeletePodRequest, RestartRequest, RollbackRequest, ScaleRequest};
+use crate::effects::{
+    DeletePodRequest, RemovalPreference, RestartRequest, RollbackRequest, ScaleRequest,
+};
 use crate::model::{ClusterEvent, EventType, Timestamp, WorkloadKind, WorkloadRef};
 
 /// Who changed it, in managed fields and events.
@@ -17,6 +19,10 @@ pub const RESTART_KEY: &str = "falconer.io/restart-key";
 pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 /// On the workload: what `kubectl rollout history` shows as the reason of its newest revision.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+/// On a pod: of the pods of a Deployment those with the lowest cost are removed first.
+const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// Less than the 0 of every other pod.
+const REMOVED_FIRST: &str = "-100";
 /// Longest message of an Event, in bytes; the API takes no more.
 const EVENT_MESSAGE_LIMIT: usize = 1024;
 
@@ -97,6 +103,23 @@ pub fn delete_pod_change(request: &DeletePodRequest) -> String {
     } else {
         format!("POST {path}/eviction {}", eviction(workload, pod, uid))
     }
+}
+
+/// What makes a pod go first when replicas are removed; `null` takes it back.
+pub fn removal_preference(request: &RemovalPreference) -> Value {
+    let cost = if request.preferred { json!(REMOVED_FIRST) } else { Value::Null };
+    let mut patch = json!({"metadata": {"annotations": {DELETION_COST: cost}}});
+    if let Some(uid) = &request.uid {
+        patch["metadata"]["uid"] = json!(&**uid);
+    }
+    patch
+}
+
+/// The same as text, e.g. `PATCH …/pods/milvus-querynode-5d9f {…}`.
+pub fn removal_preference_change(request: &RemovalPreference) -> String {
+    let (namespace, pod) = (&request.workload.namespace, &request.pod);
+    let patch = removal_preference(request);
+    format!("PATCH /api/v1/namespaces/{namespace}/pods/{pod} {patch}")
 }
 
 /// RFC 3339 with seconds, as kubectl writes it.

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChangeUnderWay, ComponentRecord, ScalingLedger};
+use super::{ChangeUnderWay, ComponentRecord, DrainUnderWay, ScalingLedger};
 use crate::model::state::{component_key, of_kind};
 use crate::model::{ComponentId, StateChanges, StoredState, Timestamp};
 
@@ -25,6 +25,8 @@ struct Stored {
     retry_not_before: Option<Timestamp>,
     errors: u32,
     under_way: Option<ChangeUnderWay>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drain: Option<DrainUnderWay>,
 }
 
 impl ScalingLedger {
@@ -36,7 +38,7 @@ impl ScalingLedger {
 
     /// Everything that is kept.
     pub fn export(&self) -> StoredState {
-        let known = self.components.keys().chain(self.under_way.keys());
+        let known = self.components.keys().chain(self.under_way.keys()).chain(self.drains.keys());
         known.filter_map(|id| Some((component_key(KIND, id), self.text_of(id)?))).collect()
     }
 
@@ -63,6 +65,16 @@ impl ScalingLedger {
         record.retry_not_before = retry_not_before;
         record.errors = errors;
         self.touched.insert(component.clone());
+        match stored.drain {
+            Some(mut drain) => {
+                drain.began_at = drain.began_at.min(now);
+                drain.phase_since = drain.phase_since.min(now);
+                self.drains.insert(component.clone(), drain);
+            }
+            None => {
+                self.drains.remove(&component);
+            }
+        }
         match stored.under_way {
             Some(mut change) => {
                 change.requested_at = change.requested_at.min(now);
@@ -77,11 +89,12 @@ impl ScalingLedger {
 
     fn text_of(&self, id: &ComponentId) -> Option<String> {
         let under_way = self.under_way.get(id).cloned();
+        let drain = self.drains.get(id).cloned();
         let none = ComponentRecord::default();
         let record = self.components.get(id).unwrap_or(&none);
         let ComponentRecord { changes, last_change_ended, retry_not_before, errors, .. } = record;
-        if under_way.is_none() && changes.is_empty() && last_change_ended.is_none() && *errors == 0
-        {
+        let is_idle = under_way.is_none() && drain.is_none();
+        if is_idle && changes.is_empty() && last_change_ended.is_none() && *errors == 0 {
             return None;
         }
         let too_many = changes.len().saturating_sub(MOST_CHANGES);
@@ -93,6 +106,7 @@ impl ScalingLedger {
             retry_not_before: *retry_not_before,
             errors: *errors,
             under_way,
+            drain,
         };
         serde_json::to_string(&stored).ok()
     }
@@ -101,7 +115,8 @@ impl ScalingLedger {
 /// `None` where the text makes no sense.
 fn read(key: &str, text: &str) -> Option<Stored> {
     let stored: Stored = serde_json::from_str(text).ok()?;
-    let is_own = stored.under_way.as_ref().is_none_or(|one| one.component == stored.component);
+    let is_own = stored.under_way.as_ref().is_none_or(|one| one.component == stored.component)
+        && stored.drain.as_ref().is_none_or(|one| one.component == stored.component);
     let is_it = stored.form == FORM && component_key(KIND, &stored.component) == key;
     (is_own && is_it).then_some(stored)
 }

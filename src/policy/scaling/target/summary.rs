@@ -38,6 +38,18 @@ impl Summary {
     }
 }
 
+impl Summary {
+    /// What is used as a multiple of its target; of several the highest.
+    pub(in crate::policy::scaling) fn pressure(&self) -> Option<f64> {
+        let pairs = [
+            (self.utilization.cpu, self.cpu_target),
+            (self.utilization.memory, self.memory_target),
+        ];
+        let known = pairs.into_iter().filter_map(|(used, target)| used.zip(target));
+        known.map(|(used, target)| f64::from(used) / f64::from(target.max(1))).reduce(f64::max)
+    }
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = [

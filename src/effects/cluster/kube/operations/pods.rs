@@ -3,10 +3,10 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{DeleteParams, Preconditions};
+use kube::api::{DeleteParams, Patch, Preconditions};
 use kube::core::Status;
 
-use crate::effects::{Applied, ClusterError, DeletePodRequest};
+use crate::effects::{Applied, ClusterError, DeletePodRequest, RemovalPreference};
 
 use super::super::changes;
 use super::super::problem::Problem;
@@ -44,6 +44,22 @@ impl Operation<'_> {
             }
             Err(problem) => Err(self.fails(problem)),
         }
+    }
+
+    /// Writes or removes the annotation by which Kubernetes chooses the pods to remove; every other
+    /// pod has the cost 0. Only on the pod that is meant: its identifier is part of the patch.
+    pub async fn prefer_removal(
+        &self,
+        request: &RemovalPreference,
+    ) -> Result<Applied, ClusterError> {
+        let patch = changes::removal_preference(request);
+        let change = changes::removal_preference_change(request);
+        self.call(|client| async move {
+            let api: Api<Pod> = Api::namespaced(client, &self.workload.namespace);
+            api.patch(&request.pod, &super::patch_params(), &Patch::Merge(&patch)).await
+        })
+        .await?;
+        Ok(Applied { applied: true, change })
     }
 
     async fn evict(&self, pod: &str, uid: &str) -> Result<(), Problem> {

@@ -1,0 +1,114 @@
+//! The rules of `[scaler]` and `[scaler.COMPONENT]`.
+
+use std::time::Duration;
+
+use super::reactions::{MILLISECOND, SECOND};
+use super::{Judge, LONGEST_INTERVAL, respawn};
+use crate::config::path::KeyPath;
+use crate::config::settings::{CautionSettings, ScaleRules, ScalingSettings};
+use crate::config::wording::did_you_mean;
+use crate::model::Role;
+
+/// The highest threshold, per cent of a request: usage above the request is possible.
+const HIGHEST_THRESHOLD: u32 = 1_000;
+/// More replicas than this are a slip of the keyboard.
+const MOST_REPLICAS: u32 = 10_000;
+
+/// A share of a limit above which a node is killed.
+const WHOLE: u32 = 100;
+
+pub(super) fn judge(judge: &mut Judge<'_>) {
+    let scaler = &judge.settings.scaler;
+    let (defaults, path) = (&scaler.defaults, KeyPath::of(&["scaler"]));
+    judge.duration(&path.key("interval"), defaults.interval, MILLISECOND * 100, LONGEST_INTERVAL);
+    let components = path.key("components");
+    judge.name_list(&components, &defaults.components);
+    for (index, name) in defaults.components.iter().enumerate() {
+        if !name.is_empty() {
+            role(judge, &components.index(index), name);
+        }
+    }
+    respawn::limit(judge, &path.key("respawn"), defaults.respawn);
+    scaling(judge, &path, &ScalingSettings::from(defaults));
+    for (name, settings) in &scaler.components {
+        let path = path.key(name);
+        if Role::parse(name).is_none() {
+            let hint = did_you_mean(name, Role::ALL.into_iter().map(Role::as_str));
+            judge.table(&path, format!("names no Milvus component{hint}"));
+        }
+        scaling(judge, &path, settings);
+    }
+}
+
+fn role(judge: &mut Judge<'_>, path: &KeyPath, name: &str) {
+    if Role::parse(name).is_none() {
+        let hint = did_you_mean(name, Role::ALL.into_iter().map(Role::as_str));
+        judge.value(path, format!("is no Milvus component: {name:?}{hint}"));
+    }
+}
+
+fn scaling(judge: &mut Judge<'_>, path: &KeyPath, scaling: &ScalingSettings) {
+    let (min, max) = (scaling.min_replicas, scaling.max_replicas);
+    judge.number(&path.key("min_replicas"), min, 1, MOST_REPLICAS);
+    judge.number(&path.key("max_replicas"), max, 1, MOST_REPLICAS);
+    if min > max {
+        let set = judge.origins.is_set(&path.key("min_replicas"));
+        let key = if set { "min_replicas" } else { "max_replicas" };
+        judge.value(
+            &path.key(key),
+            format!("leaves no choice: min_replicas {min} > max_replicas {max}"),
+        );
+    }
+    judge.number(&path.key("cpu_threshold"), scaling.cpu_threshold, 1, HIGHEST_THRESHOLD);
+    judge.number(&path.key("memory_threshold"), scaling.memory_threshold, 1, HIGHEST_THRESHOLD);
+    if !(0.0..=1.0).contains(&scaling.tolerance) {
+        let tolerance = scaling.tolerance;
+        let words = format!("must be between 0 and 1, a share of the threshold, not {tolerance}");
+        judge.value(&path.key("tolerance"), words);
+    }
+    let start = [
+        ("cpu_initialization_period", scaling.cpu_initialization_period),
+        ("initial_readiness_delay", scaling.initial_readiness_delay),
+    ];
+    for (key, value) in start {
+        judge.duration(&path.key(key), value, Duration::ZERO, LONGEST_INTERVAL);
+    }
+    rules(judge, &path.key("scale_up"), &scaling.scale_up);
+    rules(judge, &path.key("scale_down"), &scaling.scale_down);
+    caution(judge, &path.key("caution"), &scaling.caution);
+}
+
+fn caution(judge: &mut Judge<'_>, path: &KeyPath, caution: &CautionSettings) {
+    judge.number(&path.key("memory_limit"), caution.memory_limit, 1, WHOLE);
+    let evidence = caution.evidence_age;
+    judge.duration(&path.key("evidence_age"), evidence, SECOND, LONGEST_INTERVAL);
+    let longest = LONGEST_INTERVAL;
+    judge.duration(&path.key("drain_timeout"), caution.drain_timeout, SECOND, longest);
+    let waits =
+        [("undrained_wait", caution.undrained_wait), ("serving_timeout", caution.serving_timeout)];
+    for (key, value) in waits {
+        judge.duration(&path.key(key), value, Duration::ZERO, longest);
+    }
+    let pressure = caution.urgent_pressure;
+    if !(1.0..=100.0).contains(&pressure) {
+        let words =
+            format!("must be between 1 and 100, a multiple of the threshold, not {pressure}");
+        judge.value(&path.key("urgent_pressure"), words);
+    }
+}
+
+fn rules(judge: &mut Judge<'_>, path: &KeyPath, rules: &ScaleRules) {
+    // The same bounds as those of a Kubernetes HPA, so that its manifest can be carried over.
+    let longest_window = Duration::from_hours(1);
+    let longest_period = Duration::from_mins(30);
+    judge.duration(&path.key("stabilization"), rules.stabilization, Duration::ZERO, longest_window);
+    let policies = path.key("policies");
+    if rules.policies.is_empty() {
+        judge.value(&policies, "must have a policy");
+    }
+    for (index, policy) in rules.policies.iter().enumerate() {
+        let path = policies.index(index);
+        judge.number(&path.key("value"), policy.value, 1, 1_000_000);
+        judge.duration(&path.key("period"), policy.period, SECOND, longest_period);
+    }
+}
