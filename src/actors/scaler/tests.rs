@@ -91,6 +91,7 @@ impl Bench {
             workloads: vec![workload("proxy", replicas)],
             pods: pods.collect(),
             usage: usage.collect(),
+            figures: Vec::new(),
             health: HealthState::Healthy,
             being_restarted: Vec::new(),
             sick_below: Vec::new(),

@@ -9,6 +9,7 @@ use crate::model::{Autoscaler, GitOps, GitOpsTool, Percent, PodCondition, PodLif
 
 const START: Timestamp = Timestamp::from_millis(1_000_000_000_000);
 const GIB: u64 = 1 << 30;
+const INTERVAL: Duration = Duration::from_secs(15);
 
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
@@ -68,6 +69,7 @@ fn load(replicas: u32, cpu: Percent, memory: Percent) -> ScalingRequest {
         }],
         pods: (0..replicas).map(pod).collect(),
         usage: (0..replicas).map(|index| usage(index, cpu, memory)).collect(),
+        figures: Vec::new(),
         health: HealthState::Healthy,
         being_restarted: Vec::new(),
         sick_below: Vec::new(),
@@ -96,7 +98,7 @@ impl Desk {
     fn judge(&mut self, request: &ScalingRequest, now: Timestamp) -> ScalingDecision {
         let (component, settings) = (&request.component, &self.settings);
         let current = request.workloads.first().map_or(0, |w| w.desired_replicas);
-        self.ledger.observe(component, current, settings, now);
+        self.ledger.observe(component, current, settings, INTERVAL, now);
         let judged = judge(request, &self.ledger, Some(settings), now);
         if let Some(replicas) = judged.recommended {
             self.ledger.recommend(component, replicas, now);
