@@ -6,6 +6,8 @@
 //! (`pkg/controller/podautoscaler/horizontal.go`).
 
 mod figure;
+#[cfg(test)]
+mod figure_tests;
 mod metric;
 mod proposal;
 mod reason;
