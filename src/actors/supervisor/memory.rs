@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::tell::{Ask, SickPods, sick_targets};
 use super::view::blank;
+use crate::actors::common::Common;
 use crate::actors::recoverer::RecoveryPhase;
 use crate::actors::status::ComponentCell;
 use crate::model::{
@@ -40,7 +41,7 @@ pub struct ComponentMemory {
     /// How it is probed.
     pub kind: ProberKind,
     /// Its thresholds.
-    pub settings: HealthSettings,
+    pub settings: Arc<HealthSettings>,
     /// Its judgement.
     pub tracker: HealthTracker,
     /// Its open incident. Boxed, because hardly any component has one.
@@ -88,6 +89,7 @@ struct Inconclusive {
 pub struct ClusterMemory {
     /// Boxed, because a table has empty places as well.
     components: HashMap<Arc<str>, Box<ComponentMemory>>,
+    settings: Common<HealthSettings>,
     totals: Totals,
     is_stopped: bool,
     inconclusive: Inconclusive,
@@ -108,8 +110,10 @@ impl ClusterMemory {
         now: Timestamp,
     ) -> &ComponentMemory {
         self.totals.forget_oldest();
+        let settings = self.settings.share(settings);
         let entry = self.components.entry(Arc::clone(component));
-        let memory = entry.or_insert_with(|| Box::new(ComponentMemory::new(kind, settings, now)));
+        let fresh = || Box::new(ComponentMemory::new(kind, Arc::clone(&settings), now));
+        let memory = entry.or_insert_with(fresh);
         memory.settings = settings;
         memory.kind = kind;
         if let Some(stored) = self.orphans.remove(component) {
@@ -272,7 +276,7 @@ impl ClusterMemory {
         }
         let was_sick = known.is_unhealthy_or_failing();
         let outcome = &report.observation.outcome;
-        let transition = known.tracker.observe_as(weight, outcome, known.settings, now);
+        let transition = known.tracker.observe_as(weight, outcome, *known.settings, now);
         let change = known.update_incident(&report.id, outcome, now);
         if known.incident.is_none() && outcome.is_healthy() {
             known.seen.clear();
@@ -295,8 +299,8 @@ impl ClusterMemory {
 }
 
 impl ComponentMemory {
-    fn new(kind: ProberKind, settings: HealthSettings, now: Timestamp) -> Self {
-        let tracker = HealthTracker::new(settings, now);
+    fn new(kind: ProberKind, settings: Arc<HealthSettings>, now: Timestamp) -> Self {
+        let tracker = HealthTracker::new(*settings, now);
         Self {
             kind,
             settings,

@@ -103,7 +103,7 @@ impl Supervisor {
         let sick_dependencies: Vec<ComponentId> = sick.map(|name| self.id(name)).collect();
         let milvus_failing = self.fails_as_a_whole(&id.component, memory);
         let known = self.inventory.components.get(&id.component);
-        let judged = memory.get(&id.component).map(|known| (known.failures(), known.settings));
+        let judged = memory.get(&id.component).map(|known| (known.failures(), *known.settings));
         let (failures, settings) = judged.unwrap_or_default();
         let sick_since = memory.get(&id.component).map_or(now, |known| known.tracker.since());
         let request = RecoveryRequest {

@@ -50,7 +50,7 @@ impl ComponentMemory {
             HealthState::Unhealthy => Some(Severity::Critical),
             // Something optional that does not exist here is shown, and nobody is woken for it.
             HealthState::Degraded if kind == Some(ReasonKind::Unsupported) => None,
-            HealthState::Degraded if self.tracker.is_persistently_degraded(self.settings, now) => {
+            HealthState::Degraded if self.tracker.is_persistently_degraded(*self.settings, now) => {
                 Some(Severity::Warning)
             }
             HealthState::Degraded | HealthState::Unknown | HealthState::Healthy => None,

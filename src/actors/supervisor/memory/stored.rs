@@ -185,7 +185,7 @@ impl ComponentMemory {
     pub(super) fn adopt(&mut self, stored: &StoredIncident, now: Timestamp) {
         let is_known = match self.tracker.state() {
             HealthState::Unknown => false,
-            HealthState::Healthy => self.tracker.is_confirmed(self.settings),
+            HealthState::Healthy => self.tracker.is_confirmed(*self.settings),
             HealthState::Degraded | HealthState::Unhealthy => true,
         };
         if !is_known {
