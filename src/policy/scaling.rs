@@ -202,7 +202,7 @@ fn by_target(
     let seen = target::Observation { current, pods, figure_targets, raw_desired: None };
     let past = ledger.history(&request.component);
     let judged = target::judge(&seen, &past.as_history(), settings, now);
-    let summary = target::Summary::of(&judged, &seen, settings);
+    let summary = Box::new(target::Summary::of(&judged, &seen, settings));
     let decision = if judged.desired == current {
         ScalingDecision::Keep { reason: KeepReason::Target { summary } }
     } else {

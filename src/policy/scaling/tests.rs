@@ -392,6 +392,7 @@ fn a_window_no_longer_than_the_interval_takes_away_at_the_second_idle_look() {
 fn figures_of_milvus_count_while_they_are_fresh_and_only_for_roles_that_have_them() {
     let mut desk = Desk::hasty();
     desk.settings.mode = ScalingMode::Target;
+    (desk.settings.cpu_threshold, desk.settings.memory_threshold) = (None, None);
     desk.settings.figure_thresholds =
         figures::Figures { qps: Some(100_000), latency_p99: None, read_queue: Some(1_000) };
     let with_qps = |replicas: u32, qps: u64, cpu: Percent| {

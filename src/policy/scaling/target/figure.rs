@@ -9,6 +9,8 @@
 //! the target is applied to the pods that serve (`GetObjectMetricReplicas`). Percentiles cannot be
 //! averaged either; the highest of the pods' is taken, which that of all requests never exceeds.
 
+use std::cmp::Ordering;
+
 use super::proposal::{MetricError, Shares, Tolerance, rounded_up};
 use crate::policy::scaling::figures::Figure;
 use crate::policy::scaling::load::{PodLoad, PodPhase, Standing, figure_standing};
@@ -88,11 +90,13 @@ fn of_average(measured: &Measured<'_>, survey: &Survey, tolerance: &Tolerance) -
     let unready = if first > 1.0 { survey.unready } else { 0 };
     let careful = (unready > 0 || survey.missing > 0).then(|| {
         let (mut sum, mut pods) = (survey.sum, survey.known.saturating_add(unready));
-        if first < 1.0 {
-            sum += u128::from(measured.target) * u128::from(survey.missing);
-        }
-        if first < 1.0 || first > 1.0 {
-            pods = pods.saturating_add(survey.missing);
+        match first.total_cmp(&1.0) {
+            Ordering::Less => {
+                sum += u128::from(measured.target) * u128::from(survey.missing);
+                pods = pods.saturating_add(survey.missing);
+            }
+            Ordering::Greater => pods = pods.saturating_add(survey.missing),
+            Ordering::Equal => {}
         }
         (ratio(sum, pods), pods)
     });
