@@ -166,7 +166,8 @@ impl Scaler {
         let mut ledger = self.ledger();
         let running = choose(&load.workloads).ok();
         if let (Some(settings), Some(workload)) = (settings, running) {
-            ledger.observe(component, workload.desired_replicas, settings, now);
+            let (current, interval) = (workload.desired_replicas, self.settings.interval);
+            ledger.observe(component, current, settings, interval, now);
         }
         let judged = judge(load, &ledger, settings, now);
         if let Some(replicas) = judged.recommended {

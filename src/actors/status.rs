@@ -196,6 +196,11 @@ impl ComponentCell {
         (shown.alert.clone(), shown.health.clone())
     }
 
+    /// What `look` makes of what is shown. It must be short: it holds the component's lock.
+    pub fn look<T>(&self, look: impl FnOnce(&ComponentSnapshot) -> T) -> T {
+        look(&lock(&self.0))
+    }
+
     /// A copy of what is shown.
     pub fn snapshot(&self) -> ComponentSnapshot {
         lock(&self.0).clone()

@@ -42,6 +42,7 @@ use actix::prelude::*;
 pub use inbox::{StopProbing, SupervisorInbox};
 use inventory::WatchedPods;
 pub use keeping::GONE;
+use memory::ComponentMemory;
 pub use memory::{ClusterMemory, StoredIncident};
 pub use outbox::ReportOutbox;
 pub use parts::{ComponentPlan, Peers, Planner, SupervisorParts};
@@ -227,12 +228,14 @@ impl Supervisor {
                 .get(name)
                 .map_or(HealthState::Unknown, |memory| memory.tracker.state());
             let sick_below = self.sick_below(name, &self.memory());
+            let figures = self.memory().get(name).map_or_else(Vec::new, ComponentMemory::figures);
             let load = LoadObserved(ScalingRequest {
                 component: self.id(name),
                 role,
                 workloads: component.workloads.clone(),
                 pods: component.pods.clone(),
                 usage,
+                figures,
                 health,
                 being_restarted: Vec::new(),
                 sick_below,

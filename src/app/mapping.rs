@@ -17,6 +17,7 @@ use crate::policy::maintenance::MaintenanceWindow;
 use crate::policy::notification::{EscalationLevel, OwnAlerts, RateLimit, ReceiverPolicy, Route};
 use crate::policy::recovery::{Budget, GlobalSettings, LadderStep, RecoverySettings};
 use crate::policy::scaling::caution::CautionSettings;
+use crate::policy::scaling::figures::Figures;
 use crate::policy::scaling::target::Tolerance;
 use crate::policy::scaling::{
     ChangeLimit, ChangeLimitKind, LimitSelect, ScalingBehavior, ScalingMode, ScalingSettings,
@@ -211,12 +212,24 @@ fn scaling(settings: &settings::ScalingSettings) -> ScalingSettings {
         max_replicas: settings.max_replicas,
         cpu_threshold: Some(settings.cpu_threshold),
         memory_threshold: Some(settings.memory_threshold),
+        figure_thresholds: figures(settings),
         tolerance: Tolerance { up: settings.tolerance, down: settings.tolerance },
         cpu_initialization_period: settings.cpu_initialization_period.get(),
         initial_readiness_delay: settings.initial_readiness_delay.get(),
         scale_up: behavior(&settings.scale_up),
         scale_down: behavior(&settings.scale_down),
         caution: caution(&settings.caution),
+    }
+}
+
+/// In thousandths; nothing = not looked at.
+fn figures(settings: &settings::ScalingSettings) -> Figures {
+    let thousandths = |value: u32| (value > 0).then_some(u64::from(value) * 1_000);
+    let latency = settings.latency_p99_threshold.get().as_micros();
+    Figures {
+        qps: thousandths(settings.qps_threshold),
+        latency_p99: u64::try_from(latency).ok().filter(|micros| *micros > 0),
+        read_queue: thousandths(settings.read_queue_threshold),
     }
 }
 

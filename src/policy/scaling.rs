@@ -3,6 +3,7 @@
 
 pub mod caution;
 pub mod drain;
+pub mod figures;
 pub mod hold;
 pub mod ledger;
 pub mod limits;
@@ -16,6 +17,7 @@ pub mod target;
 mod tests;
 
 pub use drain::{DrainPhase, DrainUnderWay};
+pub use figures::PodFigures;
 pub use hold::HoldReason;
 pub use ledger::{ChangeUnderWay, ScalingLedger};
 pub use observed::{Observed, gitops_warning};
@@ -45,6 +47,8 @@ pub struct ScalingRequest {
     pub pods: Vec<Pod>,
     /// CPU and memory of those pods that have a sample.
     pub usage: Vec<PodUsage>,
+    /// What Milvus says of those whose metrics page was read.
+    pub figures: Vec<PodFigures>,
     /// Its judged health.
     pub health: HealthState,
     /// Those of `workloads` that are being restarted right now.
@@ -193,11 +197,12 @@ fn by_target(
     now: Timestamp,
 ) -> Judgement {
     let current = workload.desired_replicas;
-    let pods = load::of_workload(request, workload);
-    let seen = target::Observation { current, pods, raw_desired: None };
+    let pods = load::of_workload(request, workload, now);
+    let figure_targets = settings.figure_thresholds.told_by(request.role);
+    let seen = target::Observation { current, pods, figure_targets, raw_desired: None };
     let past = ledger.history(&request.component);
     let judged = target::judge(&seen, &past.as_history(), settings, now);
-    let summary = target::Summary::of(&judged, settings);
+    let summary = Box::new(target::Summary::of(&judged, &seen, settings));
     let decision = if judged.desired == current {
         ScalingDecision::Keep { reason: KeepReason::Target { summary } }
     } else {

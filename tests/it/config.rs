@@ -696,6 +696,9 @@ fn a_component_has_scaler_settings_of_its_own_over_those_of_all() {
         ("[scaler.querynode]\ninterval = \"1s\"\n", "interval"),
         ("[scaler.querynode]\nmin_replicas = 30\n", "min_replicas 30 > max_replicas 10"),
         ("[scaler.caution]\nmemory_limit = 101\n", "memory_limit"),
+        ("[scaler]\nlatency_p99_threshold = \"10us\"\n", "must be from 1ms"),
+        ("[scaler.querynode]\nqps_threshold = 99999999\n", "qps_threshold"),
+        ("[scaler.proxy]\nread_queue_threshold = 5\n", "proxy has no such figure"),
         ("[scaler.caution]\nurgent_pressure = 0.5\n", "urgent_pressure"),
         ("[scaler.caution]\ndrian = true\n", "drain"),
     ] {

@@ -22,6 +22,8 @@ use crate::model::{
     Resources, Role, RolloutStatus,
 };
 use crate::model::{JournalKind, JournalQuery, Matchers, NewSilence};
+use crate::policy::scaling::figures::Figures;
+use crate::policy::scaling::{PodFigures, ScalingMode};
 
 /// One scaler with everything around it.
 struct Bench {
@@ -91,6 +93,7 @@ impl Bench {
             workloads: vec![workload("proxy", replicas)],
             pods: pods.collect(),
             usage: usage.collect(),
+            figures: Vec::new(),
             health: HealthState::Healthy,
             being_restarted: Vec::new(),
             sick_below: Vec::new(),
@@ -144,6 +147,40 @@ fn a_busy_component_grows_by_one_at_a_time_and_shrinks_when_it_is_idle() {
         assert!(words[0].contains("from 2 to 3 replicas: CPU 95% (threshold 70%)"), "{words:?}");
         assert_eq!(words.len(), 7, "begin and end of three changes, and the quiet between");
         assert!(bench.around.board.snapshot().scaler.in_flight.is_empty());
+    });
+}
+
+#[test]
+fn requests_a_second_decide_where_they_ask_for_most_and_a_pod_that_is_silent_is_not_idle() {
+    in_virtual_time(async {
+        let mut settings = ScalerSettings::default();
+        let all = &mut settings.default;
+        all.mode = ScalingMode::Target;
+        (all.cpu_threshold, all.memory_threshold) = (None, None);
+        all.figure_thresholds.qps = Some(100_000);
+        all.scale_down.stabilization = Duration::ZERO;
+        let bench = Bench::with(settings);
+        let load = |replicas: u32, known: usize, qps: u64| {
+            let LoadObserved(mut load) = bench.load(replicas, 50);
+            let figures = Figures { qps: Some(qps * 1_000), ..Figures::default() };
+            let sampled_at = bench.around.clock.now();
+            let told = load.pods.iter().take(known);
+            load.figures =
+                told.map(|pod| PodFigures { pod: pod.name.clone(), figures, sampled_at }).collect();
+            LoadObserved(load)
+        };
+        bench.report(load(2, 2, 150)).await;
+        bench.report(load(3, 0, 0)).await;
+        bench.report(load(3, 2, 10)).await;
+        bench.report(load(3, 3, 10)).await;
+        let words = bench.words();
+        let is_named = |wanted: &str| words.iter().any(|words| words.contains(wanted));
+        assert!(
+            is_named("QPS per replica 150 (target 100): QPS per replica is above"),
+            "{words:?}"
+        );
+        assert!(is_named("no pod that counts has a sample (QPS per replica)"), "{words:?}");
+        assert_eq!(bench.asked(), [(2, 3), (3, 2), (3, 2)]);
     });
 }
 

@@ -21,8 +21,8 @@ use crate::effects::Probe;
 use crate::effects::journal::MemoryJournal;
 use crate::metrics::Metrics;
 use crate::model::{
-    Outcome, Owner, ProbeObservation, ProbeTrigger, Reason, ReasonKind, Role, Severity, Timestamp,
-    Workload, WorkloadKind, WorkloadRef,
+    Outcome, Owner, PerformanceReport, ProbeObservation, ProbeTrigger, Reason, ReasonKind, Role,
+    Severity, TargetReport, Timestamp, Workload, WorkloadKind, WorkloadRef,
 };
 use crate::policy::backoff::RespawnSettings;
 use crate::policy::health::{HealthSettings, Weight};
@@ -38,6 +38,8 @@ struct Scripted {
     /// It serves, beside a pod that hangs in its end.
     has_hung_pod: AtomicBool,
     probes: AtomicU32,
+    /// What it finds, where that is more than a verdict.
+    finds: Mutex<Option<ProbeObservation>>,
 }
 
 #[async_trait]
@@ -45,6 +47,9 @@ impl Probe for Scripted {
     async fn probe(&self, _: Duration) -> ProbeObservation {
         self.probes.fetch_add(1, Ordering::SeqCst);
         assert!(!self.panics.load(Ordering::SeqCst), "the probe itself is broken");
+        if let Some(found) = self.finds.lock().unwrap().clone() {
+            return found;
+        }
         ProbeObservation::of(if self.unable.load(Ordering::SeqCst) {
             Outcome::failed(ReasonKind::OwnLimit, "too many open files")
         } else if self.sick.load(Ordering::SeqCst) {
@@ -63,7 +68,11 @@ impl Plans {
     fn plan(component: &Arc<str>, probe: &Arc<Scripted>) -> ComponentPlan {
         ComponentPlan {
             component: Arc::clone(component),
-            kind: if &**component == "milvus" { ProberKind::Milvus } else { ProberKind::Pods },
+            kind: match &**component {
+                "milvus" => ProberKind::Milvus,
+                "resources" => ProberKind::Resources,
+                _ => ProberKind::Pods,
+            },
             prober: Arc::new(ProberSettings {
                 interval: Duration::from_secs(1),
                 ..ProberSettings::default()
@@ -411,6 +420,34 @@ fn an_unreachable_platform_is_one_incident_of_its_own_and_none_of_each_component
     assert_eq!(newest("querynode", ProberKind::Pods, &degraded), IncidentChange::None);
     assert_eq!(newest("resources", ProberKind::Resources, &degraded), IncidentChange::None);
     assert_eq!(newest("kubernetes", ProberKind::Platform, &failed), IncidentChange::Open);
+}
+
+#[test]
+fn the_scaler_is_handed_what_milvus_says_of_each_pod_and_when() {
+    in_virtual_time(async {
+        let fixture = Fixture::start(&["proxy", "resources"], false, &[]);
+        let loads = Recorder::behind(&fixture.parts.peers.load);
+        let target = |name: &str, qps| TargetReport {
+            name: name.into(),
+            address: Arc::default(),
+            outcome: Outcome::Healthy,
+            latency: Duration::ZERO,
+            performance: Some(Box::new(PerformanceReport { qps, ..PerformanceReport::default() })),
+        };
+        let unread = TargetReport { performance: None, ..target("p-2", None) };
+        let targets = vec![target("p-0", Some(250.0)), target("p-1", None), unread];
+        let found = ProbeObservation { targets, ..ProbeObservation::of(Outcome::Healthy) };
+        *fixture.probes["proxy"].finds.lock().unwrap() = Some(found);
+        fixture.publish(&["proxy"]);
+        seconds(10).await;
+        let loads = loads.lock().unwrap();
+        let load = &loads.last().expect("a resources report").0;
+        assert_eq!(&*load.component.component, "proxy");
+        let named: Vec<_> = load.figures.iter().map(|one| (&*one.pod, one.figures.qps)).collect();
+        assert_eq!(named, [("p-0", Some(250_000)), ("p-1", None)]);
+        let age = fixture.parts.clock.now().since(load.figures[0].sampled_at);
+        assert!(age <= Duration::from_secs(5), "{age:?}");
+    });
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::actors::status::{ClusterBoard, ComponentCell, ComponentSnapshot, Stat
 use crate::model::{
     ComponentHealth, ComponentId, HealthState, Inventory, PodUsage, ProbeReport, ProberKind,
 };
+use crate::policy::scaling::PodFigures;
 
 /// Writes one cluster's part of the status board.
 #[derive(Clone)]
@@ -61,6 +62,14 @@ pub(super) fn blank(kind: ProberKind, health: ComponentHealth) -> ComponentCell 
 }
 
 impl ComponentMemory {
+    /// What Milvus said of the component's pods when they were last probed.
+    pub(super) fn figures(&self) -> Vec<PodFigures> {
+        self.cell().look(|shown| {
+            let Some(at) = shown.probed_at else { return Vec::new() };
+            shown.targets.iter().filter_map(|target| PodFigures::of(target, at)).collect()
+        })
+    }
+
     /// Shows a report that was judged.
     pub(super) fn show(&self, report: ProbeReport) {
         self.cell().update(|snapshot| {

@@ -8,11 +8,21 @@ use crate::config::path::KeyPath;
 use crate::config::settings::{CautionSettings, ScaleRules, ScalingSettings};
 use crate::config::wording::did_you_mean;
 use crate::model::Role;
+use crate::policy::scaling::figures::Figure;
 
 /// The highest threshold, per cent of a request: usage above the request is possible.
 const HIGHEST_THRESHOLD: u32 = 1_000;
 /// More replicas than this are a slip of the keyboard.
 const MOST_REPLICAS: u32 = 10_000;
+
+/// More requests than this are a slip of the keyboard.
+const HIGHEST_COUNT: u32 = 10_000_000;
+/// Nobody waits that long for a search.
+const LONGEST_LATENCY: Duration = Duration::from_mins(10);
+
+const QPS: &str = "qps_threshold";
+const LATENCY_P99: &str = "latency_p99_threshold";
+const READ_QUEUE: &str = "read_queue_threshold";
 
 /// A share of a limit above which a node is killed.
 const WHOLE: u32 = 100;
@@ -30,6 +40,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     }
     respawn::limit(judge, &path.key("respawn"), defaults.respawn);
     scaling(judge, &path, &ScalingSettings::from(defaults));
+    figures(judge, &path, &ScalingSettings::from(defaults));
     for (name, settings) in &scaler.components {
         let path = path.key(name);
         if Role::parse(name).is_none() {
@@ -37,6 +48,32 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
             judge.table(&path, format!("names no Milvus component{hint}"));
         }
         scaling(judge, &path, settings);
+        figures(judge, &path, settings);
+        if let Some(role) = Role::parse(name) {
+            told_figures(judge, &path, role);
+        }
+    }
+}
+
+/// What Milvus says of itself.
+fn figures(judge: &mut Judge<'_>, path: &KeyPath, scaling: &ScalingSettings) {
+    judge.number(&path.key(QPS), scaling.qps_threshold, 0, HIGHEST_COUNT);
+    judge.number(&path.key(READ_QUEUE), scaling.read_queue_threshold, 0, HIGHEST_COUNT);
+    let latency = scaling.latency_p99_threshold;
+    if !latency.is_zero() {
+        judge.duration(&path.key(LATENCY_P99), latency, MILLISECOND, LONGEST_LATENCY);
+    }
+}
+
+/// A component must not be asked for what its pods never tell: it would not shrink any more.
+fn told_figures(judge: &mut Judge<'_>, path: &KeyPath, role: Role) {
+    let figures =
+        [(QPS, Figure::Qps), (LATENCY_P99, Figure::LatencyP99), (READ_QUEUE, Figure::ReadQueue)];
+    for (key, figure) in figures {
+        let path = path.key(key);
+        if !figure.is_told_by(role) && judge.origins.is_set(&path) {
+            judge.value(&path, format!("has no effect: {role} has no such figure"));
+        }
     }
 }
 

@@ -151,6 +151,12 @@ pub struct ScalingSettings {
     pub cpu_threshold: u32,
     /// Memory, per cent of the request.
     pub memory_threshold: u32,
+    /// Mode "target": requests a second for each replica; 0 = not looked at.
+    pub qps_threshold: u32,
+    /// Mode "target": the 99th percentile of the latency of searches; 0 = not looked at.
+    pub latency_p99_threshold: HumanDuration,
+    /// Mode "target": requests that wait in each query node; 0 = not looked at.
+    pub read_queue_threshold: u32,
     /// As in `[scaler]`.
     pub tolerance: f64,
     /// As in `[scaler]`.
@@ -174,6 +180,9 @@ impl From<&ScalerDefaults> for ScalingSettings {
             max_replicas: defaults.max_replicas,
             cpu_threshold: defaults.cpu_threshold,
             memory_threshold: defaults.memory_threshold,
+            qps_threshold: defaults.qps_threshold,
+            latency_p99_threshold: defaults.latency_p99_threshold,
+            read_queue_threshold: defaults.read_queue_threshold,
             tolerance: defaults.tolerance,
             cpu_initialization_period: defaults.cpu_initialization_period,
             initial_readiness_delay: defaults.initial_readiness_delay,
@@ -212,6 +221,12 @@ pub struct ScalerDefaults {
     pub cpu_threshold: u32,
     /// Memory, per cent of the request.
     pub memory_threshold: u32,
+    /// Mode "target": requests a second for each replica; 0 = not looked at.
+    pub qps_threshold: u32,
+    /// Mode "target": the 99th percentile of the latency of searches; 0 = not looked at.
+    pub latency_p99_threshold: HumanDuration,
+    /// Mode "target": requests that wait in each query node; 0 = not looked at.
+    pub read_queue_threshold: u32,
     /// Mode "target": how far the load may be from a threshold, as a share of it.
     pub tolerance: f64,
     /// Mode "target": so long after its start a pod's CPU counts only if it was ready all the time.
@@ -245,6 +260,9 @@ impl Default for ScalerDefaults {
             max_replicas: 10,
             cpu_threshold: 70,
             memory_threshold: 80,
+            qps_threshold: 0,
+            latency_p99_threshold: HumanDuration::default(),
+            read_queue_threshold: 0,
             tolerance: 0.1,
             cpu_initialization_period: HumanDuration::from_secs(300),
             initial_readiness_delay: HumanDuration::from_secs(30),

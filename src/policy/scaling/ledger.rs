@@ -24,6 +24,9 @@ const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(300);
 /// However long the windows are, no more than this many entries of a component are kept.
 const HISTORY_LIMIT: usize = 4_096;
 
+/// Looks that are further apart than this, than two intervals and than the window are no watching.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+
 /// A change from the decision until all replicas are ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeUnderWay {
@@ -56,6 +59,8 @@ pub struct Past {
 struct ComponentRecord {
     /// What the load asked for, oldest first.
     recommendations: VecDeque<(Timestamp, u32)>,
+    /// The newest of those, however old it is.
+    last_recommended: Option<(Timestamp, u32)>,
     /// What was changed, oldest first: from, to.
     changes: VecDeque<(Timestamp, u32, u32)>,
     last_decided_at: Option<Timestamp>,
@@ -155,12 +160,15 @@ impl ScalingLedger {
 impl ScalingLedger {
     /// A decision about `component` is being made, whose workload has `current` replicas. A history
     /// that begins, or begins again after nothing was heard for a whole window, begins with what
-    /// there is: nothing is taken away before it was seen idle for that long.
+    /// there is: nothing is taken away before it was seen idle for that long. Where looks, which are
+    /// at least an `interval` apart, are rarer than the window is long, what was recommended last
+    /// holds from one to the next.
     pub fn observe(
         &mut self,
         component: &ComponentId,
         current: u32,
         settings: &ScalingSettings,
+        interval: Duration,
         now: Timestamp,
     ) {
         let record = self.components.entry(component.clone()).or_default();
@@ -168,7 +176,9 @@ impl ScalingLedger {
         let window = settings.longest_window();
         record.recommendations.retain(|(at, _)| now.since(*at) < window);
         if record.recommendations.is_empty() {
-            record.recommendations.push_back((now, current));
+            let pause = window.max(interval.saturating_mul(2)).max(LONGEST_PAUSE);
+            let last = record.last_recommended.filter(|(at, _)| now.since(*at) < pause);
+            record.recommendations.push_back((now, last.map_or(current, |(_, asked)| asked)));
         }
     }
 
@@ -176,6 +186,7 @@ impl ScalingLedger {
     pub fn recommend(&mut self, component: &ComponentId, replicas: u32, now: Timestamp) {
         let record = self.components.entry(component.clone()).or_default();
         record.recommendations.push_back((now, replicas));
+        record.last_recommended = Some((now, replicas));
         while record.recommendations.len() > HISTORY_LIMIT {
             record.recommendations.pop_front();
         }

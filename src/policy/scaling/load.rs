@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ScalingRequest;
+use super::figures::{Figure, Figures, PodFigures};
 use crate::model::{Pod, PodCondition, PodUsage, Resources, Timestamp, Workload};
 
 /// A pod's phase.
@@ -56,7 +57,12 @@ pub struct PodLoad {
     pub requests: Resources,
     /// What it used; `None` = no sample at all.
     pub usage: Option<Sample>,
+    /// What Milvus says of it.
+    pub figures: Figures,
 }
+
+/// Figures that are older say nothing about the load of now.
+const FIGURES_MAX_AGE: Duration = Duration::from_mins(5);
 
 /// A resource that pods request; a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +135,18 @@ pub fn standing(pod: &PodLoad, resource: Resource, rules: &StartRules, now: Time
     }
 }
 
+/// What `pod` counts for where `figure` is looked at. As with all metrics but CPU, whether it is
+/// ready does not matter.
+pub fn figure_standing(pod: &PodLoad, figure: Figure) -> Standing {
+    if pod.terminating || pod.phase == PodPhase::Failed {
+        return Standing::Ignored;
+    }
+    if pod.phase == PodPhase::Pending {
+        return Standing::Unready;
+    }
+    pod.figures.get(figure).map_or(Standing::Missing, Standing::Measured)
+}
+
 /// Whether what the pod uses says nothing about the load that it will carry.
 fn is_starting(pod: &PodLoad, sample: &Sample, rules: &StartRules, now: Timestamp) -> bool {
     let (Some(ready), Some(started_at)) = (pod.ready, pod.started_at) else { return true };
@@ -141,11 +159,17 @@ fn is_starting(pod: &PodLoad, sample: &Sample, rules: &StartRules, now: Timestam
 }
 
 /// The pods of `workload` as the platform shows them.
-pub fn of_workload(request: &ScalingRequest, workload: &Workload) -> Vec<PodLoad> {
+pub fn of_workload(request: &ScalingRequest, workload: &Workload, now: Timestamp) -> Vec<PodLoad> {
     let samples: BTreeMap<&str, &PodUsage> =
         request.usage.iter().map(|usage| (usage.pod.as_str(), usage)).collect();
+    let is_fresh = |one: &&PodFigures| now.since(one.sampled_at) <= FIGURES_MAX_AGE;
+    let figures: BTreeMap<&str, Figures> =
+        request.figures.iter().filter(is_fresh).map(|one| (&*one.pod, one.figures)).collect();
     let ours = |pod: &&Pod| pod.workload.as_ref().is_none_or(|own| *own == workload.reference);
-    let load = |pod: &Pod| of_pod(pod, samples.get(&*pod.name).copied());
+    let load = |pod: &Pod| PodLoad {
+        figures: figures.get(&*pod.name).copied().unwrap_or_default(),
+        ..of_pod(pod, samples.get(&*pod.name).copied())
+    };
     request.pods.iter().filter(ours).map(load).collect()
 }
 
@@ -174,5 +198,6 @@ fn of_pod(pod: &Pod, usage: Option<&PodUsage>) -> PodLoad {
         terminating: matches!(pod.condition, PodCondition::Terminating),
         requests: pod.requests,
         usage: usage.and_then(sample),
+        figures: Figures::default(),
     }
 }

@@ -30,7 +30,7 @@ pub enum Trigger {
     /// Mode "target" asks for it.
     Target {
         /// What it saw and why.
-        summary: Summary,
+        summary: Box<Summary>,
     },
 }
 
@@ -140,7 +140,7 @@ pub enum KeepReason {
     /// Mode "target" asks for nothing else, or must not have it.
     Target {
         /// What it saw and why.
-        summary: Summary,
+        summary: Box<Summary>,
     },
 }
 

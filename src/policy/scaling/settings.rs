@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::caution::CautionSettings;
+use super::figures::Figures;
 use super::target::Tolerance;
 use crate::model::Percent;
 
@@ -80,6 +81,8 @@ pub struct ScalingSettings {
     pub cpu_threshold: Option<Percent>,
     /// Per cent of the memory request; `None` = memory is not looked at.
     pub memory_threshold: Option<Percent>,
+    /// Mode "target": what each of Milvus's own figures should be; `None` = it is not looked at.
+    pub figure_thresholds: Figures,
     /// How far the load may be from a threshold in mode "target" without anything being done.
     pub tolerance: Tolerance,
     /// So long after its start what a pod uses of CPU counts only if it was ready all the time.
@@ -108,6 +111,7 @@ impl Default for ScalingSettings {
             max_replicas: 10,
             cpu_threshold: Some(70),
             memory_threshold: Some(80),
+            figure_thresholds: Figures::default(),
             tolerance: Tolerance::default(),
             cpu_initialization_period: Duration::from_mins(5),
             initial_readiness_delay: Duration::from_secs(30),

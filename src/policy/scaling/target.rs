@@ -5,16 +5,22 @@
 //! Sources: the Kubernetes page on horizontal pod autoscaling, and what the controller does
 //! (`pkg/controller/podautoscaler/horizontal.go`).
 
+mod figure;
+#[cfg(test)]
+mod figure_tests;
+mod metric;
 mod proposal;
 mod reason;
 mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use metric::Metric;
 pub use proposal::{MetricError, Tolerance};
 pub use reason::TargetReason;
 pub use summary::Summary;
 
+use super::figures::{Figure, Figures};
 use super::limits::{self, History, Limiter};
 use super::load::{PodLoad, Resource, StartRules};
 use super::settings::ScalingSettings;
@@ -28,6 +34,8 @@ pub struct Observation {
     pub current: u32,
     /// Every pod of the workload.
     pub pods: Vec<PodLoad>,
+    /// What each of Milvus's own figures should be; `None` = it is not looked at.
+    pub figure_targets: Figures,
     /// Skips the metrics: only stabilization, policies and bounds apply to this number.
     pub raw_desired: Option<u32>,
 }
@@ -51,18 +59,30 @@ pub struct TargetJudgement {
     pub raw: Option<u32>,
     /// What was measured.
     pub utilization: Utilization,
+    /// What Milvus says of itself: the average over the pods, of a latency the highest.
+    pub figures: Figures,
     /// Why.
     pub reason: TargetReason,
     /// The last constraint that changed the number.
     pub limited_by: Option<Limiter>,
     /// Why the metrics could not decide; then the number stays.
     pub error: Option<MetricError>,
+    /// Which of them could not; the first one.
+    pub unknown: Option<Metric>,
 }
 
 impl TargetJudgement {
     fn at_once(desired: u32, reason: TargetReason, limited_by: Option<Limiter>) -> Self {
-        let utilization = Utilization::default();
-        Self { desired, raw: None, utilization, reason, limited_by, error: None }
+        Self {
+            desired,
+            raw: None,
+            utilization: Utilization::default(),
+            figures: Figures::default(),
+            reason,
+            limited_by,
+            error: None,
+            unknown: None,
+        }
     }
 }
 
@@ -88,9 +108,11 @@ pub fn judge(
         desired: limited.replicas,
         raw: Some(asked.raw),
         utilization: asked.utilization,
+        figures: asked.figures,
         reason: asked.reason,
         limited_by: limited.by,
         error: None,
+        unknown: None,
     }
 }
 
@@ -116,10 +138,49 @@ struct Asked {
     raw: u32,
     reason: TargetReason,
     utilization: Utilization,
+    figures: Figures,
 }
 
-/// The largest of what the metrics ask for. Where one cannot tell, the others may add replicas, and
-/// never take any away.
+/// What was heard of the metrics so far.
+#[derive(Default)]
+struct Heard {
+    best: Option<(u32, TargetReason)>,
+    first_error: Option<(Metric, MetricError)>,
+    utilization: Utilization,
+    figures: Figures,
+}
+
+impl Heard {
+    fn hear(&mut self, metric: Metric, answer: Result<u32, MetricError>, current: u32) {
+        match answer {
+            Ok(replicas) if self.best.is_none_or(|(best, _)| replicas > best) => {
+                self.best = Some((replicas, TargetReason::of(metric, replicas, current)));
+            }
+            Ok(_) => {}
+            Err(error) => self.first_error = self.first_error.or(Some((metric, error))),
+        }
+    }
+
+    /// The largest of what the metrics ask for. Where one cannot tell, the others may add replicas,
+    /// and never take any away.
+    fn conclude(self, current: u32) -> Result<Asked, TargetJudgement> {
+        let Self { best, first_error, utilization, figures } = self;
+        let (metric, error) = match (best, first_error) {
+            (Some((raw, _)), Some((metric, error))) if raw < current => (Some(metric), error),
+            (Some((raw, reason)), _) => return Ok(Asked { raw, reason, utilization, figures }),
+            (None, Some((metric, error))) => (Some(metric), error),
+            (None, None) => (None, MetricError::NoMetrics),
+        };
+        Err(TargetJudgement {
+            utilization,
+            figures,
+            error: Some(error),
+            unknown: metric,
+            ..TargetJudgement::at_once(current, TargetReason::from(error), None)
+        })
+    }
+}
+
 fn ask_metrics(
     seen: &Observation,
     settings: &ScalingSettings,
@@ -129,44 +190,30 @@ fn ask_metrics(
         cpu_initialization: settings.cpu_initialization_period,
         readiness_delay: settings.initial_readiness_delay,
     };
-    let metrics =
+    let (pods, current) = (seen.pods.as_slice(), seen.current);
+    let mut heard = Heard::default();
+    let resources =
         [(Resource::Cpu, settings.cpu_threshold), (Resource::Memory, settings.memory_threshold)];
-    let mut utilization = Utilization::default();
-    let (mut best, mut first_error): (Option<(u32, TargetReason)>, Option<MetricError>) =
-        (None, None);
-    for (resource, target) in metrics {
+    for (resource, target) in resources {
         let Some(target) = target else { continue };
-        let measured =
-            Measured { pods: &seen.pods, resource, target, rules: &rules, current: seen.current };
-        match propose(&measured, &settings.tolerance, now) {
-            Ok(proposal) => {
-                match resource {
-                    Resource::Cpu => utilization.cpu = Some(proposal.utilization),
-                    Resource::Memory => utilization.memory = Some(proposal.utilization),
-                }
-                let reason = TargetReason::of(resource, proposal.replicas, seen.current);
-                if best.is_none_or(|(replicas, _)| proposal.replicas > replicas) {
-                    best = Some((proposal.replicas, reason));
-                }
+        let measured = Measured { pods, resource, target, rules: &rules, current };
+        let answer = propose(&measured, &settings.tolerance, now).map(|proposal| {
+            match resource {
+                Resource::Cpu => heard.utilization.cpu = Some(proposal.utilization),
+                Resource::Memory => heard.utilization.memory = Some(proposal.utilization),
             }
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
+            proposal.replicas
+        });
+        heard.hear(Metric::Resource(resource), answer, current);
     }
-    match (best, first_error) {
-        (Some((raw, _)), Some(error)) if raw < seen.current => {
-            Err(undecided(seen.current, utilization, error))
-        }
-        (Some((raw, reason)), _) => Ok(Asked { raw, reason, utilization }),
-        (None, error) => {
-            Err(undecided(seen.current, utilization, error.unwrap_or(MetricError::NoMetrics)))
-        }
+    for figure in Figure::ALL {
+        let Some(target) = seen.figure_targets.get(figure) else { continue };
+        let measured = figure::Measured { pods, figure, target, current };
+        let answer = figure::propose(&measured, &settings.tolerance).map(|proposal| {
+            heard.figures = heard.figures.with(figure, Some(proposal.measured));
+            proposal.replicas
+        });
+        heard.hear(Metric::Figure(figure), answer, current);
     }
-}
-
-fn undecided(current: u32, utilization: Utilization, error: MetricError) -> TargetJudgement {
-    TargetJudgement {
-        utilization,
-        error: Some(error),
-        ..TargetJudgement::at_once(current, TargetReason::from(error), None)
-    }
+    heard.conclude(current)
 }

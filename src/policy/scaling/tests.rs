@@ -9,6 +9,7 @@ use crate::model::{Autoscaler, GitOps, GitOpsTool, Percent, PodCondition, PodLif
 
 const START: Timestamp = Timestamp::from_millis(1_000_000_000_000);
 const GIB: u64 = 1 << 30;
+const INTERVAL: Duration = Duration::from_secs(15);
 
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
@@ -68,6 +69,7 @@ fn load(replicas: u32, cpu: Percent, memory: Percent) -> ScalingRequest {
         }],
         pods: (0..replicas).map(pod).collect(),
         usage: (0..replicas).map(|index| usage(index, cpu, memory)).collect(),
+        figures: Vec::new(),
         health: HealthState::Healthy,
         being_restarted: Vec::new(),
         sick_below: Vec::new(),
@@ -96,7 +98,7 @@ impl Desk {
     fn judge(&mut self, request: &ScalingRequest, now: Timestamp) -> ScalingDecision {
         let (component, settings) = (&request.component, &self.settings);
         let current = request.workloads.first().map_or(0, |w| w.desired_replicas);
-        self.ledger.observe(component, current, settings, now);
+        self.ledger.observe(component, current, settings, INTERVAL, now);
         let judged = judge(request, &self.ledger, Some(settings), now);
         if let Some(replicas) = judged.recommended {
             self.ledger.recommend(component, replicas, now);
@@ -368,6 +370,46 @@ fn a_silence_as_long_as_the_window_starts_it_anew() {
     let mut desk = Desk::new();
     desk.judge(&load(4, 1, 1), START);
     assert_eq!(desk.kept(&load(4, 1, 1), START + seconds(3_600)).as_str(), "stabilizing");
+}
+
+#[test]
+fn a_window_no_longer_than_the_interval_takes_away_at_the_second_idle_look() {
+    for window in [1, 10, 15] {
+        let mut desk = Desk::new();
+        desk.settings.scale_down.stabilization = seconds(window);
+        assert_eq!(desk.kept(&load(4, 1, 1), START).as_str(), "stabilizing");
+        assert_eq!(desk.change(&load(4, 1, 1), START + seconds(15)), (4, 3), "{window}");
+        desk.settings.scale_down.policies.clear();
+        assert_eq!(desk.kept(&load(3, 60, 1), START + seconds(30)).as_str(), "within_band");
+        assert_eq!(desk.kept(&load(3, 1, 1), START + seconds(45)).as_str(), "stabilizing");
+        assert_eq!(desk.change(&load(3, 1, 1), START + seconds(60)), (3, 2), "{window}");
+        let late = START + seconds(3_600);
+        assert_eq!(desk.kept(&load(4, 1, 1), late).as_str(), "stabilizing", "after a silence");
+    }
+}
+
+#[test]
+fn figures_of_milvus_count_while_they_are_fresh_and_only_for_roles_that_have_them() {
+    let mut desk = Desk::hasty();
+    desk.settings.mode = ScalingMode::Target;
+    (desk.settings.cpu_threshold, desk.settings.memory_threshold) = (None, None);
+    desk.settings.figure_thresholds =
+        figures::Figures { qps: Some(100_000), latency_p99: None, read_queue: Some(1_000) };
+    let with_qps = |replicas: u32, qps: u64, cpu: Percent| {
+        let mut request = load(replicas, cpu, 1);
+        let figures = figures::Figures { qps: Some(qps * 1_000), ..Default::default() };
+        let one = |pod: &Pod| PodFigures { pod: pod.name.clone(), figures, sampled_at: START };
+        request.figures = request.pods.iter().map(one).collect();
+        for usage in &mut request.usage {
+            usage.sampled_at = Some(START);
+        }
+        request
+    };
+    assert_eq!(desk.change(&with_qps(3, 150, 1), START), (3, 5));
+    assert_eq!(desk.change(&with_qps(5, 50, 1), START + seconds(61)), (5, 3), "no read queue");
+    let stale = desk.judge(&with_qps(4, 10, 1), START + seconds(301));
+    let ScalingDecision::Keep { reason } = stale else { panic!("{stale:?}") };
+    assert!(reason.to_string().contains("(QPS per replica)"), "{reason}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(super) struct Decided {
 
 impl<'a> Answer<'a> {
     pub(super) fn of_target(name: Option<&'a str>, current: u32, judged: &TargetJudgement) -> Self {
-        let TargetJudgement { desired, raw, utilization, reason, limited_by, error } = *judged;
+        let TargetJudgement { desired, raw, utilization, reason, limited_by, error, .. } = *judged;
         let reason = reason.as_str();
         let decided = Decided { desired, raw, utilization, reason, limited_by, error };
         Self::new(name, current, &decided)

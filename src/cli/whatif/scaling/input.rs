@@ -12,6 +12,7 @@ use super::step;
 use crate::config::values::HumanDuration;
 use crate::model::{Percent, Resources, Timestamp};
 use crate::policy::scaling::caution::CautionSettings;
+use crate::policy::scaling::figures::Figures;
 use crate::policy::scaling::limits::History;
 use crate::policy::scaling::load::{PodLoad, PodPhase, Sample};
 use crate::policy::scaling::target::{self, Observation, Tolerance};
@@ -240,6 +241,7 @@ impl<'a> Question<'a> {
         let seen = Observation {
             current: self.current_replicas,
             pods: self.pods.iter().map(Pod::load).collect(),
+            figure_targets: Figures::default(),
             raw_desired: self.raw_desired,
         };
         let name = self.name.as_deref();
@@ -281,6 +283,8 @@ impl Settings {
             max_replicas: self.max_replicas,
             cpu_threshold: self.cpu_threshold,
             memory_threshold: self.memory_threshold,
+            // Nor is what Milvus says of itself.
+            figure_thresholds: Figures::default(),
             tolerance: Tolerance {
                 up: self.tolerance_up.unwrap_or(both),
                 down: self.tolerance_down.unwrap_or(both),
@@ -334,6 +338,7 @@ impl Pod<'_> {
             terminating: self.terminating,
             requests: Resources { cpu_milli, memory_bytes },
             usage: self.usage.as_ref().map(sample),
+            figures: Figures::default(),
         }
     }
 }

@@ -50,6 +50,7 @@ fn recommended(seen: &Observation, settings: &ScalingSettings, now: Timestamp) -
         workloads: Vec::new(),
         pods: seen.pods.iter().map(pod).collect(),
         usage: seen.pods.iter().filter_map(usage).collect(),
+        figures: Vec::new(),
         health: HealthState::Healthy,
         being_restarted: Vec::new(),
         sick_below: Vec::new(),

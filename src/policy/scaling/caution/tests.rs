@@ -55,6 +55,7 @@ fn request(used: &[u64]) -> ScalingRequest {
         workloads: Vec::new(),
         pods: pods.collect(),
         usage: usage.collect(),
+        figures: Vec::new(),
         health: HealthState::Healthy,
         being_restarted: Vec::new(),
         sick_below: Vec::new(),

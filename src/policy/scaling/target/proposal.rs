@@ -22,7 +22,7 @@ impl Default for Tolerance {
 }
 
 impl Tolerance {
-    fn covers(&self, ratio: f64) -> bool {
+    pub(super) fn covers(&self, ratio: f64) -> bool {
         (1.0 - self.down..=1.0 + self.up).contains(&ratio)
     }
 }
@@ -117,13 +117,10 @@ pub(super) fn propose(
     }
     let utilization = ready.utilization().ok_or(MetricError::NoMetrics)?;
     let ratio = ratio(utilization, target);
-    let keep = Proposal { replicas: current, utilization };
     let counts_unready = !unready.is_empty() && ratio > 1.0;
+    let mut shares = Shares { measured: (ratio, ready.pods), careful: None };
     if !counts_unready && missing.is_empty() {
-        if tolerance.covers(ratio) {
-            return Ok(keep);
-        }
-        return Ok(Proposal { replicas: rounded_up(ratio, ready.pods), utilization });
+        return Ok(Proposal { replicas: shares.replicas(current, tolerance), utilization });
     }
     // Who was not measured is taken for what speaks against the change: for busy where replicas
     // would go, for idle where some would come.
@@ -141,20 +138,41 @@ pub(super) fn propose(
         }
     }
     let careful = self::ratio(all.utilization().ok_or(MetricError::NoMetrics)?, target);
-    let flipped = (ratio < 1.0 && careful > 1.0) || (ratio > 1.0 && careful < 1.0);
-    if tolerance.covers(careful) || flipped {
-        return Ok(keep);
+    shares.careful = Some((careful, all.pods));
+    Ok(Proposal { replicas: shares.replicas(current, tolerance), utilization })
+}
+
+/// How much of its target a metric is, and over how many pods.
+pub(super) struct Shares {
+    /// Of those that were measured.
+    pub measured: (f64, u32),
+    /// The same with those that were not, where there are some, each taken for what speaks against
+    /// the change.
+    pub careful: Option<(f64, u32)>,
+}
+
+impl Shares {
+    /// How many replicas that asks for where there are `current`.
+    pub(super) fn replicas(&self, current: u32, tolerance: &Tolerance) -> u32 {
+        let (ratio, pods) = self.measured;
+        let Some((careful, all)) = self.careful else {
+            return if tolerance.covers(ratio) { current } else { rounded_up(ratio, pods) };
+        };
+        let flipped = (ratio < 1.0 && careful > 1.0) || (ratio > 1.0 && careful < 1.0);
+        if tolerance.covers(careful) || flipped {
+            return current;
+        }
+        let asked = rounded_up(careful, all);
+        let backwards = (careful < 1.0 && asked > current) || (careful > 1.0 && asked < current);
+        if backwards { current } else { asked }
     }
-    let replicas = rounded_up(careful, all.pods);
-    let backwards = (careful < 1.0 && replicas > current) || (careful > 1.0 && replicas < current);
-    Ok(if backwards { keep } else { Proposal { replicas, utilization } })
 }
 
 fn ratio(utilization: Percent, target: Percent) -> f64 {
     f64::from(utilization) / f64::from(target)
 }
 
-fn rounded_up(ratio: f64, pods: u32) -> u32 {
+pub(super) fn rounded_up(ratio: f64, pods: u32) -> u32 {
     // The HPA counts in 32 bits; the cast saturates.
     ((ratio * f64::from(pods)).ceil() as u32).min(i32::MAX.unsigned_abs())
 }

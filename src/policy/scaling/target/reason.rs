@@ -1,6 +1,7 @@
 //! Why mode "target" asks for what it asks: a closed set.
 
-use super::MetricError;
+use super::{Metric, MetricError};
+use crate::policy::scaling::figures::Figure;
 use crate::policy::scaling::load::Resource;
 
 /// What decided.
@@ -17,6 +18,18 @@ pub enum TargetReason {
     CpuBelowTarget,
     /// Memory is.
     MemoryBelowTarget,
+    /// There are more requests for each replica than the target says.
+    QpsAboveTarget,
+    /// Searches and queries take longer.
+    LatencyAboveTarget,
+    /// More requests wait in each query node.
+    QueueAboveTarget,
+    /// There are fewer requests for each replica than the target says, and no metric asks for more.
+    QpsBelowTarget,
+    /// Searches and queries are faster.
+    LatencyBelowTarget,
+    /// Fewer requests wait in each query node.
+    QueueBelowTarget,
     /// The metric that asks for most asks for as many as there are.
     WithinTolerance,
     /// There are more replicas than `max_replicas`.
@@ -33,12 +46,18 @@ pub enum TargetReason {
 
 impl TargetReason {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Given,
         Self::CpuAboveTarget,
         Self::MemoryAboveTarget,
         Self::CpuBelowTarget,
         Self::MemoryBelowTarget,
+        Self::QpsAboveTarget,
+        Self::LatencyAboveTarget,
+        Self::QueueAboveTarget,
+        Self::QpsBelowTarget,
+        Self::LatencyBelowTarget,
+        Self::QueueBelowTarget,
         Self::WithinTolerance,
         Self::AboveMaximum,
         Self::BelowMinimum,
@@ -55,6 +74,12 @@ impl TargetReason {
             Self::MemoryAboveTarget => "memory_above_target",
             Self::CpuBelowTarget => "cpu_below_target",
             Self::MemoryBelowTarget => "memory_below_target",
+            Self::QpsAboveTarget => "qps_above_target",
+            Self::LatencyAboveTarget => "latency_p99_above_target",
+            Self::QueueAboveTarget => "read_queue_above_target",
+            Self::QpsBelowTarget => "qps_below_target",
+            Self::LatencyBelowTarget => "latency_p99_below_target",
+            Self::QueueBelowTarget => "read_queue_below_target",
             Self::WithinTolerance => "within_tolerance",
             Self::AboveMaximum => "above_max_replicas",
             Self::BelowMinimum => "below_min_replicas",
@@ -72,6 +97,18 @@ impl TargetReason {
             Self::MemoryAboveTarget => "memory is above its target",
             Self::CpuBelowTarget => "CPU is below its target, and nothing asks for more",
             Self::MemoryBelowTarget => "memory is below its target, and nothing asks for more",
+            Self::QpsAboveTarget => "QPS per replica is above its target",
+            Self::LatencyAboveTarget => "the p99 latency is above its target",
+            Self::QueueAboveTarget => "the read queue is above its target",
+            Self::QpsBelowTarget => {
+                "QPS per replica is below its target, and nothing asks for more"
+            }
+            Self::LatencyBelowTarget => {
+                "the p99 latency is below its target, and nothing asks for more"
+            }
+            Self::QueueBelowTarget => {
+                "the read queue is below its target, and nothing asks for more"
+            }
             Self::WithinTolerance => "as many as there are",
             Self::AboveMaximum => "there are more than max_replicas",
             Self::BelowMinimum => "there are fewer than min_replicas",
@@ -84,13 +121,21 @@ impl TargetReason {
     }
 
     /// The reason for asking for `replicas` where there are `current`.
-    pub(super) const fn of(resource: Resource, replicas: u32, current: u32) -> Self {
-        match (resource, replicas > current, replicas < current) {
-            (_, false, false) => Self::WithinTolerance,
-            (Resource::Cpu, true, _) => Self::CpuAboveTarget,
-            (Resource::Memory, true, _) => Self::MemoryAboveTarget,
-            (Resource::Cpu, false, true) => Self::CpuBelowTarget,
-            (Resource::Memory, false, true) => Self::MemoryBelowTarget,
+    pub(super) const fn of(metric: Metric, replicas: u32, current: u32) -> Self {
+        if replicas == current {
+            return Self::WithinTolerance;
+        }
+        match (metric, replicas > current) {
+            (Metric::Resource(Resource::Cpu), true) => Self::CpuAboveTarget,
+            (Metric::Resource(Resource::Cpu), false) => Self::CpuBelowTarget,
+            (Metric::Resource(Resource::Memory), true) => Self::MemoryAboveTarget,
+            (Metric::Resource(Resource::Memory), false) => Self::MemoryBelowTarget,
+            (Metric::Figure(Figure::Qps), true) => Self::QpsAboveTarget,
+            (Metric::Figure(Figure::Qps), false) => Self::QpsBelowTarget,
+            (Metric::Figure(Figure::LatencyP99), true) => Self::LatencyAboveTarget,
+            (Metric::Figure(Figure::LatencyP99), false) => Self::LatencyBelowTarget,
+            (Metric::Figure(Figure::ReadQueue), true) => Self::QueueAboveTarget,
+            (Metric::Figure(Figure::ReadQueue), false) => Self::QueueBelowTarget,
         }
     }
 }

@@ -30,6 +30,7 @@ fn pod(used: u64) -> PodLoad {
         terminating: false,
         requests: resources(1_000),
         usage: Some(Sample { used: resources(used), sampled_at: START, window: seconds(15) }),
+        figures: Figures::default(),
     }
 }
 
@@ -58,7 +59,7 @@ fn settings() -> ScalingSettings {
 }
 
 fn judged(current: u32, pods: Vec<PodLoad>, settings: &ScalingSettings) -> TargetJudgement {
-    let seen = Observation { current, pods, raw_desired: None };
+    let seen = Observation { current, pods, figure_targets: Figures::default(), raw_desired: None };
     judge(&seen, &History::default(), settings, START)
 }
 
@@ -256,7 +257,12 @@ fn limited(
     history: &History<'_>,
     settings: &ScalingSettings,
 ) -> (u32, Option<Limiter>) {
-    let seen = Observation { current, pods: vec![], raw_desired: Some(raw) };
+    let seen = Observation {
+        current,
+        pods: vec![],
+        figure_targets: Figures::default(),
+        raw_desired: Some(raw),
+    };
     let judged = judge(&seen, history, settings, START);
     assert_eq!(judged.raw, Some(raw), "what is remembered is not limited");
     (judged.desired, judged.limited_by)
@@ -499,7 +505,7 @@ proptest! {
             now = now + seconds(pass);
             let (_, current) = *numbers.last().unwrap();
             let history = History { recommendations: &[], changes: &changes };
-            let seen = Observation { current, pods: vec![], raw_desired: Some(raw) };
+            let seen = Observation { current, pods: vec![], figure_targets: Figures::default(), raw_desired: Some(raw) };
             let to = judge(&seen, &history, &settings, now).desired;
             if to == current {
                 continue;
@@ -535,7 +541,7 @@ proptest! {
         for pass in passes {
             now = now + seconds(pass);
             let history = History { recommendations: &[], changes: &changes };
-            let seen = Observation { current, pods: vec![], raw_desired: Some(900) };
+            let seen = Observation { current, pods: vec![], figure_targets: Figures::default(), raw_desired: Some(900) };
             let to = judge(&seen, &history, &settings, now).desired;
             changes.push((now, i64::from(to) - i64::from(current)));
             current = to;

@@ -80,7 +80,7 @@ impl Falconer {
         if world.pods.iter().all(|pod| pod.is_ready) {
             self.ledger.ended(&id, now);
         }
-        self.ledger.observe(&id, replicas, &self.settings, now);
+        self.ledger.observe(&id, replicas, &self.settings, INTERVAL, now);
         let judged = judge(&request, &self.ledger, Some(&self.settings), now);
         if let Some(recommended) = judged.recommended {
             self.ledger.recommend(&id, recommended, now);
@@ -104,6 +104,9 @@ impl Falconer {
         }
     }
 }
+
+/// Between two looks of falconer.
+const INTERVAL: Duration = Duration::from_secs(15);
 
 impl Rule for Falconer {
     fn look(&mut self, world: &World) -> u32 {
@@ -138,6 +141,7 @@ fn request(world: &World, now: Timestamp) -> ScalingRequest {
         workloads: vec![workload],
         pods: world.pods.iter().map(|one| pod(one, world, now)).collect(),
         usage: world.pods.iter().map(|pod| usage(pod, world, now)).collect(),
+        figures: Vec::new(),
         health: HealthState::Healthy,
         being_restarted: Vec::new(),
         sick_below: Vec::new(),
