@@ -122,7 +122,7 @@ impl Stage {
     fn set() -> anyhow::Result<Self> {
         let mut targets = Targets::start(COUNT)?;
         let mail = MailServer::start()?;
-        let more = format!("[alerter]\ngroup_wait = \"1s\"\n\n{}", mail.configuration());
+        let more = mail.configuration("1s");
         let configuration = falconer::configuration(&targets, INTERVAL, TIMEOUT, &more);
         let falconer = Falconer::start(&configuration)?;
         falconer.wait_until_ready(READY_LIMIT)?;

@@ -35,7 +35,7 @@ use falconer::metrics::Metrics;
 use falconer::model::{
     ComponentId, IncidentId, Notification, Reason, ReasonKind, Receipt, Severity,
 };
-use falconer::policy::notification::Alert;
+use falconer::policy::notification::{Alert, RateLimit};
 use serde_json::{Value, json};
 use support::report::{self, percentile, rounded};
 
@@ -133,6 +133,8 @@ fn settings() -> AlerterSettings {
         group_wait: Duration::ZERO,
         repeat_interval: Duration::from_hours(24),
         send_resolved: false,
+        // Each incident is a message of its own here, however many there are.
+        rate_limit: RateLimit { messages: 1_000_000, per: Duration::from_secs(1) },
         ..AlerterSettings::default()
     }
 }

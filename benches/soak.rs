@@ -67,7 +67,7 @@ impl Soak {
     fn begin(seed: u64) -> anyhow::Result<Self> {
         let mut targets = Targets::start(COUNT)?;
         let mail = MailServer::start()?;
-        let more = mail.configuration();
+        let more = mail.configuration("5s");
         let configuration = falconer::configuration(&targets, INTERVAL, TIMEOUT, &more);
         let falconer = Falconer::start(&configuration)?;
         falconer.wait_until_ready(READY_LIMIT)?;

@@ -50,11 +50,14 @@ impl MailServer {
         Ok(Self { sink, fault, address, _runtime: runtime })
     }
 
-    /// The TOML table with which falconer mails to it.
-    pub fn configuration(&self) -> String {
+    /// The TOML tables with which falconer mails to it, one message for each incident, however many
+    /// there are.
+    pub fn configuration(&self, group_wait: &str) -> String {
         let (host, port) = (self.address.ip(), self.address.port());
         format!(
-            "[alerter.email]\nhost = \"{host}\"\nport = {port}\nsecurity = \"none\"\n\
+            "[alerter]\ngroup_by = [\"component\"]\ngroup_wait = \"{group_wait}\"\n\
+             rate_limit = {{ messages = 100000, per = \"10m\" }}\n\n\
+             [alerter.email]\nhost = \"{host}\"\nport = {port}\nsecurity = \"none\"\n\
              from = \"falconer@example.com\"\nto = [\"admin@example.com\"]\ntimeout = \"10s\"\n"
         )
     }
