@@ -362,6 +362,11 @@ async fn a_change_is_made_only_of_what_the_decision_was_based_on() {
     let request = bench.change("querynode", 2, 3);
     let spec = json!({"spec": {"components": {"queryNode": {"replicas": 5}}}});
     bench.person("PATCH", MILVUS, spec).await;
+    // Before the operator has carried it over, the same is refused in other words.
+    until(&bench.cluster, "it is not carried over", |inventory| {
+        active(inventory, "querynode").desired_replicas == 5
+    })
+    .await;
     let error = bench.refused(&request).await;
     assert!(matches!(error, ClusterError::Conflict { .. }), "{error:?}");
 }
