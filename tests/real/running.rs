@@ -94,6 +94,9 @@ timeout = "4s"
 canary_collections = ["products", "reviews"]
 
 [alerter]
+# Each of its alerts in a message of its own.
+group_by = ["component"]
+rate_limit = { messages = 1000, per = "1m" }
 group_wait = "1s"
 [alerter.email]
 host = "127.0.0.1"
