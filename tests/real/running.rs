@@ -96,7 +96,7 @@ canary_collections = ["products", "reviews"]
 [alerter]
 # Each of its alerts in a message of its own.
 group_by = ["component"]
-rate_limit = { messages = 1000, per = "1m" }
+rate_limit = {{ messages = 1000, per = "1m" }}
 group_wait = "1s"
 [alerter.email]
 host = "127.0.0.1"
