@@ -36,23 +36,11 @@ impl Scaler {
             self.tell(&component, "no_platform", words);
             return;
         };
+        if !self.may_begin(&component, &plan) {
+            return;
+        }
         let now = self.around.clock.now();
-        if let Some(pause) = self.around.circuits.pause(&component.cluster, now) {
-            self.tell(&component, "platform_paused", format!("not scaled: {pause}"));
-            return;
-        }
         let deadline = self.around.leadership.deadline(self.settings.request_timeout);
-        if let Err(reason) = self.around.leadership.covers(now, deadline) {
-            // Words that change with the time left are told once too.
-            self.tell(&component, "not_leader", format!("not scaled here: {reason}"));
-            return;
-        }
-        let who = ActionHolder::Scaler;
-        if self.around.registry.claim(&component.cluster, &plan.workload, who).is_err() {
-            let words = format!("not scaled: {} is being restarted", plan.workload);
-            self.tell(&component, "being_restarted", words);
-            return;
-        }
         self.around.circuits.begin(&component.cluster, now);
         self.ledger().begin(&component, &plan, now);
         tracing::info!(
@@ -83,6 +71,29 @@ impl Scaler {
                 .into_actor(self)
                 .map(move |answer, act, ctx| act.on_change_answered(component, plan, answer, ctx)),
         );
+    }
+
+    /// Whether a change, or a drain before it, may begin, as far as it is known before it is asked
+    /// for. The workload is claimed where it may.
+    pub(super) fn may_begin(&mut self, component: &ComponentId, plan: &PlannedChange) -> bool {
+        let now = self.around.clock.now();
+        let deadline = self.around.leadership.deadline(self.settings.request_timeout);
+        if let Some(pause) = self.around.circuits.pause(&component.cluster, now) {
+            self.tell(component, "platform_paused", format!("not scaled: {pause}"));
+            return false;
+        }
+        if let Err(reason) = self.around.leadership.covers(now, deadline) {
+            // Words that change with the time left are told once too.
+            self.tell(component, "not_leader", format!("not scaled here: {reason}"));
+            return false;
+        }
+        let who = ActionHolder::Scaler;
+        let claimed = self.around.registry.claim(&component.cluster, &plan.workload, who);
+        if claimed.is_err() {
+            let words = format!("not scaled: {} is being restarted", plan.workload);
+            self.tell(component, "being_restarted", words);
+        }
+        claimed.is_ok()
     }
 
     fn on_change_answered(

@@ -13,7 +13,6 @@ use actix::prelude::*;
 
 use super::Scaler;
 use crate::actors::platform::within;
-use crate::actors::registry::ActionHolder;
 use crate::effects::{Applied, ClusterError, ManagementError, QueryNodes, RemovalPreference};
 use crate::model::{ComponentId, EventType, HealthState, Reason, ReasonKind, WorkloadKind};
 use crate::policy::scaling::caution::Drained;
@@ -73,27 +72,6 @@ impl Scaler {
                 .into_actor(self)
                 .map(move |answer, act, ctx| act.on_drain_begun(&component, answer, ctx)),
         );
-    }
-
-    /// Whether a change may begin, as far as it is known before it is asked for.
-    fn may_begin(&mut self, component: &ComponentId, plan: &PlannedChange) -> bool {
-        let now = self.around.clock.now();
-        let deadline = self.around.leadership.deadline(self.settings.request_timeout);
-        if let Some(pause) = self.around.circuits.pause(&component.cluster, now) {
-            self.tell(component, "platform_paused", format!("not scaled: {pause}"));
-            return false;
-        }
-        if let Err(reason) = self.around.leadership.covers(now, deadline) {
-            self.tell(component, "not_leader", format!("not scaled here: {reason}"));
-            return false;
-        }
-        let claimed =
-            self.around.registry.claim(&component.cluster, &plan.workload, ActionHolder::Scaler);
-        if claimed.is_err() {
-            let words = format!("not scaled: {} is being restarted", plan.workload);
-            self.tell(component, "being_restarted", words);
-        }
-        claimed.is_ok()
     }
 
     fn on_drain_begun(

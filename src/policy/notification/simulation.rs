@@ -174,8 +174,8 @@ struct Known {
 struct Reader {
     ids: BTreeMap<Arc<str>, Vec<(IncidentId, AlertStatus)>>,
     known: BTreeMap<IncidentId, Known>,
-    /// When the newest message of a group was accepted and known to be.
-    told_at: BTreeMap<BTreeMap<String, String>, Timestamp>,
+    /// When the newest message that named an incident was accepted and known to be.
+    told_at: BTreeMap<IncidentId, Timestamp>,
     wrong: Vec<String>,
 }
 
@@ -208,13 +208,15 @@ impl Reader {
                 }
             }
         }
-        let last = self.told_at.get(&message.group).copied().unwrap_or_default();
+        let told = message.alerts().map(|one| self.told_at.get(&one.incident).copied());
+        let last = told.map(Option::unwrap_or_default).max().unwrap_or_default();
         // Two seconds: an attempt may have begun before the one that was accepted ended.
         if !is_news && now.since(last) + Duration::from_secs(2) < repeat {
             self.wrong.push(format!("{} is neither news nor due: {message:?}", message.id));
         }
         if is_seen {
-            self.told_at.insert(message.group.clone(), now);
+            let told = message.alerts().map(|one| (one.incident.clone(), now));
+            self.told_at.extend(told);
         }
     }
 }
