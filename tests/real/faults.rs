@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(150);
 const BLOCKED_CHECKS: Duration = Duration::from_secs(33);
 
 /// A fault this soon after a recovery would count as the same trouble come back, which is left to a
-/// person: a little more than the configured `verify_timeout`.
+/// person: a little more than the configured `recurrence_window`.
 const RECURRENCE: Duration = Duration::from_secs(45);
 
 fn is(component: &str, state: &str) -> impl Fn(&Seen) -> bool {
@@ -163,7 +163,9 @@ fn a_real_milvus_is_watched_and_healed_and_keeps_its_data() {
     laptop.signal(Signal::SIGCONT);
     assert_eq!(laptop.milvus_pid(), pid, "nothing has restarted it meanwhile");
     assert_eq!(scene.falconer.first(fault, is(PROCESS, "unhealthy")), None);
-    scene.heals("SIGSTOP for 25 s, then half-dead", fault, &["status", "reported_unhealthy"]);
+    // It has lost its session meanwhile: 2.3.5 goes on half-dead, or panics and ends.
+    let kinds = ["status", "reported_unhealthy", "not_running", "refused"];
+    scene.heals("SIGSTOP for 25 s", fault, &kinds);
 
     let mut kept = Err("never asked".to_owned());
     eventually("the collections are loaded again", PATIENCE, || {
