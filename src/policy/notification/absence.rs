@@ -39,7 +39,7 @@ fn tried_at(delivery: &Delivery) -> Option<Timestamp> {
     match delivery {
         Delivery::Sending { since, .. } => Some(*since),
         Delivery::Retrying { failed_at, .. } => Some(*failed_at),
-        Delivery::Waiting { .. } | Delivery::Delivered { .. } | Delivery::Closed { .. } => None,
+        Delivery::Waiting { .. } | Delivery::Delivered { .. } => None,
     }
 }
 

@@ -112,8 +112,11 @@ pub struct OpenAlert {
     /// The attention that it gets.
     #[serde(default, skip_serializing_if = "Attention::is_blank")]
     pub attention: Attention,
-    /// By the receiver's name.
+    /// Where something is, or may be, left to be said, by the receiver's name.
     pub deliveries: BTreeMap<Arc<str>, Delivery>,
+    /// Where nothing is, and why, by the receiver's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub closed: BTreeMap<Arc<str>, CloseReason>,
 }
 
 /// How one receiver does.
@@ -174,6 +177,7 @@ impl OpenAlert {
             held: BTreeMap::new(),
             attention: Attention::default(),
             deliveries: BTreeMap::new(),
+            closed: BTreeMap::new(),
         }
     }
 
@@ -228,16 +232,13 @@ impl OpenAlert {
         }
     }
 
-    /// How it ended at each receiver where it did.
-    pub(super) fn outcomes(&self) -> BTreeMap<Arc<str>, CloseReason> {
-        let closed = self.deliveries.iter().filter_map(|(receiver, delivery)| match delivery {
-            Delivery::Closed { reason } => Some((Arc::clone(receiver), *reason)),
-            Delivery::Waiting { .. }
-            | Delivery::Sending { .. }
-            | Delivery::Delivered { .. }
-            | Delivery::Retrying { .. } => None,
-        });
-        closed.collect()
+    /// Nothing is left to be said there.
+    pub(super) fn close(&mut self, receiver: &str, reason: CloseReason) {
+        if let Some((receiver, _)) = self.deliveries.remove_entry(receiver) {
+            self.groups.remove(&receiver);
+            self.held.remove(&receiver);
+            self.closed.insert(receiver, reason);
+        }
     }
 }
 

@@ -194,7 +194,7 @@ impl OpenAlert {
         self.attention.words = Some(format!("not acknowledged for {}", words(level.after)));
         let receivers = level.to.iter().filter_map(|name| settings.receiver_named(name));
         let receivers: Vec<Arc<str>> = receivers.collect();
-        for receiver in &receivers {
+        for receiver in receivers.iter().filter(|one| !self.closed.contains_key(*one)) {
             match self.deliveries.entry(Arc::clone(receiver)) {
                 Entry::Vacant(entry) => {
                     entry.insert(Delivery::Waiting { due: now });
@@ -203,9 +203,7 @@ impl OpenAlert {
                     Delivery::Waiting { due } => *due = now.min(*due),
                     Delivery::Delivered { told } => told.is_outdated = true,
                     // It is being told.
-                    Delivery::Sending { .. }
-                    | Delivery::Retrying { .. }
-                    | Delivery::Closed { .. } => {}
+                    Delivery::Sending { .. } | Delivery::Retrying { .. } => {}
                 },
             }
         }

@@ -157,8 +157,9 @@ impl AlertBook {
                 self.hurry(incident, receiver, now);
                 return;
             }
-            Some(Delivery::Waiting { .. }) | None => {}
-            Some(_) => return,
+            Some(Delivery::Waiting { .. }) => {}
+            None if !open.closed.contains_key(receiver) => {}
+            Some(_) | None => return,
         }
         let due = self.join(incident, receiver, place, now);
         if let Some(open) = self.alerts.get_mut(incident) {
@@ -224,11 +225,11 @@ impl AlertBook {
         self.join_all(settings, now);
         self.look_at_holds(holds, now);
         self.close(Moment { settings, pace, now });
-        let over = self.alerts.extract_if(.., |_, open| {
-            open.resolution.is_some() && !open.deliveries.values().any(Delivery::is_open)
-        });
+        let over = self
+            .alerts
+            .extract_if(.., |_, open| open.resolution.is_some() && open.deliveries.is_empty());
         let finished: Vec<Finished> =
-            over.map(|(incident, open)| Finished { incident, outcomes: open.outcomes() }).collect();
+            over.map(|(incident, open)| Finished { incident, outcomes: open.closed }).collect();
         self.touched.incidents.extend(finished.iter().map(|one| one.incident.clone()));
         self.look_at_groups(now);
         finished
@@ -237,8 +238,7 @@ impl AlertBook {
     fn close(&mut self, moment: Moment<'_>) {
         let mut closed = Vec::new();
         for (incident, open) in &self.alerts {
-            let open_ones = open.deliveries.iter().filter(|(_, one)| one.is_open());
-            for (receiver, _) in open_ones {
+            for receiver in open.deliveries.keys() {
                 let case = self.case(open, receiver, moment);
                 if let Some(NotificationDecision::Close { reason }) = case.map(|one| one.decide()) {
                     closed.push((incident.clone(), Arc::clone(receiver), reason));
@@ -247,7 +247,7 @@ impl AlertBook {
         }
         for (incident, receiver, reason) in closed {
             if let Some(open) = self.alerts.get_mut(&incident) {
-                open.deliveries.insert(receiver, Delivery::Closed { reason });
+                open.close(&receiver, reason);
                 self.touched.incident(&incident);
             }
         }

@@ -47,7 +47,6 @@ impl Case<'_> {
             Delivery::Retrying { retry_at, told, is_last, .. } => {
                 self.again(*retry_at, told.is_some(), *is_last)
             }
-            Delivery::Closed { reason } => close(*reason),
         }
     }
 
@@ -59,7 +58,6 @@ impl Case<'_> {
             told.is_none() || self.moment.settings.send_resolved,
         );
         let status = match self.open.resolution {
-            _ if !self.delivery.is_open() => return None,
             Some(_) if !wants_end || (never_tried && !self.was_due()) => return None,
             Some(_) => AlertStatus::Resolved,
             None if self.hold().is_some() && !self.is_kept_alive() => return None,
@@ -111,8 +109,7 @@ impl Case<'_> {
                 Delivery::Waiting { .. }
                 | Delivery::Sending { .. }
                 | Delivery::Delivered { .. }
-                | Delivery::Retrying { .. }
-                | Delivery::Closed { .. },
+                | Delivery::Retrying { .. },
                 _,
             ) => true,
         }

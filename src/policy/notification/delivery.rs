@@ -54,6 +54,12 @@ const fn is_false(flag: &bool) -> bool {
 }
 
 impl Draft {
+    /// What a receiver knows that accepts it at `at`.
+    pub(super) fn told(&self, at: Timestamp) -> Told {
+        let Self { severity, called_at, changed_at, .. } = *self;
+        Told { at, severity, called_at, changed_at, is_outdated: false }
+    }
+
     /// Whether it tells of trouble that is new after `told`: an incident, a worse one, or one that is
     /// left to a person.
     pub(super) fn is_trouble(&self, told: Option<Told>) -> bool {
@@ -133,11 +139,6 @@ pub enum Delivery {
         #[serde(skip)]
         is_last: bool,
     },
-    /// Nothing is left to be said.
-    Closed {
-        /// Why.
-        reason: CloseReason,
-    },
 }
 
 impl Delivery {
@@ -145,17 +146,14 @@ impl Delivery {
     pub(super) fn error(&self) -> Option<&str> {
         match self {
             Self::Retrying { error, .. } => Some(error),
-            Self::Waiting { .. }
-            | Self::Sending { .. }
-            | Self::Delivered { .. }
-            | Self::Closed { .. } => None,
+            Self::Waiting { .. } | Self::Sending { .. } | Self::Delivered { .. } => None,
         }
     }
 
     /// The message under way, its failed attempts, and what was accepted before.
     pub(super) fn progress(&self) -> (Option<Draft>, u32, Option<Told>) {
         match self {
-            Self::Waiting { .. } | Self::Closed { .. } => (None, 0, None),
+            Self::Waiting { .. } => (None, 0, None),
             Self::Delivered { told } => (None, 0, Some(*told)),
             Self::Sending { draft, failures, told, .. }
             | Self::Retrying { draft, failures, told, .. } => (Some(*draft), *failures, *told),
@@ -170,11 +168,6 @@ impl Delivery {
     /// The newest firing message that was accepted.
     pub(super) fn told(&self) -> Option<Told> {
         self.progress().2
-    }
-
-    /// Whether something may still have to be said.
-    pub(super) fn is_open(&self) -> bool {
-        !matches!(self, Self::Closed { .. })
     }
 }
 

@@ -256,7 +256,7 @@ impl AlertBook {
     /// Whether `open` is told at `receiver`, sooner or later.
     fn is_for(&self, open: &OpenAlert, receiver: &str) -> bool {
         match open.deliveries.get(receiver) {
-            None | Some(Delivery::Closed { .. }) => false,
+            None => false,
             Some(Delivery::Retrying { told: None, failures, .. }) => {
                 !self.is_refused(receiver, *failures)
             }
@@ -279,7 +279,7 @@ impl AlertBook {
     /// is no longer in the book was told of.
     fn was_told(&self, cause: &ComponentId, receiver: &str) -> bool {
         let is_told = |open: &OpenAlert| match open.deliveries.get(receiver) {
-            None | Some(Delivery::Closed { .. }) => false,
+            None => false,
             Some(Delivery::Waiting { .. }) => {
                 // Also what was told with a cause of its own.
                 open.held.get(receiver).is_some_and(|hold| hold.kind.is_for_good())

@@ -122,8 +122,8 @@ impl AlertBook {
     ) -> impl Iterator<Item = &OpenAlert> {
         let lives = move |(incident, open): &(&IncidentId, &OpenAlert)| {
             *incident != but
+                && open.deliveries.contains_key(receiver)
                 && open.groups.get(receiver) == Some(key)
-                && open.deliveries.get(receiver).is_some_and(Delivery::is_open)
         };
         self.alerts.iter().filter(lives).map(|(_, open)| open)
     }
@@ -147,7 +147,7 @@ impl AlertBook {
     pub(super) fn join_all(&mut self, settings: &NotificationSettings, now: Timestamp) {
         let mut strays = Vec::new();
         for (incident, open) in &self.alerts {
-            for (receiver, delivery) in open.deliveries.iter().filter(|(_, one)| one.is_open()) {
+            for (receiver, delivery) in &open.deliveries {
                 let key = open.groups.get(receiver);
                 let group = key.and_then(|key| self.groups.get(receiver)?.get(key));
                 if group.is_none_or(|group| group.timing.is_none()) {
@@ -182,10 +182,9 @@ impl AlertBook {
         let groups = self.groups.entry(Arc::clone(receiver)).or_default();
         let base = match delivery {
             Delivery::Waiting { due } => *due,
-            Delivery::Sending { .. }
-            | Delivery::Delivered { .. }
-            | Delivery::Retrying { .. }
-            | Delivery::Closed { .. } => now,
+            Delivery::Sending { .. } | Delivery::Delivered { .. } | Delivery::Retrying { .. } => {
+                now
+            }
         };
         let place = Place { key: Arc::clone(&key), labels, timing };
         let group = groups.entry(Arc::clone(&key)).or_insert_with(|| Group::new(&place, base));
@@ -203,7 +202,7 @@ impl AlertBook {
         let mut living: BTreeSet<(&Arc<str>, &Arc<str>)> = BTreeSet::new();
         let mut reminding: BTreeSet<(&Arc<str>, &Arc<str>)> = BTreeSet::new();
         for open in self.alerts.values() {
-            for (receiver, delivery) in open.deliveries.iter().filter(|(_, one)| one.is_open()) {
+            for (receiver, delivery) in &open.deliveries {
                 let Some(key) = open.groups.get(receiver) else { continue };
                 living.insert((receiver, key));
                 let asks = delivery.told().is_some()

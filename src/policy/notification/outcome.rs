@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::alert::ReceiverState;
 use super::book::{AlertBook, SendFailure};
-use super::delivery::{CloseReason, Delivery, Draft, Told};
+use super::delivery::{CloseReason, Delivery};
 use super::route::NotificationSettings;
 use crate::model::{AlertStatus, IncidentId, Notification, Receipt, Timestamp};
 use crate::policy::circuit::CircuitChange;
@@ -59,10 +59,9 @@ impl AlertBook {
     fn in_flight(&self, receiver: &str, made_at: Timestamp) -> Vec<IncidentId> {
         let is_member = |delivery: &Delivery| match delivery {
             Delivery::Sending { draft, .. } => draft.made_at == made_at,
-            Delivery::Waiting { .. }
-            | Delivery::Delivered { .. }
-            | Delivery::Retrying { .. }
-            | Delivery::Closed { .. } => false,
+            Delivery::Waiting { .. } | Delivery::Delivered { .. } | Delivery::Retrying { .. } => {
+                false
+            }
         };
         let members = self.alerts.iter();
         let members =
@@ -90,7 +89,10 @@ impl AlertBook {
                 said.since = since;
             }
             is_digest |= draft.is_digest;
-            *delivery = after(draft, now);
+            match draft.status {
+                AlertStatus::Firing => *delivery = Delivery::Delivered { told: draft.told(now) },
+                AlertStatus::Resolved => open.close(receiver, CloseReason::ResolvedDelivered),
+            }
             self.touched.incident(incident);
         }
         for (key, said) in said {
@@ -131,8 +133,7 @@ impl AlertBook {
                 Delivery::Sending { failures, is_last, .. } => Some((*failures, *is_last)),
                 Delivery::Waiting { .. }
                 | Delivery::Delivered { .. }
-                | Delivery::Retrying { .. }
-                | Delivery::Closed { .. } => None,
+                | Delivery::Retrying { .. } => None,
             }
         });
         let (failures, is_last) = sending.max().unwrap_or_default();
@@ -200,16 +201,6 @@ impl ReceiverState {
     }
 }
 
-fn after(draft: Draft, now: Timestamp) -> Delivery {
-    let Draft { status, severity, called_at, changed_at, .. } = draft;
-    match status {
-        AlertStatus::Firing => Delivery::Delivered {
-            told: Told { at: now, severity, called_at, changed_at, is_outdated: false },
-        },
-        AlertStatus::Resolved => Delivery::Closed { reason: CloseReason::ResolvedDelivered },
-    }
-}
-
 /// A message that was being sent is tried again at `retry_at`, as the same one.
 pub(super) fn cut_off(delivery: Delivery, why: &str, retry_at: Timestamp) -> Delivery {
     match delivery {
@@ -222,9 +213,8 @@ pub(super) fn cut_off(delivery: Delivery, why: &str, retry_at: Timestamp) -> Del
             told,
             is_last: false,
         },
-        Delivery::Waiting { .. }
-        | Delivery::Delivered { .. }
-        | Delivery::Retrying { .. }
-        | Delivery::Closed { .. } => delivery,
+        Delivery::Waiting { .. } | Delivery::Delivered { .. } | Delivery::Retrying { .. } => {
+            delivery
+        }
     }
 }

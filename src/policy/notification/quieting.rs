@@ -59,8 +59,7 @@ impl<'a> QuietHolds<'a> {
             Delivery::Delivered { .. }
             | Delivery::Waiting { .. }
             | Delivery::Sending { .. }
-            | Delivery::Retrying { .. }
-            | Delivery::Closed { .. } => None,
+            | Delivery::Retrying { .. } => None,
         }
     }
 }

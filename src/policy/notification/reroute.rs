@@ -73,6 +73,7 @@ impl AlertBook {
                 }
                 keep
             });
+            open.closed.retain(|receiver, _| is_there(receiver));
             open.groups.retain(|receiver, _| open.deliveries.contains_key(receiver));
             open.held.retain(|receiver, _| open.deliveries.contains_key(receiver));
             for receiver in changed {
@@ -96,7 +97,7 @@ impl AlertBook {
 fn is_owed(delivery: &Delivery) -> bool {
     match delivery {
         Delivery::Waiting { .. } | Delivery::Sending { .. } | Delivery::Retrying { .. } => true,
-        Delivery::Delivered { .. } | Delivery::Closed { .. } => false,
+        Delivery::Delivered { .. } => false,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::book::{AlertBook, NextStep};
 use super::decision::Moment;
-use super::delivery::{Delivery, NotificationDecision, Pace, SendReason};
+use super::delivery::{NotificationDecision, Pace, SendReason};
 use super::message::Choice;
 use super::route::NotificationSettings;
 use crate::model::{IncidentId, Severity, Timestamp};
@@ -89,10 +89,6 @@ impl AlertBook {
     fn survey(&self, receiver: &str, moment: Moment<'_>) -> Survey {
         let mut survey = Survey::default();
         for (incident, open) in &self.alerts {
-            // With one receiver that hangs there are many alerts that nobody else has to hear of.
-            if !open.deliveries.get(receiver).is_some_and(Delivery::is_open) {
-                continue;
-            }
             let Some(case) = self.case(open, receiver, moment) else { continue };
             let key = &open.groups[receiver];
             let ready = match case.decide() {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::alert::{Alert, OpenAlert};
 use super::book::{AlertBook, Touched};
@@ -25,7 +26,9 @@ const KIND: &str = "alert";
 /// What the keys of groups begin with.
 const GROUP_KIND: &str = "group";
 /// The form of an alert's text; one that this version does not know is not read.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
+/// The form in which deliveries were listed too of which nothing was left to be said.
+const FORM_WITH_CLOSED_DELIVERIES: u32 = 2;
 /// The form before there were groups: everything in it means the same.
 const FORM_WITHOUT_GROUPS: u32 = 1;
 /// The form of a group's text.
@@ -179,9 +182,9 @@ fn shorten(text: &mut String) {
 
 /// `None` where the text makes no sense.
 fn read(stored_as: &str, text: &str, now: Timestamp) -> Option<OpenAlert> {
-    let Stored { form, kept: mut open } = serde_json::from_str::<Stored<OpenAlert>>(text).ok()?;
-    let is_known = form == FORM || form == FORM_WITHOUT_GROUPS;
-    if !is_known || key(&open.alert.incident) != stored_as {
+    let kept = brought_forward(serde_json::from_str(text).ok()?)?;
+    let mut open = serde_json::from_value::<OpenAlert>(kept).ok()?;
+    if key(&open.alert.incident) != stored_as {
         return None;
     }
     open = shortened(open);
@@ -194,6 +197,23 @@ fn read(stored_as: &str, text: &str, now: Timestamp) -> Option<OpenAlert> {
         *delivery = resumed(delivery.clone(), now);
     }
     Some(open.after_absence(now))
+}
+
+/// An alert that was kept in this or an earlier form, in this one.
+fn brought_forward(mut kept: Value) -> Option<Value> {
+    match u32::try_from(kept.get("form")?.as_u64()?).ok()? {
+        FORM => {}
+        FORM_WITH_CLOSED_DELIVERIES | FORM_WITHOUT_GROUPS => {
+            let deliveries = std::mem::take(kept.get_mut("deliveries")?.as_object_mut()?);
+            let is_closed = |(_, one): &(String, Value)| one["state"] == "closed";
+            let (closed, open): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(is_closed);
+            let reason = |(receiver, one): (String, Value)| (receiver, one["reason"].clone());
+            kept["closed"] = closed.into_iter().map(reason).collect();
+            kept["deliveries"] = open.into_iter().collect();
+        }
+        _ => return None,
+    }
+    Some(kept)
 }
 
 /// `None` where the text makes no sense.
@@ -218,7 +238,7 @@ fn resumed(delivery: Delivery, now: Timestamp) -> Delivery {
             told.at = told.at.min(now);
             Delivery::Delivered { told }
         }
-        Delivery::Waiting { .. } | Delivery::Closed { .. } => delivery,
+        Delivery::Waiting { .. } => delivery,
     }
 }
 

@@ -6,7 +6,6 @@ use falconer::actors::status::StatusSnapshot;
 use falconer::model::{AlertMessage, AlertStatus, ComponentId, Notification, Severity, Timestamp};
 
 use falconer::policy::dependency::Place;
-use falconer::policy::notification::Delivery;
 
 use crate::world::death::Actor;
 use crate::world::receiver::{Accepted, Mood, Receiver, Story, call};
@@ -268,15 +267,7 @@ impl State {
         let mut wrong = Vec::new();
         for alert in &status.alerter.alerts {
             for receiver in self.receivers.iter().filter(|one| one.mood == Mood::Fine) {
-                let due = match alert.deliveries.get(&receiver.name) {
-                    Some(Delivery::Closed { .. }) | None => false,
-                    Some(
-                        Delivery::Waiting { .. }
-                        | Delivery::Sending { .. }
-                        | Delivery::Retrying { .. }
-                        | Delivery::Delivered { .. },
-                    ) => true,
-                };
+                let due = alert.deliveries.contains_key(&receiver.name);
                 // Told with its cause, or by somebody's wish not at all.
                 let held = alert.held.get(&receiver.name);
                 let is_held = held.is_some_and(|hold| hold.kind.outlasts_the_end());

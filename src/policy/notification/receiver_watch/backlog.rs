@@ -38,7 +38,7 @@ impl AlertBook {
                     (true, Some(draft.made_at))
                 }
                 Delivery::Waiting { due } => (*due < now && !open.is_held(receiver), None),
-                Delivery::Delivered { .. } | Delivery::Closed { .. } => (false, None),
+                Delivery::Delivered { .. } => (false, None),
             };
             if is_waiting {
                 backlog.alerts += 1;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::model::{
@@ -175,7 +176,7 @@ fn an_alert_is_kept_in_this_form() {
     let changes = book.take_changes();
     let kept = |key: &str| changes.get(key).cloned().flatten().expect("it is kept");
     let text = kept("alert/milvus-ha/proxy@2026-01-01T00:00:00.000Z");
-    let expected = r#"{"form":2,"alert":{"incident":"milvus-ha/proxy@2026-01-01T00:00:00.000Z","component":{"cluster":"milvus-ha","component":"proxy"},"severity":"critical","title":"proxy is unhealthy","reason":{"kind":"timeout","text":"no answer within 5 s"},"details":["proxy-1: timeout"],"action":"","causes":[],"suspicion":null,"settle_secs":0,"affects":[],"seen":[],"look_closer":[],"is_flapping":false,"started_at":"2026-01-01T00:00:00.000Z"},"raised_at":"2026-01-01T00:00:00.000Z","resolution":null,"acknowledged":null,"groups":{"email":"cluster=milvus-ha","webhook.oncall":"cluster=milvus-ha"},"deliveries":{"email":{"state":"sending","draft":{"status":"firing","severity":"critical","made_at":"2026-01-01T00:00:05.000Z"},"failures":0,"since":"2026-01-01T00:00:05.000Z","told":null},"webhook.oncall":{"state":"waiting","due":"2026-01-01T00:00:05.000Z"}}}"#;
+    let expected = r#"{"form":3,"alert":{"incident":"milvus-ha/proxy@2026-01-01T00:00:00.000Z","component":{"cluster":"milvus-ha","component":"proxy"},"severity":"critical","title":"proxy is unhealthy","reason":{"kind":"timeout","text":"no answer within 5 s"},"details":["proxy-1: timeout"],"action":"","causes":[],"suspicion":null,"settle_secs":0,"affects":[],"seen":[],"look_closer":[],"is_flapping":false,"started_at":"2026-01-01T00:00:00.000Z"},"raised_at":"2026-01-01T00:00:00.000Z","resolution":null,"acknowledged":null,"groups":{"email":"cluster=milvus-ha","webhook.oncall":"cluster=milvus-ha"},"deliveries":{"email":{"state":"sending","draft":{"status":"firing","severity":"critical","made_at":"2026-01-01T00:00:05.000Z"},"failures":0,"since":"2026-01-01T00:00:05.000Z","told":null},"webhook.oncall":{"state":"waiting","due":"2026-01-01T00:00:05.000Z"}}}"#;
     assert_eq!(text, expected);
     let group = r#"{"form":1,"labels":{"cluster":"milvus-ha"},"base":"2026-01-01T00:00:05.000Z""#;
     let thread = r#","thread":"email/cluster=milvus-ha@2026-01-01T00:00:05.000Z"}"#;
@@ -206,6 +207,26 @@ fn what_was_kept_before_there_were_groups_is_read_and_stays_told() {
     assert_eq!(reason, SendReason::Escalated);
     accept(&mut book, "email", &call, at(21));
     assert_eq!(next(&mut book, "email", at(22)), None, "once");
+}
+
+#[test]
+fn what_was_kept_with_what_was_closed_among_the_deliveries_is_read_and_stays_closed() {
+    let (mut book, message) = sending();
+    accept(&mut book, "email", &message, at(6));
+    let incident = message.lead.incident.clone();
+    book.resolve(&incident, at(60), at(60));
+    let (end, _) = next(&mut book, "email", at(120)).expect("the end");
+    accept(&mut book, "email", &end, at(121));
+    let kept = book.export();
+    let mut alert: Value = serde_json::from_str(&kept[&key(&incident)]).unwrap();
+    let reason = alert.as_object_mut().unwrap().remove("closed").unwrap()["email"].take();
+    assert_eq!(reason, "resolved_delivered");
+    alert["deliveries"]["email"] = json!({ "state": "closed", "reason": reason });
+    alert["form"] = 2.into();
+    let earlier = StoredState::from([(key(&incident), alert.to_string())]);
+    let mut book = started(&earlier, at(130));
+    assert_eq!(next(&mut book, "email", at(130)), None, "it was told the end");
+    assert!(next(&mut book, "webhook.oncall", at(130)).is_some(), "it was not");
 }
 
 #[test]
