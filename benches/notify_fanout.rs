@@ -252,10 +252,7 @@ async fn measure(incidents: usize) -> anyhow::Result<()> {
     let before = stage.phase("all answer", incidents, false).await;
     let during = stage.phase("one hangs", incidents, true).await;
     let after = stage.phase("all answer again", incidents, false).await;
-    let ratio = |quantile| {
-        let unhurt = before.at(quantile).midpoint(after.at(quantile));
-        rounded(during.at(quantile) / unhurt, 3)
-    };
+    let ratio = |quantile| rounded(during.at(quantile) / before.at(quantile), 3);
     let figures = json!({
         "receivers": RECEIVERS,
         "incidents_per_phase": incidents,

@@ -17,6 +17,7 @@ mod group;
 mod hold;
 mod inhibition;
 mod limit;
+mod listeners;
 mod membership;
 mod message;
 mod outcome;

@@ -123,6 +123,8 @@ impl AlertBook {
                 let receivers = open.call(&level, settings, now);
                 let incident = open.alert.incident.clone();
                 self.touched.incident(&incident);
+                let told = receivers.iter().filter(|one| open.deliveries.contains_key(*one));
+                told.for_each(|receiver| self.listeners.add(receiver, &incident));
                 let words = open.attention.words.clone().unwrap_or_default();
                 called.push(Escalated { incident, receivers, words });
             }

@@ -10,6 +10,7 @@ use super::alert::{Alert, OpenAlert, ReceiverState};
 use super::decision::Moment;
 use super::delivery::{CloseReason, Delivery, NotificationDecision, Pace, Resolution, SendReason};
 use super::hold::{Hold, Holds};
+use super::listeners::Listeners;
 use super::membership::Groups;
 use super::route::NotificationSettings;
 use super::routing::Place;
@@ -83,6 +84,8 @@ pub struct AlertBook {
     pub(super) alerts: BTreeMap<IncidentId, OpenAlert>,
     pub(super) receivers: BTreeMap<Arc<str>, ReceiverState>,
     pub(super) groups: Groups,
+    /// Follows from the deliveries of the alerts.
+    pub(super) listeners: Listeners,
     pub(super) touched: Touched,
 }
 
@@ -164,6 +167,7 @@ impl AlertBook {
         let due = self.join(incident, receiver, place, now);
         if let Some(open) = self.alerts.get_mut(incident) {
             open.deliveries.insert(Arc::clone(receiver), Delivery::Waiting { due });
+            self.listeners.add(receiver, incident);
             self.touched.incident(incident);
         }
         self.hurry(incident, receiver, now);
@@ -232,6 +236,7 @@ impl AlertBook {
             over.map(|(incident, open)| Finished { incident, outcomes: open.closed }).collect();
         self.touched.incidents.extend(finished.iter().map(|one| one.incident.clone()));
         self.look_at_groups(now);
+        debug_assert_eq!(self.listeners, Listeners::of(&self.alerts));
         finished
     }
 
@@ -248,6 +253,7 @@ impl AlertBook {
         for (incident, receiver, reason) in closed {
             if let Some(open) = self.alerts.get_mut(&incident) {
                 open.close(&receiver, reason);
+                self.listeners.remove(&receiver, &incident);
                 self.touched.incident(&incident);
             }
         }
@@ -269,6 +275,7 @@ impl AlertBook {
         });
         let left: Vec<IncidentId> = left.map(|(incident, _)| incident).collect();
         self.touched.incidents.extend(left);
+        self.listeners = Listeners::of(&self.alerts);
         let ends = self.alerts.values().filter_map(|open| open.resolution);
         let by = told_by?;
         ends.map(|end| end.seen_at.since(by)).min()

@@ -121,11 +121,9 @@ impl AlertBook {
         but: &IncidentId,
     ) -> impl Iterator<Item = &OpenAlert> {
         let lives = move |(incident, open): &(&IncidentId, &OpenAlert)| {
-            *incident != but
-                && open.deliveries.contains_key(receiver)
-                && open.groups.get(receiver) == Some(key)
+            *incident != but && open.groups.get(receiver) == Some(key)
         };
-        self.alerts.iter().filter(lives).map(|(_, open)| open)
+        self.open_at(receiver).filter(lives).map(|(_, open)| open)
     }
 
     /// What waits for the group's first flush is due now.
@@ -239,7 +237,7 @@ impl AlertBook {
         keys: &BTreeSet<Arc<str>>,
         saying: &BTreeMap<IncidentId, AlertStatus>,
     ) -> usize {
-        let goes_on = |open: &&OpenAlert| {
+        let goes_on = |(_, open): &(&IncidentId, &OpenAlert)| {
             let is_member = open.groups.get(receiver).is_some_and(|key| keys.contains(key));
             // What was tried may have been told without our knowing it.
             let told = || {
@@ -252,7 +250,7 @@ impl AlertBook {
                     None => told(),
                 }
         };
-        self.alerts.values().filter(goes_on).count()
+        self.open_at(receiver).filter(goes_on).count()
     }
 
     /// All groups, for the status.

@@ -121,7 +121,7 @@ impl AlertBook {
                 key: Arc::clone(open.groups.get(receiver)?),
             })
         };
-        self.alerts.iter().filter_map(member).collect()
+        self.open_at(receiver).filter_map(member).collect()
     }
 
     /// The alerts of a new message: all news of its groups, and as much of what else goes on there
@@ -136,7 +136,7 @@ impl AlertBook {
     ) -> Vec<Member> {
         let is_digest = keys.len() > 1;
         let mut members = Vec::new();
-        for (incident, open) in &self.alerts {
+        for (incident, open) in self.open_at(receiver) {
             let Some(case) = self.case(open, receiver, moment) else { continue };
             let key = &open.groups[receiver];
             if !keys.contains(key) || survey.is_under_way(incident) {
@@ -169,11 +169,16 @@ impl AlertBook {
         now: Timestamp,
         is_left: impl Fn(&IncidentId, &Draft) -> bool,
     ) {
-        for (incident, open) in &mut self.alerts {
-            let Some(delivery) = open.deliveries.get_mut(receiver) else { continue };
-            if !delivery.draft().is_some_and(|draft| is_left(incident, &draft)) {
+        let left = self.open_at(receiver).filter(|(incident, open)| {
+            let draft = open.deliveries[receiver].draft();
+            draft.is_some_and(|draft| is_left(incident, &draft))
+        });
+        let left: Vec<IncidentId> = left.map(|(incident, _)| incident.clone()).collect();
+        for incident in &left {
+            let open = self.alerts.get_mut(incident);
+            let Some(delivery) = open.and_then(|open| open.deliveries.get_mut(receiver)) else {
                 continue;
-            }
+            };
             *delivery = match delivery.told() {
                 Some(told) => Delivery::Delivered { told },
                 None => cut_off(delivery.clone(), LEFT_BEHIND, now),
@@ -263,7 +268,7 @@ impl AlertBook {
                 && matches!(open.deliveries.get(receiver), Some(Delivery::Delivered { .. }))
                 && !saying.contains_key(*incident)
         };
-        self.alerts.iter().filter(is_omitted).count()
+        self.open_at(receiver).filter(is_omitted).count()
     }
 
     /// The thread of the message, which begins with it where there is none; a digest is one of its

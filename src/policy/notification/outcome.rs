@@ -63,9 +63,8 @@ impl AlertBook {
                 false
             }
         };
-        let members = self.alerts.iter();
-        let members =
-            members.filter(|(_, open)| open.deliveries.get(receiver).is_some_and(is_member));
+        let members = self.open_at(receiver);
+        let members = members.filter(|(_, open)| is_member(&open.deliveries[receiver]));
         members.map(|(incident, _)| incident.clone()).collect()
     }
 
@@ -91,7 +90,10 @@ impl AlertBook {
             is_digest |= draft.is_digest;
             match draft.status {
                 AlertStatus::Firing => *delivery = Delivery::Delivered { told: draft.told(now) },
-                AlertStatus::Resolved => open.close(receiver, CloseReason::ResolvedDelivered),
+                AlertStatus::Resolved => {
+                    open.close(receiver, CloseReason::ResolvedDelivered);
+                    self.listeners.remove(receiver, incident);
+                }
             }
             self.touched.incident(incident);
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::alert::ReceiverState;
 use super::book::AlertBook;
 use super::delivery::Delivery;
+use super::listeners::Listeners;
 use super::route::NotificationSettings;
 use crate::model::{IncidentId, Timestamp};
 
@@ -88,6 +89,7 @@ impl AlertBook {
                 self.enlist(&incident, receiver, place, now);
             }
         }
+        self.listeners = Listeners::of(&self.alerts);
         self.join_all(settings, now);
         rerouted
     }

@@ -88,7 +88,7 @@ impl AlertBook {
 
     fn survey(&self, receiver: &str, moment: Moment<'_>) -> Survey {
         let mut survey = Survey::default();
-        for (incident, open) in &self.alerts {
+        for (incident, open) in self.open_at(receiver) {
             let Some(case) = self.case(open, receiver, moment) else { continue };
             let key = &open.groups[receiver];
             let ready = match case.decide() {

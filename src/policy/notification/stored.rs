@@ -17,6 +17,7 @@ use super::alert::{Alert, OpenAlert};
 use super::book::{AlertBook, Touched};
 use super::delivery::{Delivery, Resolution};
 use super::group::Group;
+use super::listeners::Listeners;
 use super::outcome::cut_off;
 use crate::model::state::of_kind;
 use crate::model::{IncidentId, StateChanges, StoredState, Timestamp};
@@ -118,6 +119,7 @@ impl AlertBook {
                 None => adopted.unreadable.push(key.clone()),
             }
         }
+        self.listeners = Listeners::of(&self.alerts);
         adopted
     }
 

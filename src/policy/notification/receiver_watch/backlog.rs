@@ -29,8 +29,8 @@ impl AlertBook {
     /// What waits for `receiver`: what was tried and not accepted, and what should have been tried.
     pub fn backlog(&self, receiver: &str, now: Timestamp) -> Backlog {
         let mut backlog = Backlog::default();
-        for open in self.alerts.values() {
-            let Some(delivery) = open.deliveries.get(receiver) else { continue };
+        for (_, open) in self.open_at(receiver) {
+            let delivery = &open.deliveries[receiver];
             let told_at = delivery.progress().2.map(|told| told.at);
             backlog.accepted_at = backlog.accepted_at.max(told_at);
             let (is_waiting, tried_since) = match delivery {
