@@ -153,6 +153,24 @@ pub fn judge(
     Judgement { decision, recommended: judged.recommended }
 }
 
+/// How many replicas the load asks for at this moment, whatever is under way; `None` where falconer
+/// would not look at it, or cannot tell.
+pub fn asked_for(
+    request: &ScalingRequest,
+    ledger: &ScalingLedger,
+    settings: Option<&ScalingSettings>,
+    now: Timestamp,
+) -> Option<u32> {
+    let (settings, workload) = may_ever(request, settings).ok()?;
+    match settings.mode {
+        ScalingMode::Step => {
+            let recommendation = step::recommend(request, workload, ledger, settings, now);
+            Some(recommendation.replicas(workload.desired_replicas))
+        }
+        ScalingMode::Target => by_target(request, workload, ledger, settings, now).recommended,
+    }
+}
+
 /// The same where nothing else scales `workload`.
 fn freely(
     request: &ScalingRequest,

@@ -319,6 +319,20 @@ fn what_does_nothing_is_a_warning_only_where_it_was_written() {
 }
 
 #[test]
+fn a_figure_that_the_mode_does_not_look_at_is_a_warning() {
+    let unseen = "[clusters.a]\n[scaler]\nqps_threshold = 50\nread_queue_threshold = 0\n\
+                  [scaler.querynode]\nlatency_p99_threshold = \"200ms\"\n";
+    let what = "has no effect in mode \"step\": it takes mode = \"target\"";
+    let expected = [
+        format!("actors.toml:3:17: \"qps_threshold\" in [scaler] {what}"),
+        format!("actors.toml:6:25: \"latency_p99_threshold\" in [scaler.querynode] {what}"),
+    ];
+    assert_eq!(warnings(unseen), expected);
+    let seen = format!("{unseen}mode = \"target\"\n");
+    assert_eq!(warnings(&seen), [""; 0], "the component has the figure of [scaler] too");
+}
+
+#[test]
 fn a_ladder_is_a_components_own_only_where_it_was_written_for_it() {
     let text = "[clusters.a]\n[recoverer]\nladder = [\"rollout_restart\"]\n\
                 [recoverer.mixcoord]\nladder = [\"rollout_restart\"]\n\

@@ -16,7 +16,7 @@ use crate::actors::platform::within;
 use crate::effects::{Applied, ClusterError, ManagementError, QueryNodes, RemovalPreference};
 use crate::model::{ComponentId, EventType, HealthState, Reason, ReasonKind, WorkloadKind};
 use crate::policy::scaling::caution::Drained;
-use crate::policy::scaling::{DrainPhase, DrainUnderWay, PlannedChange, ScalingRequest};
+use crate::policy::scaling::{DrainPhase, DrainUnderWay, PlannedChange, ScalingRequest, asked_for};
 
 /// What this incarnation does about drains; what must outlive it is in the ledger.
 #[derive(Default)]
@@ -189,17 +189,22 @@ impl Scaler {
     /// Looks whether a drain of the component has still to be gone on with.
     pub(super) fn look_at_drain(&mut self, load: &ScalingRequest, ctx: &mut Context<Self>) {
         let component = &load.component;
-        let is_emptying =
-            self.ledger().drain_of(component).is_some_and(|one| one.phase == DrainPhase::Emptying);
-        if !is_emptying {
-            return;
-        }
+        let drain = self.ledger().drain_of(component).cloned();
+        let Some(drain) = drain.filter(|drain| drain.phase == DrainPhase::Emptying) else { return };
         if load.health == HealthState::Unhealthy {
             self.give_back(component, "the component became unhealthy".to_owned(), ctx);
         } else if let Some(cause) = load.sick_below.first() {
             let why = format!("{} became unhealthy, on which it depends", cause.component);
             self.give_back(component, why, ctx);
+        } else if let Some(wanted) = self.asked_for(load).filter(|wanted| *wanted > drain.from) {
+            let why = format!("the load has risen meanwhile, and asks for {wanted} replicas");
+            self.give_back(component, why, ctx);
         }
+    }
+
+    fn asked_for(&self, load: &ScalingRequest) -> Option<u32> {
+        let settings = self.settings.for_component(&load.component);
+        asked_for(load, &self.ledger(), settings, self.around.clock.now())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::reactions::{MILLISECOND, SECOND};
 use super::{Judge, LONGEST_INTERVAL, respawn};
 use crate::config::path::KeyPath;
-use crate::config::settings::{CautionSettings, ScaleRules, ScalingSettings};
+use crate::config::settings::{CautionSettings, ScaleRules, ScalerMode, ScalingSettings};
 use crate::config::wording::did_you_mean;
 use crate::model::Role;
 use crate::policy::scaling::figures::Figure;
@@ -62,6 +62,33 @@ fn figures(judge: &mut Judge<'_>, path: &KeyPath, scaling: &ScalingSettings) {
     let latency = scaling.latency_p99_threshold;
     if !latency.is_zero() {
         judge.duration(&path.key(LATENCY_P99), latency, MILLISECOND, LONGEST_LATENCY);
+    }
+}
+
+/// Figures that mode "step" does not look at.
+pub(super) fn warn(judge: &mut Judge<'_>) {
+    let scaler = &judge.settings.scaler;
+    let path = KeyPath::of(&["scaler"]);
+    let is_for_others = scaler.components.values().any(|one| one.mode == ScalerMode::Target);
+    if !is_for_others {
+        unseen_figures(judge, &path, &ScalingSettings::from(&scaler.defaults));
+    }
+    for (name, settings) in &scaler.components {
+        unseen_figures(judge, &path.key(name), settings);
+    }
+}
+
+fn unseen_figures(judge: &mut Judge<'_>, path: &KeyPath, scaling: &ScalingSettings) {
+    let figures = [
+        (QPS, scaling.qps_threshold != 0),
+        (LATENCY_P99, !scaling.latency_p99_threshold.is_zero()),
+        (READ_QUEUE, scaling.read_queue_threshold != 0),
+    ];
+    for (key, _) in figures.into_iter().filter(|(_, is_wanted)| *is_wanted) {
+        let path = path.key(key);
+        if scaling.mode == ScalerMode::Step && judge.origins.is_set(&path) {
+            judge.value(&path, "has no effect in mode \"step\": it takes mode = \"target\"");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is valid but does nothing, and only where somebody wrote it, or more than was meant.
 
-use super::{Judge, WELL_KNOWN_DEPENDENCIES, names, receivers, recoverer, windows};
+use super::{Judge, WELL_KNOWN_DEPENDENCIES, names, receivers, recoverer, scaler, windows};
 use crate::config::origins::Origins;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
@@ -21,6 +21,7 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<Problem> {
     orphans(&mut judge);
     twins(&mut judge);
     recoverer::warn(&mut judge);
+    scaler::warn(&mut judge);
     windows::warn(&mut judge);
     let journal = &settings.recorder.path;
     if !journal.as_os_str().is_empty()

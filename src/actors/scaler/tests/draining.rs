@@ -319,6 +319,27 @@ fn an_incident_ends_a_drain() {
 }
 
 #[test]
+fn a_load_that_rises_meanwhile_ends_a_drain_and_one_that_only_stops_falling_does_not() {
+    in_virtual_time(async {
+        let (bench, milvus) = bench_with_milvus(|_| {});
+        milvus.state().never_empties = true;
+        bench.report(idle(&bench)).await;
+        let loaded = |percent| {
+            let mut load = idle(&bench);
+            load.0.usage = bench.load(3, percent).0.usage;
+            load
+        };
+        bench.report(loaded(60)).await;
+        assert!(is_draining(&bench), "{:?}", bench.words());
+        bench.report(loaded(99)).await;
+        assert!(!is_draining(&bench));
+        assert_eq!(milvus.state().nodes[&100].state, QueryNodeState::Normal);
+        let last = bench.words().pop().unwrap();
+        assert!(last.contains("the load has risen meanwhile, and asks for 4 replicas"), "{last}");
+    });
+}
+
+#[test]
 fn the_end_of_falconer_ends_a_drain() {
     in_virtual_time(async {
         let (bench, milvus) = bench_with_milvus(|_| {});
