@@ -56,7 +56,7 @@ impl MailServer {
         let (host, port) = (self.address.ip(), self.address.port());
         format!(
             "[alerter]\ngroup_by = [\"component\"]\ngroup_wait = \"{group_wait}\"\n\
-             rate_limit = {{ messages = 100000, per = \"10m\" }}\n\n\
+             rate_limit = {{ messages = 10000, per = \"1m\" }}\n\n\
              [alerter.email]\nhost = \"{host}\"\nport = {port}\nsecurity = \"none\"\n\
              from = \"falconer@example.com\"\nto = [\"admin@example.com\"]\ntimeout = \"10s\"\n"
         )

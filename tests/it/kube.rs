@@ -18,6 +18,7 @@ use falconer::clock::Clock;
 use falconer::effects::Cluster;
 use falconer::effects::cluster::kube::{ClientSource, KubeCluster, KubeSettings, Timing};
 use falconer::model::{Inventory, WorkloadKind, WorkloadRef};
+use falconer::sim::{AccessRule, SimSettings, Simulation};
 use serde_json::{Value, json};
 
 use fake_api::{FakeApi, NAMESPACE, apps, pods};
@@ -34,12 +35,44 @@ fn timing() -> Timing {
 }
 
 fn settings(api: &FakeApi) -> KubeSettings {
-    let url = format!("http://{}", api.address).parse().expect("a url");
+    settings_at(&format!("http://{}", api.address))
+}
+
+fn settings_at(url: &str) -> KubeSettings {
+    let url = url.parse().expect("a url");
     KubeSettings {
         source: ClientSource::Explicit(Box::new(kube::Config::new(url))),
         timing: timing(),
         ..KubeSettings::new("milvus-ha", NAMESPACE)
     }
+}
+
+/// A simulated cluster, all of whose pods are ready.
+async fn settled(settings: SimSettings) -> Simulation {
+    let sim = Simulation::start(SimSettings {
+        metrics_port: Some(0),
+        termination: Duration::from_millis(50),
+        ..settings
+    })
+    .expect("a simulation");
+    assert!(sim.settled(Duration::from_secs(20)).await, "the pods become ready");
+    sim
+}
+
+/// The adapter of a simulated cluster.
+fn adapter(sim: &Simulation) -> Arc<KubeCluster> {
+    KubeCluster::start(settings_at(&sim.api_url()), Clock::system())
+}
+
+/// What the Roles of these features grant together, as they are deployed.
+fn granted(features: &[&str]) -> Vec<AccessRule> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base/access");
+    let role = |name: &&str| {
+        let text = std::fs::read_to_string(format!("{folder}/{name}.yaml")).expect("the manifest");
+        let (role, _) = text.split_once("\n---\n").expect("a Role and its binding");
+        serde_saphyr::from_str::<Value>(role).expect("valid YAML")
+    };
+    features.iter().map(role).flat_map(|role| AccessRule::of_role(&role)).collect()
 }
 
 fn start(api: &FakeApi) -> Arc<KubeCluster> {

@@ -16,7 +16,7 @@ use falconer::sim::{
 use serde_json::{Value, json};
 
 use super::simulated::active;
-use super::{timing, until};
+use super::{adapter, granted, settled, until};
 
 const MILVUS: &str = "/apis/milvus.io/v1beta1/namespaces/milvus-ha/milvuses/milvus";
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/milvus-ha/deployments";
@@ -40,24 +40,15 @@ impl Bench {
                 ..ComponentSettings::of(Role::DataNode, 2)
             },
         ];
-        let sim = Simulation::start(SimSettings {
+        let sim = settled(SimSettings {
             layout,
             rolling_mode: RollingMode::TwoForQueryNode,
             components,
-            metrics_port: Some(0),
             startup: Duration::from_millis(100),
-            termination: Duration::from_millis(50),
             ..SimSettings::default()
         })
-        .expect("a simulation");
-        assert!(sim.settled(Duration::from_secs(20)).await, "the pods become ready");
-        let url = sim.api_url().parse().expect("a url");
-        let settings = KubeSettings {
-            source: ClientSource::Explicit(Box::new(kube::Config::new(url))),
-            timing: timing(),
-            ..KubeSettings::new("milvus-ha", "milvus-ha")
-        };
-        let cluster = KubeCluster::start(settings, Clock::system());
+        .await;
+        let cluster = adapter(&sim);
         let bench = Self { sim, cluster, roles: roles.to_vec() };
         bench.enforce();
         until(&bench.cluster, "the components are not seen", |inventory| {
@@ -77,14 +68,7 @@ impl Bench {
     }
 
     fn enforce(&self) {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base/access");
-        let role = |name: &&str| {
-            let text = std::fs::read_to_string(format!("{folder}/{name}.yaml")).expect("a file");
-            let (role, _) = text.split_once("\n---\n").expect("a Role and its binding");
-            serde_saphyr::from_str::<Value>(role).expect("valid YAML")
-        };
-        let rules = self.roles.iter().map(role).flat_map(|role| AccessRule::of_role(&role));
-        self.sim.enforce_access(Some(rules.collect()));
+        self.sim.enforce_access(Some(granted(&self.roles)));
     }
 
     /// What a person does, whom no rule holds.

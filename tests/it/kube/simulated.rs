@@ -14,32 +14,23 @@ use falconer::model::{
 };
 use falconer::sim::{ComponentSettings, Fault, Layout, SimSettings, Simulation};
 
-use super::{pod_names, timing, until};
+use super::{adapter, pod_names, settled, until};
 
 async fn simulated(layout: Layout) -> (Simulation, Arc<KubeCluster>) {
     let component =
         |role, replicas, kind| ComponentSettings { kind, ..ComponentSettings::of(role, replicas) };
-    let sim = Simulation::start(SimSettings {
+    let sim = settled(SimSettings {
         layout,
         components: vec![
             component(Role::Proxy, 2, WorkloadKind::Deployment),
             component(Role::QueryNode, 3, WorkloadKind::Deployment),
             component(Role::DataNode, 2, WorkloadKind::StatefulSet),
         ],
-        metrics_port: Some(0),
         startup: Duration::from_millis(200),
-        termination: Duration::from_millis(50),
         ..SimSettings::default()
     })
-    .expect("a simulation");
-    assert!(sim.settled(Duration::from_secs(20)).await, "the pods become ready");
-    let url = sim.api_url().parse().expect("a url");
-    let settings = KubeSettings {
-        source: ClientSource::Explicit(Box::new(kube::Config::new(url))),
-        timing: timing(),
-        ..KubeSettings::new("milvus-ha", "milvus-ha")
-    };
-    let cluster = KubeCluster::start(settings, Clock::system());
+    .await;
+    let cluster = adapter(&sim);
     until(&cluster, "the simulated cluster is not seen whole", is_whole).await;
     (sim, cluster)
 }

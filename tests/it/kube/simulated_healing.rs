@@ -18,45 +18,28 @@ use falconer::sim::{
 use serde_json::{Value, json};
 
 use super::simulated::active;
-use super::{timing, until};
+use super::{adapter, granted, settled, until};
+
+/// Watching, recovery and forced deletion.
+const HEALING: [&str; 3] = ["watch", "recovery", "force-delete"];
 
 async fn begin(layout: Layout) -> (Simulation, Arc<KubeCluster>) {
-    let sim = Simulation::start(SimSettings {
+    let sim = settled(SimSettings {
         layout,
         components: vec![ComponentSettings::of(Role::Proxy, 2)],
-        metrics_port: Some(0),
         probing: Some(Probing::QUICK),
         startup: Duration::from_millis(200),
-        termination: Duration::from_millis(50),
         crash_backoff: Duration::from_millis(500),
         ..SimSettings::default()
     })
-    .expect("a simulation");
-    assert!(sim.settled(Duration::from_secs(20)).await, "the pods become ready");
-    sim.enforce_access(Some(granted()));
-    let url = sim.api_url().parse().expect("a url");
-    let settings = KubeSettings {
-        source: ClientSource::Explicit(Box::new(kube::Config::new(url))),
-        timing: timing(),
-        ..KubeSettings::new("milvus-ha", "milvus-ha")
-    };
-    let cluster = KubeCluster::start(settings, Clock::system());
+    .await;
+    sim.enforce_access(Some(granted(&HEALING)));
+    let cluster = adapter(&sim);
     until(&cluster, "two ready proxies are not seen", |inventory| {
         inventory.is_current() && ready(inventory).len() == 2
     })
     .await;
     (sim, cluster)
-}
-
-/// What the Roles of watching, recovery and forced deletion grant together.
-fn granted() -> Vec<AccessRule> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base/access");
-    let roles = ["watch", "recovery", "force-delete"].map(|name| {
-        let text = std::fs::read_to_string(format!("{folder}/{name}.yaml")).expect("the manifest");
-        let (role, _) = text.split_once("\n---\n").expect("a Role and its binding");
-        serde_saphyr::from_str::<Value>(role).expect("valid YAML")
-    });
-    roles.iter().flat_map(AccessRule::of_role).collect()
 }
 
 fn proxies(inventory: &Inventory) -> &[Pod] {
@@ -113,7 +96,7 @@ async fn put_budget(sim: &Simulation, least: u32) {
     let made = client.post(url).body(budget.to_string());
     let made = made.header("content-type", "application/json").send().await.expect("answers");
     assert_eq!(made.status(), 201);
-    sim.enforce_access(Some(granted()));
+    sim.enforce_access(Some(granted(&HEALING)));
 }
 
 #[tokio::test]
