@@ -84,16 +84,14 @@ pub struct Mails(Vec<ReceivedMail>);
 impl Mails {
     /// Those that are about the component and have this status, `firing` or `resolved`.
     pub fn about(&self, component: &str, status: &str) -> usize {
-        let marker = format!(".{status}.");
-        let matches = |mail: &&ReceivedMail| {
-            mail.header("message-id").is_some_and(|id| id.contains(&marker))
-                && mail.subject().contains(component)
+        let is_about = |mail: &&ReceivedMail| {
+            mail.header("x-falconer-component").is_some_and(|names| names == component)
+                && has_status(mail, status)
         };
-        self.0.iter().filter(matches).count()
+        self.0.iter().filter(is_about).count()
     }
 
-    /// How many there are of each message: its id, which stays the same when an attempt is repeated,
-    /// begins with the incident's, then comes the status.
+    /// How many there are of each message: its id stays the same when an attempt is repeated.
     pub fn by_message(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for mail in &self.0 {
@@ -102,18 +100,19 @@ impl Mails {
         counts
     }
 
-    /// How many mails of this status each incident has brought.
+    /// How many mails of this status each matter of a component has brought; what comes again before
+    /// the end of one was told is the same matter.
     pub fn by_incident(&self, status: &str) -> BTreeMap<String, usize> {
-        let marker = format!(".{status}.");
         let mut counts = BTreeMap::new();
-        for mail in &self.0 {
-            let id = mail.header("message-id").unwrap_or_default();
-            if let Some((incident, _)) = id.split_once(&marker) {
-                *counts.entry(incident.to_owned()).or_default() += 1;
-            }
+        for mail in self.0.iter().filter(|mail| has_status(mail, status)) {
+            *counts.entry(mail.header("in-reply-to").unwrap_or_default()).or_default() += 1;
         }
         counts
     }
+}
+
+fn has_status(mail: &ReceivedMail, status: &str) -> bool {
+    mail.header("x-falconer-status").is_some_and(|of| of == status)
 }
 
 async fn accept(listener: TcpListener, sink: SocketAddr, fault: watch::Receiver<MailFault>) {

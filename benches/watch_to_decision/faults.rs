@@ -1,13 +1,11 @@
 //! Breaks pods of the simulated cluster, and heals them.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use falconer::sim::{Fault, Simulation};
-use serde_json::{Value, json};
 
-use super::observer::{client, lock};
+use super::observer::client;
 
 /// What a pod is reported as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +37,6 @@ pub struct Cluster<'a> {
     sim: &'a Simulation,
     client: reqwest::Client,
     components: Vec<String>,
-    /// Pods that were made not ready and are to be made ready again.
-    unready: Mutex<Vec<String>>,
 }
 
 impl<'a> Cluster<'a> {
@@ -48,7 +44,7 @@ impl<'a> Cluster<'a> {
     pub fn new(sim: &'a Simulation) -> anyhow::Result<Self> {
         let roles = sim.settings().components.iter();
         let components = roles.map(|component| component.role.as_str().to_owned()).collect();
-        Ok(Self { sim, client: client()?, components, unready: Mutex::default() })
+        Ok(Self { sim, client: client()?, components })
     }
 
     /// Their names.
@@ -56,14 +52,14 @@ impl<'a> Cluster<'a> {
         &self.components
     }
 
-    /// Breaks a pod of `component`, of a crash loop all of them, and says which one to look at.
-    /// `hangs`: the health page of one that is not ready never answers; one that is deleted is gone
-    /// at once.
+    /// Breaks a pod of `component`, of a crash loop all of them, and says which one to look at. One
+    /// whose page hangs is not ready as soon as the kubelet's probe has found that. `at_once`: one
+    /// that is deleted has no time to end.
     pub async fn break_one(
         &self,
         component: &str,
         kind: Kind,
-        hangs: bool,
+        at_once: bool,
     ) -> anyhow::Result<String> {
         let pods = self.sim.pods(component);
         let ready: Vec<_> = pods.iter().filter(|pod| pod.ready).collect();
@@ -71,30 +67,19 @@ impl<'a> Cluster<'a> {
         let pod = ready[fastrand::usize(..ready.len())].name.clone();
         match kind {
             Kind::Gone => {
-                let grace = if hangs { "?gracePeriodSeconds=0" } else { "" };
+                let grace = if at_once { "?gracePeriodSeconds=0" } else { "" };
                 let url = format!("{}{grace}", self.url(&pod));
                 self.client.delete(url).send().await?.error_for_status()?;
             }
             Kind::CrashLoop => self.sim.inject(Fault::CrashLoop { component: component.into() })?,
-            Kind::NotReady => {
-                if hangs {
-                    self.sim.inject(Fault::HangPod { pod: pod.clone() })?;
-                }
-                self.set_ready(&pod, false).await?;
-                lock(&self.unready).push(pod.clone());
-            }
+            Kind::NotReady => self.sim.inject(Fault::HangPod { pod: pod.clone() })?,
         }
         Ok(pod)
     }
 
     /// Everything is well again.
-    pub async fn heal(&self) -> anyhow::Result<()> {
+    pub fn heal(&self) {
         self.sim.heal();
-        let unready = std::mem::take(&mut *lock(&self.unready));
-        for pod in unready {
-            self.set_ready(&pod, true).await?;
-        }
-        Ok(())
     }
 
     /// Waits until every pod is ready.
@@ -105,29 +90,5 @@ impl<'a> Cluster<'a> {
     fn url(&self, pod: &str) -> String {
         let namespace = &self.sim.settings().namespace;
         format!("{}/api/v1/namespaces/{namespace}/pods/{pod}", self.sim.api_url())
-    }
-
-    /// Writes the pod's readiness, as a kubelet would.
-    async fn set_ready(&self, pod: &str, ready: bool) -> anyhow::Result<()> {
-        let url = self.url(pod);
-        let answer = self.client.get(&url).send().await?;
-        if answer.status().as_u16() == 404 {
-            return Ok(());
-        }
-        let mut object: Value = answer.error_for_status()?.json().await?;
-        let conditions = object.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
-        for condition in conditions.context("conditions")? {
-            if ["Ready", "ContainersReady"].iter().any(|kind| condition["type"] == **kind) {
-                condition["status"] = json!(if ready { "True" } else { "False" });
-            }
-        }
-        let patch = json!({"status": {"conditions": object["status"]["conditions"]}});
-        let patch = self
-            .client
-            .patch(format!("{url}/status"))
-            .header("content-type", "application/merge-patch+json")
-            .body(patch.to_string());
-        patch.send().await?.error_for_status()?;
-        Ok(())
     }
 }
