@@ -19,15 +19,15 @@ use super::throttle::{Throttle, Turn};
 use crate::clock::Clock;
 use crate::effects::{Journal, Notifier, NotifyError};
 use crate::metrics::{CircuitParty, Metrics};
-use crate::model::{Notification, Receipt, Timestamp};
+use crate::model::{Notification, Receipt};
 use crate::policy::circuit::CircuitChange;
 use crate::policy::notification::{
-    Alert, AlertBook, Escalated, Finished, NextStep, NotificationSettings, Pace, Raised,
-    ReceiverWatch, SendFailure, SendReason,
+    Alert, AlertBook, NotificationSettings, Pace, Raised, ReceiverWatch, SendFailure, SendReason,
 };
 use crate::policy::silence::SilenceBook;
 use sending::deliver;
 
+mod deciding;
 mod holding;
 mod inbox;
 mod keeping;
@@ -47,9 +47,6 @@ pub use parts::AlerterParts;
 pub use reconfigure::Reconfigure;
 pub use snapshot::{AlerterSnapshot, ReceiverSnapshot};
 pub use wishes::{AcknowledgeAlert, AddSilence, AlerterWishes, ExpireSilence};
-
-/// The shortest time for which the timer is set, so that rounding never makes it spin.
-const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// Decisions that new alerts call for are at least so far apart.
 const ADVANCE_EVERY: Duration = Duration::from_millis(20);
@@ -93,15 +90,6 @@ pub struct Alerter {
     drained: Vec<oneshot::Sender<()>>,
     advancing: Throttle,
     publishing: Throttle,
-}
-
-/// What one round of decisions brought.
-#[derive(Default)]
-struct Round {
-    finished: Vec<Finished>,
-    escalated: Vec<Escalated>,
-    sends: Vec<(Arc<str>, Box<Notification>, SendReason)>,
-    wake: Option<Timestamp>,
 }
 
 impl Alerter {
@@ -180,20 +168,6 @@ impl Alerter {
         resolved
     }
 
-    /// Every decision looks at all open alerts: while hundreds begin at once, not after each.
-    fn advance_soon(&mut self, ctx: &mut Context<Self>) {
-        match self.advancing.ask(self.clock.now()) {
-            Turn::Now => self.advance(ctx),
-            Turn::Later(wait) => {
-                ctx.run_later(wait, |alerter, ctx| {
-                    alerter.advancing.done(alerter.clock.now());
-                    alerter.advance(ctx);
-                });
-            }
-            Turn::Planned => {}
-        }
-    }
-
     /// What is shown holds a copy of all open alerts: it is not made with every change.
     fn publish_soon(&mut self, ctx: &mut Context<Self>) {
         match self.publishing.ask(self.clock.now()) {
@@ -206,56 +180,6 @@ impl Alerter {
             }
             Turn::Planned => {}
         }
-    }
-
-    /// Asks the policy about every receiver that is free, begins what it says, and sets the timer.
-    fn advance(&mut self, ctx: &mut Context<Self>) {
-        self.note_ended_silences();
-        let round = self.decide();
-        for finished in &round.finished {
-            written::log_finished(finished);
-            self.note_given_up(finished);
-        }
-        round.escalated.iter().for_each(|escalated| self.note_escalated(escalated));
-        self.count_held(self.clock.now());
-        for (receiver, notification, reason) in round.sends {
-            self.begin_send(receiver, notification, reason, ctx);
-        }
-        self.keep();
-        self.arm(round.wake, ctx);
-        self.publish_soon(ctx);
-        if self.in_flight.is_empty() && self.pace == Pace::Draining {
-            for waiting in self.drained.drain(..) {
-                // A sender that has stopped waiting is of no interest.
-                let _ = waiting.send(());
-            }
-        }
-    }
-
-    fn decide(&self) -> Round {
-        let now = self.clock.now();
-        let left_until = self.leave_to_leader(now);
-        let mut book = self.book();
-        let finished = book.settle(&self.settings, &self.holds(now), self.pace, now);
-        let speaks = self.speaks();
-        let (escalated, call) =
-            if speaks { book.escalate(&self.settings, now) } else { Default::default() };
-        let edge = self.silences().next_change(now);
-        let wake = left_until.into_iter().chain(call).chain(edge).min();
-        let mut round = Round { finished, escalated, wake, ..Round::default() };
-        let is_free = |name: &&Arc<str>| speaks && !self.in_flight.contains(*name);
-        for receiver in self.receivers.keys().filter(is_free) {
-            match book.next(receiver, &self.settings, self.pace, now) {
-                NextStep::Send { notification, reason } => {
-                    round.sends.push((Arc::clone(receiver), notification, reason));
-                }
-                NextStep::WaitUntil(at) => {
-                    round.wake = Some(round.wake.map_or(at, |other| other.min(at)));
-                }
-                NextStep::Idle => {}
-            }
-        }
-        round
     }
 
     fn begin_send(
@@ -290,19 +214,6 @@ impl Alerter {
         }));
     }
 
-    /// A receiver is free again: what is next for it begins at once. All else waits for its turn:
-    /// a hundred receivers that answer at once are no reason to look at every alert a hundred times.
-    fn go_on(&mut self, receiver: Arc<str>, ctx: &mut Context<Self>) {
-        if self.speaks() && self.receivers.contains_key(&receiver) {
-            let now = self.clock.now();
-            let next = self.book().next(&receiver, &self.settings, self.pace, now);
-            if let NextStep::Send { notification, reason } = next {
-                self.begin_send(receiver, notification, reason, ctx);
-            }
-        }
-        self.advance_soon(ctx);
-    }
-
     fn on_send_done(
         &mut self,
         receiver: &Arc<str>,
@@ -326,20 +237,6 @@ impl Alerter {
             CircuitChange::Opened { .. } => self.metrics.circuit_opened(CircuitParty::Receiver),
             CircuitChange::Closed { .. } => self.metrics.circuit_closed(CircuitParty::Receiver),
         }
-    }
-
-    /// Sets the one timer to the next instant at which something is due.
-    fn arm(&mut self, wake: Option<Timestamp>, ctx: &mut Context<Self>) {
-        if let Some(handle) = self.due.take() {
-            ctx.cancel_future(handle);
-        }
-        self.due = wake.map(|at| {
-            let wait = at.since(self.clock.now()).max(SHORTEST_WAIT);
-            ctx.run_later(wait, |alerter, ctx| {
-                alerter.due = None;
-                alerter.advance(ctx);
-            })
-        });
     }
 
     fn begin_drain(&mut self, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {

@@ -5,6 +5,7 @@
 mod act;
 mod caution;
 mod drain;
+mod follow;
 mod keeping;
 mod observe;
 mod reconfigure;

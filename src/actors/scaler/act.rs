@@ -1,5 +1,4 @@
-//! Carrying out a change: the request to the platform, the event, and watching until the replicas
-//! are ready.
+//! Carrying out a change: what has to hold before it, the request to the platform, and the event.
 
 use actix::prelude::*;
 
@@ -8,17 +7,8 @@ use crate::actors::platform::{record, within};
 use crate::actors::registry::ActionHolder;
 use crate::effects::{Applied, ClusterError, ScaleRequest};
 use crate::metrics::{ActionKind, ActionOutcome};
-use crate::model::{ClusterEvent, ComponentId, EventType, RolloutStatus, WorkloadRef};
-use crate::policy::scaling::{
-    ChangeUnderWay, DrainUnderWay, Observed, PlannedChange, ScalingDecision,
-};
-
-/// How the replicas of a change came along.
-enum ChangeEnd {
-    Ready,
-    RolloutFailed(String),
-    TooLate,
-}
+use crate::model::{ClusterEvent, ComponentId, EventType, WorkloadRef};
+use crate::policy::scaling::{Observed, PlannedChange, ScalingDecision};
 
 impl Scaler {
     /// Puts the change into the ledger, then asks the platform for it.
@@ -191,121 +181,8 @@ impl Scaler {
         let written = async move { record(cluster.as_ref(), &event, deadline).await };
         ctx.spawn(written.into_actor(self));
     }
-
-    /// A new incarnation goes on where the previous one ended; it repeats nothing.
-    pub(super) fn resume(&mut self, ctx: &mut Context<Self>) {
-        let now = self.around.clock.now();
-        let held: Vec<_> = {
-            let mut ledger = self.ledger();
-            ledger.resume(now);
-            ledger
-                .all_in_flight()
-                .map(|change| (change.component.cluster.clone(), change.workload.clone()))
-                .chain(ledger.all_drains().map(DrainUnderWay::held))
-                .collect()
-        };
-        if !held.is_empty() {
-            tracing::warn!(changes = held.len(), "scaler resumes watching its changes");
-        }
-        self.around.registry.reclaim(ActionHolder::Scaler, held);
-        self.resume_drains(ctx);
-        self.publish();
-        self.arm_watch(ctx);
-    }
-
-    fn arm_watch(&mut self, ctx: &mut Context<Self>) {
-        if self.watch_armed || self.ledger().all_in_flight().next().is_none() {
-            return;
-        }
-        self.watch_armed = true;
-        ctx.run_later(self.settings.poll_interval, |act, ctx| {
-            act.watch_armed = false;
-            act.on_watch_due(ctx);
-        });
-    }
-
-    fn on_watch_due(&mut self, ctx: &mut Context<Self>) {
-        let now = self.around.clock.now();
-        let under_way: Vec<ChangeUnderWay> = self.ledger().all_in_flight().cloned().collect();
-        for change in under_way {
-            let Some(accepted_at) = change.accepted_at else { continue };
-            if now.since(accepted_at) >= self.settings.ready_timeout {
-                self.end(&change.component, ChangeEnd::TooLate, ctx);
-            } else {
-                self.begin_poll(change, ctx);
-            }
-        }
-        self.arm_watch(ctx);
-    }
-
-    fn begin_poll(&mut self, change: ChangeUnderWay, ctx: &mut Context<Self>) {
-        let ChangeUnderWay { component, workload, from, to, requested_at, .. } = change;
-        let Some(cluster) = self.around.clusters.get(&component.cluster).cloned() else { return };
-        if !self.polling.insert(component.clone()) {
-            return;
-        }
-        let deadline = self.settings.status_timeout;
-        let asked = async move {
-            let request = ScaleRequest { workload, from, to };
-            let asked = cluster.scaling_status(&request);
-            within(deadline, "scaling status of", &request.workload, asked).await
-        };
-        ctx.spawn(asked.into_actor(self).map(move |answer, act, ctx| {
-            act.polling.remove(&component);
-            act.around.answered(&component.cluster, &answer);
-            let still = act.ledger().in_flight(&component).map(|change| change.requested_at);
-            if still == Some(requested_at) {
-                act.on_rollout_status(&component, answer, ctx);
-            }
-        }));
-    }
-
-    fn on_rollout_status(
-        &mut self,
-        component: &ComponentId,
-        answer: Result<RolloutStatus, ClusterError>,
-        ctx: &mut Context<Self>,
-    ) {
-        match answer {
-            Ok(RolloutStatus::Complete) => self.end(component, ChangeEnd::Ready, ctx),
-            Ok(RolloutStatus::Failed { message }) => {
-                self.end(component, ChangeEnd::RolloutFailed(message), ctx);
-            }
-            Ok(RolloutStatus::InProgress { message }) => self.ledger().heard(component, message),
-            Err(error) => self.ledger().heard(component, error.to_string()),
-        }
-    }
-
-    fn end(&mut self, component: &ComponentId, end: ChangeEnd, ctx: &mut Context<Self>) {
-        let ended = self.ledger().ended(component, self.around.clock.now());
-        let Some(ChangeUnderWay { workload, from, to, progress, .. }) = ended else { return };
-        self.release(component, &workload);
-        let ready = matches!(end, ChangeEnd::Ready);
-        let (kind, summary) = match end {
-            ChangeEnd::Ready => (
-                "finished",
-                format!("{workload} was scaled from {from} to {to} replicas, all ready"),
-            ),
-            ChangeEnd::RolloutFailed(message) => {
-                ("rollout_failed", format!("{workload} was scaled from {from} to {to}: {message}"))
-            }
-            ChangeEnd::TooLate => {
-                let limit = humantime::format_duration(self.settings.ready_timeout);
-                let words =
-                    format!("{workload} was scaled from {from} to {to}, not ready within {limit}");
-                ("not_ready", format!("{words}: {progress}"))
-            }
-        };
-        let outcome = if ready { ActionOutcome::Succeeded } else { ActionOutcome::Failed };
-        if !ready {
-            let warning = EventType::Warning;
-            self.write_event(component, &workload, warning, "ScalingNotReady", &summary, ctx);
-        }
-        self.around.metrics.action(component, direction(from, to), outcome);
-        self.tell_anew(component, kind, summary, None);
-    }
 }
 
-const fn direction(from: u32, to: u32) -> ActionKind {
+pub(super) const fn direction(from: u32, to: u32) -> ActionKind {
     if to > from { ActionKind::ScaleUp } else { ActionKind::ScaleDown }
 }
