@@ -17,7 +17,7 @@ use crate::effects::journal::MemoryJournal;
 use crate::model::journal::DeliveryOutcome;
 use crate::model::{
     AlertStatus, ComponentId, IncidentId, JournalKind, JournalQuery, JournalRecord, Leadership,
-    Reason, ReasonKind, Severity,
+    Reason, ReasonKind, Severity, Timestamp,
 };
 use crate::policy::notification::{Delivery, GroupLabel};
 

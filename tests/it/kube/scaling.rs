@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use falconer::clock::Clock;
 use falconer::effects::cluster::dry_run::DryRunCluster;
-use falconer::effects::cluster::kube::{ClientSource, KubeCluster, KubeSettings};
+use falconer::effects::cluster::kube::KubeCluster;
 use falconer::effects::{Cluster, ClusterError, ScaleRequest};
 use falconer::model::{Role, RolloutStatus, Workload, WorkloadKind, WorkloadRef};
 use falconer::sim::{
-    AccessRule, ApiRequest, ComponentSettings, Fault, Layout, OperatorTrait, RollingMode,
-    SimSettings, Simulation,
+    ApiRequest, ComponentSettings, Fault, Layout, OperatorTrait, RollingMode, SimSettings,
+    Simulation,
 };
 use serde_json::{Value, json};
 

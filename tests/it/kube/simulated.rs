@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use falconer::clock::Clock;
-use falconer::effects::cluster::kube::{ClientSource, KubeCluster, KubeSettings};
+use falconer::effects::cluster::kube::KubeCluster;
 use falconer::effects::probe::resources::ResourcesProbe;
 use falconer::effects::{Cluster, Probe, RestartRequest, ScaleRequest};
 use falconer::model::{

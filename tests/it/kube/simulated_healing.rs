@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use falconer::clock::Clock;
-use falconer::effects::cluster::kube::{ClientSource, KubeCluster, KubeSettings};
+use falconer::effects::cluster::kube::KubeCluster;
 use falconer::effects::{
     ActionQuery, ActionTrace, Cluster, ClusterError, DeletePodRequest, EvidenceRequest,
     RollbackRequest,
 };
 use falconer::model::{Hold, Inventory, Pod, PodCondition, Role, Workload};
 use falconer::sim::{
-    AccessRule, Breakage, ComponentSettings, Fault, Layout, OperatorTrait, Probing, SimSettings,
-    Simulation, Undying,
+    Breakage, ComponentSettings, Fault, Layout, OperatorTrait, Probing, SimSettings, Simulation,
+    Undying,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::simulated::active;
 use super::{adapter, granted, settled, until};
