@@ -170,7 +170,7 @@ impl AlertBook {
         is_left: impl Fn(&IncidentId, &Draft) -> bool,
     ) {
         let left = self.open_at(receiver).filter(|(incident, open)| {
-            let draft = open.deliveries[receiver].draft();
+            let draft = open.deliveries.get(receiver).and_then(Delivery::draft);
             draft.is_some_and(|draft| is_left(incident, &draft))
         });
         let left: Vec<IncidentId> = left.map(|(incident, _)| incident.clone()).collect();

@@ -64,7 +64,8 @@ impl AlertBook {
             }
         };
         let members = self.open_at(receiver);
-        let members = members.filter(|(_, open)| is_member(&open.deliveries[receiver]));
+        let members =
+            members.filter(|(_, open)| open.deliveries.get(receiver).is_some_and(is_member));
         members.map(|(incident, _)| incident.clone()).collect()
     }
 

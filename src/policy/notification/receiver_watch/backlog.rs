@@ -30,7 +30,7 @@ impl AlertBook {
     pub fn backlog(&self, receiver: &str, now: Timestamp) -> Backlog {
         let mut backlog = Backlog::default();
         for (_, open) in self.open_at(receiver) {
-            let delivery = &open.deliveries[receiver];
+            let Some(delivery) = open.deliveries.get(receiver) else { continue };
             let told_at = delivery.progress().2.map(|told| told.at);
             backlog.accepted_at = backlog.accepted_at.max(told_at);
             let (is_waiting, tried_since) = match delivery {
